@@ -1,0 +1,1 @@
+"""Does it: session with the orchestrator, isolated worker, runtimes, measurement. Base install only."""

@@ -1,0 +1,1 @@
+"""Breaks it: fault models, sampling, injection and their statistics."""

@@ -1,0 +1,1 @@
+"""The proto package gauntlet; not the face package of that name."""

@@ -1,0 +1,343 @@
+from protos.gauntlet.v1 import artifact_pb2 as _artifact_pb2
+from protos.gauntlet.v1 import fault_pb2 as _fault_pb2
+from protos.gauntlet.v1 import figure_pb2 as _figure_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Pinning(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PINNING_UNSPECIFIED: _ClassVar[Pinning]
+    PINNING_AUTO: _ClassVar[Pinning]
+    PINNING_NONE: _ClassVar[Pinning]
+
+class StopReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STOP_REASON_UNSPECIFIED: _ClassVar[StopReason]
+    STOP_REASON_PRECISE: _ClassVar[StopReason]
+    STOP_REASON_PLATEAU: _ClassVar[StopReason]
+    STOP_REASON_MAX_SAMPLES: _ClassVar[StopReason]
+    STOP_REASON_MAX_TIME: _ClassVar[StopReason]
+
+class PatternStop(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PATTERN_STOP_UNSPECIFIED: _ClassVar[PatternStop]
+    PATTERN_STOP_PRECISE: _ClassVar[PatternStop]
+    PATTERN_STOP_CAP: _ClassVar[PatternStop]
+PINNING_UNSPECIFIED: Pinning
+PINNING_AUTO: Pinning
+PINNING_NONE: Pinning
+STOP_REASON_UNSPECIFIED: StopReason
+STOP_REASON_PRECISE: StopReason
+STOP_REASON_PLATEAU: StopReason
+STOP_REASON_MAX_SAMPLES: StopReason
+STOP_REASON_MAX_TIME: StopReason
+PATTERN_STOP_UNSPECIFIED: PatternStop
+PATTERN_STOP_PRECISE: PatternStop
+PATTERN_STOP_CAP: PatternStop
+
+class MeasurementSpec(_message.Message):
+    __slots__ = ("model", "runtime", "output_check", "latency", "memory", "accuracy", "energy", "fault_plan", "timeout_s")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_CHECK_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    FAULT_PLAN_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    model: _artifact_pb2.ArtifactRef
+    runtime: RuntimeSpec
+    output_check: OutputCheckSpec
+    latency: LatencySpec
+    memory: MemorySpec
+    accuracy: AccuracySpec
+    energy: EnergySpec
+    fault_plan: _fault_pb2.FaultPlan
+    timeout_s: float
+    def __init__(self, model: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeSpec, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckSpec, _Mapping]] = ..., latency: _Optional[_Union[LatencySpec, _Mapping]] = ..., memory: _Optional[_Union[MemorySpec, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracySpec, _Mapping]] = ..., energy: _Optional[_Union[EnergySpec, _Mapping]] = ..., fault_plan: _Optional[_Union[_fault_pb2.FaultPlan, _Mapping]] = ..., timeout_s: _Optional[float] = ...) -> None: ...
+
+class RuntimeSpec(_message.Message):
+    __slots__ = ("name", "threads", "delegate")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    DELEGATE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    threads: int
+    delegate: str
+    def __init__(self, name: _Optional[str] = ..., threads: _Optional[int] = ..., delegate: _Optional[str] = ...) -> None: ...
+
+class OutputCheckSpec(_message.Message):
+    __slots__ = ("reference", "tolerance")
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    reference: _artifact_pb2.ArtifactRef
+    tolerance: float
+    def __init__(self, reference: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., tolerance: _Optional[float] = ...) -> None: ...
+
+class LatencySpec(_message.Message):
+    __slots__ = ("warmup_min_runs", "warmup_min_s", "warmup_max_s", "warmup_tolerance", "min_samples", "max_samples", "min_s", "max_s", "half_width", "confidence", "min_sample_s", "pinning")
+    WARMUP_MIN_RUNS_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_MIN_S_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_MAX_S_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    MIN_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    MAX_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    MIN_S_FIELD_NUMBER: _ClassVar[int]
+    MAX_S_FIELD_NUMBER: _ClassVar[int]
+    HALF_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    MIN_SAMPLE_S_FIELD_NUMBER: _ClassVar[int]
+    PINNING_FIELD_NUMBER: _ClassVar[int]
+    warmup_min_runs: int
+    warmup_min_s: float
+    warmup_max_s: float
+    warmup_tolerance: float
+    min_samples: int
+    max_samples: int
+    min_s: float
+    max_s: float
+    half_width: float
+    confidence: float
+    min_sample_s: float
+    pinning: Pinning
+    def __init__(self, warmup_min_runs: _Optional[int] = ..., warmup_min_s: _Optional[float] = ..., warmup_max_s: _Optional[float] = ..., warmup_tolerance: _Optional[float] = ..., min_samples: _Optional[int] = ..., max_samples: _Optional[int] = ..., min_s: _Optional[float] = ..., max_s: _Optional[float] = ..., half_width: _Optional[float] = ..., confidence: _Optional[float] = ..., min_sample_s: _Optional[float] = ..., pinning: _Optional[_Union[Pinning, str]] = ...) -> None: ...
+
+class MemorySpec(_message.Message):
+    __slots__ = ("runs",)
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    runs: int
+    def __init__(self, runs: _Optional[int] = ...) -> None: ...
+
+class AccuracySpec(_message.Message):
+    __slots__ = ("dataset", "batch_size", "confidence")
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    dataset: _artifact_pb2.ArtifactRef
+    batch_size: int
+    confidence: float
+    def __init__(self, dataset: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., batch_size: _Optional[int] = ..., confidence: _Optional[float] = ...) -> None: ...
+
+class EnergySpec(_message.Message):
+    __slots__ = ("window_s",)
+    WINDOW_S_FIELD_NUMBER: _ClassVar[int]
+    window_s: float
+    def __init__(self, window_s: _Optional[float] = ...) -> None: ...
+
+class MeasurementResult(_message.Message):
+    __slots__ = ("model", "output_check", "latency", "memory", "accuracy", "energy", "faults", "provenance")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_CHECK_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_FIELD_NUMBER: _ClassVar[int]
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    model: ModelFacts
+    output_check: OutputCheckResult
+    latency: LatencyResult
+    memory: MemoryResult
+    accuracy: AccuracyResult
+    energy: EnergyResult
+    faults: FaultResult
+    provenance: Provenance
+    def __init__(self, model: _Optional[_Union[ModelFacts, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckResult, _Mapping]] = ..., latency: _Optional[_Union[LatencyResult, _Mapping]] = ..., memory: _Optional[_Union[MemoryResult, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracyResult, _Mapping]] = ..., energy: _Optional[_Union[EnergyResult, _Mapping]] = ..., faults: _Optional[_Union[FaultResult, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
+
+class ModelFacts(_message.Message):
+    __slots__ = ("size_bytes", "inputs", "outputs")
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    size_bytes: int
+    inputs: _containers.RepeatedCompositeFieldContainer[TensorFacts]
+    outputs: _containers.RepeatedCompositeFieldContainer[TensorFacts]
+    def __init__(self, size_bytes: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[TensorFacts, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorFacts, _Mapping]]] = ...) -> None: ...
+
+class TensorFacts(_message.Message):
+    __slots__ = ("name", "shape", "dtype", "scale", "zero_point")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    ZERO_POINT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    dtype: str
+    scale: float
+    zero_point: int
+    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[str] = ..., scale: _Optional[float] = ..., zero_point: _Optional[int] = ...) -> None: ...
+
+class OutputCheckResult(_message.Message):
+    __slots__ = ("max_difference", "top1_agreement")
+    MAX_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    TOP1_AGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    max_difference: _figure_pb2.Figure
+    top1_agreement: _figure_pb2.Figure
+    def __init__(self, max_difference: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., top1_agreement: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
+
+class Percentile(_message.Message):
+    __slots__ = ("rank", "latency_s")
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_S_FIELD_NUMBER: _ClassVar[int]
+    rank: float
+    latency_s: _figure_pb2.Figure
+    def __init__(self, rank: _Optional[float] = ..., latency_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
+
+class LatencyResult(_message.Message):
+    __slots__ = ("load_s", "first_inference_s", "median_s", "mean_s", "min_s", "max_s", "mad_s", "percentiles", "stop_reason", "warmup_runs", "warmup_s", "warmup_settled", "calls_per_sample", "raw_samples", "histogram")
+    LOAD_S_FIELD_NUMBER: _ClassVar[int]
+    FIRST_INFERENCE_S_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_S_FIELD_NUMBER: _ClassVar[int]
+    MEAN_S_FIELD_NUMBER: _ClassVar[int]
+    MIN_S_FIELD_NUMBER: _ClassVar[int]
+    MAX_S_FIELD_NUMBER: _ClassVar[int]
+    MAD_S_FIELD_NUMBER: _ClassVar[int]
+    PERCENTILES_FIELD_NUMBER: _ClassVar[int]
+    STOP_REASON_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_RUNS_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_S_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_SETTLED_FIELD_NUMBER: _ClassVar[int]
+    CALLS_PER_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    RAW_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    HISTOGRAM_FIELD_NUMBER: _ClassVar[int]
+    load_s: _figure_pb2.Figure
+    first_inference_s: _figure_pb2.Figure
+    median_s: _figure_pb2.Figure
+    mean_s: _figure_pb2.Figure
+    min_s: _figure_pb2.Figure
+    max_s: _figure_pb2.Figure
+    mad_s: _figure_pb2.Figure
+    percentiles: _containers.RepeatedCompositeFieldContainer[Percentile]
+    stop_reason: StopReason
+    warmup_runs: int
+    warmup_s: float
+    warmup_settled: bool
+    calls_per_sample: int
+    raw_samples: _artifact_pb2.ArtifactRef
+    histogram: Histogram
+    def __init__(self, load_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., first_inference_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., median_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., mean_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., min_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., max_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., mad_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., percentiles: _Optional[_Iterable[_Union[Percentile, _Mapping]]] = ..., stop_reason: _Optional[_Union[StopReason, str]] = ..., warmup_runs: _Optional[int] = ..., warmup_s: _Optional[float] = ..., warmup_settled: bool = ..., calls_per_sample: _Optional[int] = ..., raw_samples: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ...) -> None: ...
+
+class Histogram(_message.Message):
+    __slots__ = ("low", "high", "counts", "overflow")
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    OVERFLOW_FIELD_NUMBER: _ClassVar[int]
+    low: float
+    high: float
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    overflow: int
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., counts: _Optional[_Iterable[int]] = ..., overflow: _Optional[int] = ...) -> None: ...
+
+class MemoryResult(_message.Message):
+    __slots__ = ("peak_bytes", "model_bytes")
+    PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MODEL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    peak_bytes: _figure_pb2.Figure
+    model_bytes: _figure_pb2.Figure
+    def __init__(self, peak_bytes: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., model_bytes: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
+
+class AccuracyResult(_message.Message):
+    __slots__ = ("top1", "samples", "non_finite", "predictions")
+    TOP1_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    NON_FINITE_FIELD_NUMBER: _ClassVar[int]
+    PREDICTIONS_FIELD_NUMBER: _ClassVar[int]
+    top1: _figure_pb2.Figure
+    samples: int
+    non_finite: int
+    predictions: _artifact_pb2.ArtifactRef
+    def __init__(self, top1: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., samples: _Optional[int] = ..., non_finite: _Optional[int] = ..., predictions: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+
+class EnergyResult(_message.Message):
+    __slots__ = ("energy_j", "net_energy_j", "power_w", "idle_power_w", "source", "window_s")
+    ENERGY_J_FIELD_NUMBER: _ClassVar[int]
+    NET_ENERGY_J_FIELD_NUMBER: _ClassVar[int]
+    POWER_W_FIELD_NUMBER: _ClassVar[int]
+    IDLE_POWER_W_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_S_FIELD_NUMBER: _ClassVar[int]
+    energy_j: _figure_pb2.Figure
+    net_energy_j: _figure_pb2.Figure
+    power_w: _figure_pb2.Figure
+    idle_power_w: _figure_pb2.Figure
+    source: str
+    window_s: float
+    def __init__(self, energy_j: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., net_energy_j: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., power_w: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., idle_power_w: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., source: _Optional[str] = ..., window_s: _Optional[float] = ...) -> None: ...
+
+class FaultResult(_message.Message):
+    __slots__ = ("accuracy", "pattern_accuracies", "fault_counts", "stop", "non_finite", "clean_accuracy")
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    PATTERN_ACCURACIES_FIELD_NUMBER: _ClassVar[int]
+    FAULT_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    STOP_FIELD_NUMBER: _ClassVar[int]
+    NON_FINITE_FIELD_NUMBER: _ClassVar[int]
+    CLEAN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    accuracy: _figure_pb2.Figure
+    pattern_accuracies: _containers.RepeatedScalarFieldContainer[float]
+    fault_counts: _containers.RepeatedScalarFieldContainer[int]
+    stop: PatternStop
+    non_finite: _figure_pb2.Figure
+    clean_accuracy: _figure_pb2.Figure
+    def __init__(self, accuracy: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., pattern_accuracies: _Optional[_Iterable[float]] = ..., fault_counts: _Optional[_Iterable[int]] = ..., stop: _Optional[_Union[PatternStop, str]] = ..., non_finite: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., clean_accuracy: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
+
+class Provenance(_message.Message):
+    __slots__ = ("device_id", "device_class", "agent_id", "software_version", "runtime", "runtime_version", "delegate", "threads", "cpus", "model_digest", "host_shared", "before", "after", "started_at", "fetch_s", "host_lock_wait_s", "worker_s", "remarks")
+    DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_CLASS_FIELD_NUMBER: _ClassVar[int]
+    AGENT_ID_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_VERSION_FIELD_NUMBER: _ClassVar[int]
+    DELEGATE_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    CPUS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    HOST_SHARED_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    FETCH_S_FIELD_NUMBER: _ClassVar[int]
+    HOST_LOCK_WAIT_S_FIELD_NUMBER: _ClassVar[int]
+    WORKER_S_FIELD_NUMBER: _ClassVar[int]
+    REMARKS_FIELD_NUMBER: _ClassVar[int]
+    device_id: str
+    device_class: str
+    agent_id: str
+    software_version: str
+    runtime: str
+    runtime_version: str
+    delegate: str
+    threads: int
+    cpus: _containers.RepeatedScalarFieldContainer[int]
+    model_digest: str
+    host_shared: bool
+    before: HostState
+    after: HostState
+    started_at: str
+    fetch_s: float
+    host_lock_wait_s: float
+    worker_s: float
+    remarks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, device_id: _Optional[str] = ..., device_class: _Optional[str] = ..., agent_id: _Optional[str] = ..., software_version: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., delegate: _Optional[str] = ..., threads: _Optional[int] = ..., cpus: _Optional[_Iterable[int]] = ..., model_digest: _Optional[str] = ..., host_shared: bool = ..., before: _Optional[_Union[HostState, _Mapping]] = ..., after: _Optional[_Union[HostState, _Mapping]] = ..., started_at: _Optional[str] = ..., fetch_s: _Optional[float] = ..., host_lock_wait_s: _Optional[float] = ..., worker_s: _Optional[float] = ..., remarks: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class HostState(_message.Message):
+    __slots__ = ("temperature_c", "frequency_hz", "load_average", "governor", "background_cores")
+    TEMPERATURE_C_FIELD_NUMBER: _ClassVar[int]
+    FREQUENCY_HZ_FIELD_NUMBER: _ClassVar[int]
+    LOAD_AVERAGE_FIELD_NUMBER: _ClassVar[int]
+    GOVERNOR_FIELD_NUMBER: _ClassVar[int]
+    BACKGROUND_CORES_FIELD_NUMBER: _ClassVar[int]
+    temperature_c: _figure_pb2.Figure
+    frequency_hz: _figure_pb2.Figure
+    load_average: _figure_pb2.Figure
+    governor: str
+    background_cores: _figure_pb2.Figure
+    def __init__(self, temperature_c: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., frequency_hz: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., load_average: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., governor: _Optional[str] = ..., background_cores: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,1 @@
+"""What to try next: spaces, supernets, strategies, objectives, export, campaigns, reports."""
