@@ -1,0 +1,1 @@
+"""Where jobs, results, devices and campaigns survive: one interface, SQLAlchemy behind it."""

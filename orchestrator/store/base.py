@@ -1,0 +1,175 @@
+"""What the orchestrator asks of a store. Implementations share one contract test.
+
+Every method is awaited on the event loop and does its I/O elsewhere. A method that writes returns only when the write
+is on disk. The store decides, by the pure state machine in `orchestrator.jobs`, inside one transaction: that is the
+compare-and-set which makes each job end exactly once, however many replicas share the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from orchestrator import jobs
+from protos.gauntlet.v1 import campaign_pb2, device_pb2, fleet_pb2, job_pb2, measurement_pb2
+
+
+class StoreError(Exception):
+    """The store cannot be used; the message says what to do."""
+
+
+class KeyConflict(Exception):
+    """An idempotency key is known with another specification."""
+
+    def __init__(self, idempotency_key: str, job_id: str) -> None:
+        super().__init__(f"idempotency key {idempotency_key!r} belongs to job {job_id} with another specification")
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job to be queued.
+
+    Attributes:
+        signature: canonical text of what a device must be and be able to do; equal texts mean equal demands.
+        artifacts: digests that the job needs.
+    """
+
+    job_id: str
+    spec: job_pb2.JobSpec
+    signature: str
+    artifacts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """Answer to a submission. `created` is False when the idempotency key was known: then it is that job's id."""
+
+    job_id: str
+    created: bool
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A queued job, as the scheduler sees it."""
+
+    job_id: str
+    signature: str
+    priority: int
+    #: Order of submission.
+    sequence: int
+    #: Devices that failed it by their own fault.
+    avoid: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease that is out."""
+
+    job_id: str
+    lease_id: str
+    device_id: str
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What an event did to a stored job. `before` and `after` are equal unless the verdict is "applied"."""
+
+    before: jobs.Job
+    after: jobs.Job
+    verdict: jobs.Verdict
+
+
+@dataclass(frozen=True)
+class StoredDevice:
+    """A device that once enrolled."""
+
+    description: device_pb2.DeviceDescription
+    agent_id: str
+    last_seen_at: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Rows and where to go on; an empty token ends the listing."""
+
+    rows: list[fleet_pb2.JobSummary] = field(default_factory=list)
+    next_token: str = ""
+
+
+class Store(Protocol):
+    """Durable jobs, results, devices and campaigns."""
+
+    async def close(self) -> None:
+        """Finish what was accepted, then let go of the files."""
+
+    # Jobs.
+    async def submit(self, new: Sequence[NewJob]) -> list[Submitted]:
+        """Queue all or none, in order; known idempotency keys attach to their jobs.
+
+        Raises:
+            KeyConflict: a key is known with another specification.
+        """
+
+    async def apply(
+        self, job_id: str, event: jobs.Event, result: measurement_pb2.MeasurementResult | None = None
+    ) -> Applied | None:
+        """Take the job through `event`; None when there is no such job.
+
+        `result` goes with `Succeeded`. When the verdict on a `Succeeded` or `Failed` is "superseded", what came is kept
+        beside the job (once per lease, however often it comes).
+        """
+
+    async def signatures(self) -> list[str]:
+        """Those of queued jobs, each once."""
+
+    async def waiting(self, signature: str, limit: int) -> list[Waiting]:
+        """The first `limit` queued jobs of a signature: highest priority, then oldest."""
+
+    async def overdue(self, now: float) -> list[str]:
+        """Queued jobs whose queue_timeout_s has passed at `now` (Unix time)."""
+
+    async def held(self) -> list[Held]:
+        """All leases that are out, for an orchestrator that starts."""
+
+    async def job(self, job_id: str) -> job_pb2.Job | None:
+        """One job whole, by its id or by a prefix that fits one only.
+
+        Raises:
+            LookupError: the prefix fits several.
+        """
+
+    async def list_jobs(self, states: Collection[jobs.State], campaign_id: str, limit: int, token: str) -> Page:
+        """Newest first; no states: all. A token that is none raises ValueError."""
+
+    async def unfinished(self, campaign_id: str) -> list[str]:
+        """Ids of the campaign's jobs that have not ended."""
+
+    async def count_by_state(self) -> dict[jobs.State, int]:
+        """Number of jobs in each state."""
+
+    async def needed_artifacts(self, finished_since: float) -> set[str]:
+        """Digests that unfinished jobs, or jobs finished after that Unix time, need or produced."""
+
+    # Devices.
+    async def save_devices(self, agent_id: str, devices: Sequence[device_pb2.DeviceDescription]) -> None:
+        """Enrol or refresh devices of an agent, seen now."""
+
+    async def device_owner(self, device_id: str) -> str | None:
+        """The agent that enrolled the device."""
+
+    async def devices(self) -> list[StoredDevice]:
+        """All that ever enrolled, by id."""
+
+    # Campaigns: stored and handed out uninterpreted.
+    async def save_campaign(self, campaign: campaign_pb2.Campaign) -> None:
+        """Create the campaign or replace its description; the store sets both times."""
+
+    async def save_records(self, campaign_id: str, records: Sequence[campaign_pb2.CampaignRecord]) -> bool:
+        """Append, or replace those whose (kind, key) is known; False when there is no such campaign."""
+
+    async def campaigns(self) -> list[campaign_pb2.Campaign]:
+        """Newest first."""
+
+    async def records(self, campaign_id: str, limit: int, token: str) -> tuple[list[campaign_pb2.CampaignRecord], str]:
+        """In order of first publication, and the next token."""
