@@ -52,7 +52,7 @@ def blame(failure: pb.Failure) -> Blame:
 def kind_name(kind: int) -> str:
     """How people read a failure kind: FAILURE_KIND_INVALID_MODEL is "invalid model"."""
     try:
-        name = pb.FailureKind.Name(kind)  # type: ignore[arg-type]
+        name = pb.FailureKind.Name(kind)
     except ValueError:
         return f"unknown failure {kind}"
     return name[len("FAILURE_KIND_") :].lower().replace("_", " ")

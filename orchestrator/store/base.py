@@ -19,7 +19,7 @@ class StoreError(Exception):
     """The store cannot be used; the message says what to do."""
 
 
-class KeyConflict(Exception):
+class KeyConflictError(Exception):
     """An idempotency key is known with another specification."""
 
     def __init__(self, idempotency_key: str, job_id: str) -> None:
@@ -108,7 +108,7 @@ class Store(Protocol):
         """Queue all or none, in order; known idempotency keys attach to their jobs.
 
         Raises:
-            KeyConflict: a key is known with another specification.
+            KeyConflictError: a key is known with another specification.
         """
 
     async def apply(
