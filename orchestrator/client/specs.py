@@ -1,0 +1,106 @@
+"""Specifications with every default filled in, so that what was asked is on record.
+
+The defaults follow `DESIGN` and the practice of benchmarking tools: warm up at least 10 runs and 0.5 s until window
+medians agree within 2 %; sample at least 30 times and 1 s until the median's 95 % interval is within ±1 %.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+
+from protos.gauntlet.v1 import artifact_pb2, job_pb2, measurement_pb2
+
+CONFIDENCE = 0.95
+
+
+def latency_spec(
+    *,
+    warmup_min_runs: int = 10,
+    warmup_min_s: float = 0.5,
+    warmup_max_s: float = 10.0,
+    warmup_tolerance: float = 0.02,
+    min_samples: int = 30,
+    max_samples: int = 100_000,
+    min_s: float = 1.0,
+    max_s: float = 10.0,
+    half_width: float = 0.01,
+    confidence: float = CONFIDENCE,
+    min_sample_s: float = 100e-6,
+    pin: bool = True,
+) -> measurement_pb2.LatencySpec:
+    """How long to time, see `LatencySpec`. Seconds, counts, and ratios 0-1."""
+    return measurement_pb2.LatencySpec(
+        warmup_min_runs=warmup_min_runs,
+        warmup_min_s=warmup_min_s,
+        warmup_max_s=warmup_max_s,
+        warmup_tolerance=warmup_tolerance,
+        min_samples=min(min_samples, max_samples),
+        max_samples=max_samples,
+        min_s=min(min_s, max_s),
+        max_s=max_s,
+        half_width=half_width,
+        confidence=confidence,
+        min_sample_s=min_sample_s,
+        pinning=measurement_pb2.PINNING_AUTO if pin else measurement_pb2.PINNING_NONE,
+    )
+
+
+def accuracy_spec(dataset: artifact_pb2.ArtifactRef, batch_size: int = 32) -> measurement_pb2.AccuracySpec:
+    """Accuracy on a data-set artifact."""
+    return measurement_pb2.AccuracySpec(dataset=dataset, batch_size=batch_size, confidence=CONFIDENCE)
+
+
+def output_check_spec(reference: artifact_pb2.ArtifactRef, tolerance: float = 0.05) -> measurement_pb2.OutputCheckSpec:
+    """Compare outputs with a reference artifact; `tolerance` in standard deviations of the reference output."""
+    return measurement_pb2.OutputCheckSpec(reference=reference, tolerance=tolerance)
+
+
+def measurement_spec(
+    model: artifact_pb2.ArtifactRef,
+    *,
+    runtime: str = "",
+    threads: int = 1,
+    delegate: str = "xnnpack",
+    latency: measurement_pb2.LatencySpec | None = None,
+    memory: bool = True,
+    accuracy: measurement_pb2.AccuracySpec | None = None,
+    output_check: measurement_pb2.OutputCheckSpec | None = None,
+    energy: bool = True,
+    timeout_s: float = 120.0,
+) -> measurement_pb2.MeasurementSpec:
+    """What to measure on one device. A part that is None or False is not measured."""
+    return measurement_pb2.MeasurementSpec(
+        model=model,
+        runtime=measurement_pb2.RuntimeSpec(name=runtime, threads=threads, delegate=delegate),
+        output_check=output_check,
+        latency=latency,
+        memory=measurement_pb2.MemorySpec(runs=5) if memory else None,
+        accuracy=accuracy,
+        energy=measurement_pb2.EnergySpec(window_s=5.0) if energy else None,
+        timeout_s=timeout_s,
+    )
+
+
+def job_spec(
+    measurement: measurement_pb2.MeasurementSpec,
+    *,
+    device_id: str = "",
+    device_class: str = "",
+    labels: Mapping[str, str] | None = None,
+    idempotency_key: str | None = None,
+    priority: int = 0,
+    campaign_id: str = "",
+    max_attempts: int = 3,
+    queue_timeout_s: float = 0.0,
+) -> job_pb2.JobSpec:
+    """A job for any device that fits; without an idempotency key each call makes a job of its own."""
+    return job_pb2.JobSpec(
+        idempotency_key=uuid.uuid4().hex if idempotency_key is None else idempotency_key,
+        device=job_pb2.DeviceSelector(device_id=device_id, device_class=device_class, labels=labels),
+        measurement=measurement,
+        priority=priority,
+        campaign_id=campaign_id,
+        max_attempts=max_attempts,
+        queue_timeout_s=queue_timeout_s,
+    )
