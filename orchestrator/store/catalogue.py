@@ -1,0 +1,113 @@
+"""Devices that enrolled and campaigns that were published: rows beside the jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.engine import Connection
+
+from orchestrator.store.base import StoredDevice
+from orchestrator.store.job_reads import parse_token, rfc3339
+from orchestrator.store.tables import campaigns, devices, records
+from protos.gauntlet.v1 import campaign_pb2, device_pb2
+
+_OWNER = select(devices.c.agent_id).where(devices.c.device_id == bindparam("device_id"))
+_DEVICES = select(devices).order_by(devices.c.device_id)
+_CAMPAIGN_TIME = select(campaigns.c.created_at).where(campaigns.c.campaign_id == bindparam("campaign_id"))
+_CAMPAIGNS = select(campaigns.c.message).order_by(campaigns.c.sequence.desc())
+_REPLACE_RECORD = (
+    update(records)
+    .where(
+        records.c.campaign_id == bindparam("of_campaign"),
+        records.c.kind == bindparam("of_kind"),
+        records.c.key == bindparam("of_key"),
+    )
+    .values(message=bindparam("message"))
+)
+_RECORDS = (
+    select(records.c.sequence, records.c.message)
+    .where(records.c.campaign_id == bindparam("campaign_id"), records.c.sequence > bindparam("after"))
+    .order_by(records.c.sequence)
+    .limit(bindparam("limit"))
+)
+
+
+def save_devices(
+    connection: Connection, agent_id: str, descriptions: Sequence[device_pb2.DeviceDescription], now: float
+) -> None:
+    """Enrol or refresh."""
+    for description in descriptions:
+        values = {"agent_id": agent_id, "last_seen_at": now, "description": description.SerializeToString()}
+        of_device = devices.c.device_id == description.device_id
+        if not connection.execute(update(devices).where(of_device).values(values)).rowcount:
+            connection.execute(insert(devices), {"device_id": description.device_id, **values})
+
+
+def device_owner(connection: Connection, device_id: str) -> str | None:
+    """The agent that enrolled it."""
+    return connection.execute(_OWNER, {"device_id": device_id}).scalar()
+
+
+def all_devices(connection: Connection) -> list[StoredDevice]:
+    """By id."""
+    return [
+        StoredDevice(
+            description=device_pb2.DeviceDescription.FromString(row.description),
+            agent_id=row.agent_id,
+            last_seen_at=rfc3339(row.last_seen_at),
+        )
+        for row in connection.execute(_DEVICES)
+    ]
+
+
+def save_campaign(connection: Connection, campaign: campaign_pb2.Campaign, now: float) -> None:
+    """Create or replace; the time of creation stays."""
+    created_at = connection.execute(_CAMPAIGN_TIME, {"campaign_id": campaign.campaign_id}).scalar()
+    stored = campaign_pb2.Campaign()
+    stored.CopyFrom(campaign)
+    stored.created_at = rfc3339(now if created_at is None else created_at)
+    stored.updated_at = rfc3339(now)
+    values = {"updated_at": now, "message": stored.SerializeToString()}
+    if created_at is None:
+        connection.execute(insert(campaigns), {"campaign_id": campaign.campaign_id, "created_at": now, **values})
+    else:
+        of_campaign = campaigns.c.campaign_id == campaign.campaign_id
+        connection.execute(update(campaigns).where(of_campaign).values(values))
+
+
+def save_records(connection: Connection, campaign_id: str, new: Sequence[campaign_pb2.CampaignRecord]) -> bool:
+    """Append or replace; False when there is no such campaign."""
+    if connection.execute(_CAMPAIGN_TIME, {"campaign_id": campaign_id}).first() is None:
+        return False
+    for record in new:
+        kind = record.WhichOneof("kind") or ""
+        message = record.SerializeToString()
+        replaced = connection.execute(
+            _REPLACE_RECORD,
+            {"of_campaign": campaign_id, "of_kind": kind, "of_key": record.key, "message": message},
+        )
+        if not replaced.rowcount:
+            connection.execute(
+                insert(records), {"campaign_id": campaign_id, "kind": kind, "key": record.key, "message": message}
+            )
+    return True
+
+
+def all_campaigns(connection: Connection) -> list[campaign_pb2.Campaign]:
+    """Newest first."""
+    return [campaign_pb2.Campaign.FromString(message) for message in connection.execute(_CAMPAIGNS).scalars()]
+
+
+def list_records(
+    connection: Connection, campaign_id: str, limit: int, token: str
+) -> tuple[list[campaign_pb2.CampaignRecord], str]:
+    """In order of first publication.
+
+    Raises:
+        ValueError: `token` is none.
+    """
+    after = parse_token(token, "records") or 0
+    rows = connection.execute(_RECORDS, {"campaign_id": campaign_id, "after": after, "limit": limit + 1}).all()
+    page = [campaign_pb2.CampaignRecord.FromString(row.message) for row in rows[:limit]]
+    return page, str(rows[limit - 1].sequence) if len(rows) > limit else ""

@@ -1,0 +1,237 @@
+"""What is asked about jobs, on a reader's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import bindparam, func, literal, select, text, union_all
+from sqlalchemy.engine import Connection, RowMapping
+
+from orchestrator import jobs as machine
+from orchestrator.store.base import Held, Page, Waiting
+from orchestrator.store.tables import attempts, jobs, outcomes, superseded
+from protos.gauntlet.v1 import failure_pb2, fleet_pb2, job_pb2, measurement_pb2
+
+_HELD = [state.value for state in machine.State if state.is_held]
+_UNFINISHED = [state.value for state in machine.State if not state.is_final]
+
+# Written out and not bound: a database uses a partial index only where it can see that the condition is the index's.
+_IS_QUEUED = jobs.c.state == literal("queued", literal_execute=True)
+
+# A jump from each signature to the next: the cost is that of the signatures, not of the queued jobs.
+_SIGNATURES = text(
+    """
+    WITH RECURSIVE found(signature) AS (
+        SELECT min(signature) FROM jobs WHERE state = 'queued'
+        UNION ALL
+        SELECT (SELECT min(signature) FROM jobs WHERE state = 'queued' AND signature > found.signature)
+        FROM found WHERE found.signature IS NOT NULL
+    )
+    SELECT signature FROM found WHERE signature IS NOT NULL
+    """
+)
+_WAITING = (
+    select(jobs.c.id, jobs.c.signature, jobs.c.priority, jobs.c.sequence, jobs.c.avoid)
+    .where(_IS_QUEUED, jobs.c.signature == bindparam("signature"))
+    .order_by(jobs.c.priority.desc(), jobs.c.sequence)
+    .limit(bindparam("limit"))
+)
+_OVERDUE = (
+    select(jobs.c.id)
+    .where(_IS_QUEUED, jobs.c.queue_deadline.is_not(None), jobs.c.queue_deadline <= bindparam("now"))
+    .order_by(jobs.c.queue_deadline)
+)
+_LEASES = (
+    select(jobs.c.id, attempts.c.lease_id, attempts.c.device_id)
+    .join(attempts, (attempts.c.job_id == jobs.c.id) & (attempts.c.number == jobs.c.attempts))
+    .where(jobs.c.state.in_(_HELD))
+    .order_by(jobs.c.sequence)
+)
+_OF_CAMPAIGN = (
+    select(jobs.c.id)
+    .where(jobs.c.campaign_id == bindparam("campaign_id"), jobs.c.state.in_(_UNFINISHED))
+    .order_by(jobs.c.sequence)
+)
+_COUNTS = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+_NEEDED = union_all(
+    select(jobs.c.artifacts).where(jobs.c.state.in_(_UNFINISHED)).distinct(),
+    select(jobs.c.artifacts).where(jobs.c.finished_at >= bindparam("since")).distinct(),
+)
+_ONE = select(jobs, outcomes.c.result, outcomes.c.failure).outerjoin(outcomes).where(jobs.c.id == bindparam("job_id"))
+_BY_PREFIX = (
+    select(jobs.c.id).where(jobs.c.id >= bindparam("low"), jobs.c.id < bindparam("high")).order_by(jobs.c.id).limit(2)
+)
+_TRIED = select(attempts).where(attempts.c.job_id == bindparam("job_id")).order_by(attempts.c.number)
+_COUNT_SUPERSEDED = select(func.count()).select_from(superseded).where(superseded.c.job_id == bindparam("job_id"))
+# All that a summary shows, and neither specification nor result.
+_SUMMARY = select(
+    jobs.c.sequence,
+    jobs.c.id,
+    jobs.c.state,
+    jobs.c.model_name,
+    jobs.c.model_digest,
+    jobs.c.device_id,
+    jobs.c.submitted_at,
+    jobs.c.finished_at,
+    jobs.c.attempts,
+    jobs.c.failure_kind,
+    jobs.c.failure_message,
+    jobs.c.campaign_id,
+)
+
+
+def rfc3339(unix_s: float | None) -> str:
+    """A time of day in UTC, to the microsecond; empty for none."""
+    if unix_s is None:
+        return ""
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def parse_token(token: str, kind: str) -> int | None:
+    """The row number in a page token; None for the first page.
+
+    Raises:
+        ValueError: no token of this store.
+    """
+    if not token:
+        return None
+    if not (token.isascii() and token.isdecimal() and len(token) < 19):
+        raise ValueError(f"{token[:40]!r} is no page token of a listing of {kind}")
+    return int(token)
+
+
+def signatures(connection: Connection) -> list[str]:
+    """Those of queued jobs, each once."""
+    return list(connection.execute(_SIGNATURES).scalars())
+
+
+def waiting(connection: Connection, signature: str, limit: int) -> list[Waiting]:
+    """Highest priority first, then oldest."""
+    rows = connection.execute(_WAITING, {"signature": signature, "limit": limit})
+    return [Waiting(row.id, row.signature, row.priority, row.sequence, frozenset(row.avoid.split())) for row in rows]
+
+
+def overdue(connection: Connection, now: float) -> list[str]:
+    """Queued jobs that have waited for too long."""
+    return list(connection.execute(_OVERDUE, {"now": now}).scalars())
+
+
+def held(connection: Connection) -> list[Held]:
+    """All leases that are out."""
+    return [Held(row.id, row.lease_id, row.device_id) for row in connection.execute(_LEASES)]
+
+
+def unfinished(connection: Connection, campaign_id: str) -> list[str]:
+    """Of a campaign."""
+    return list(connection.execute(_OF_CAMPAIGN, {"campaign_id": campaign_id}).scalars())
+
+
+def count_by_state(connection: Connection) -> dict[machine.State, int]:
+    """Every state, also those that no job is in."""
+    counts = dict.fromkeys(machine.State, 0)
+    for state, count in connection.execute(_COUNTS):
+        counts[machine.State(state)] = count
+    return counts
+
+
+def needed_artifacts(connection: Connection, finished_since: float) -> set[str]:
+    """Digests that unfinished or recent jobs need or produced."""
+    found: set[str] = set()
+    for digests in connection.execute(_NEEDED, {"since": finished_since}).scalars():
+        found.update(digests.split())
+    return found
+
+
+def job(connection: Connection, job_id: str) -> job_pb2.Job | None:
+    """A job whole, by its id or a prefix of one.
+
+    Raises:
+        LookupError: the prefix fits several.
+    """
+    row = connection.execute(_ONE, {"job_id": job_id}).one_or_none()
+    if row is None:
+        # The last code point: behind everything that goes on after the prefix.
+        fitting = connection.execute(_BY_PREFIX, {"low": job_id, "high": job_id + "\U0010ffff"}).scalars().all()
+        if len(fitting) > 1:
+            raise LookupError(
+                f"{job_id!r} fits several jobs, {fitting[0]} and {fitting[1]} among them: give more of it"
+            )
+        if not fitting:
+            return None
+        row = connection.execute(_ONE, {"job_id": fitting[0]}).one()
+    message = job_pb2.Job(
+        job_id=row.id,
+        spec=job_pb2.JobSpec.FromString(row.spec),
+        state=_wire_state(row.state),
+        submitted_at=rfc3339(row.submitted_at),
+        finished_at=rfc3339(row.finished_at),
+        superseded_results=connection.execute(_COUNT_SUPERSEDED, {"job_id": row.id}).scalar_one(),
+    )
+    for attempt in connection.execute(_TRIED, {"job_id": row.id}):
+        tried = message.attempts.add(
+            number=attempt.number,
+            lease_id=attempt.lease_id,
+            device_id=attempt.device_id,
+            started_at=rfc3339(attempt.started_at),
+            ended_at=rfc3339(attempt.ended_at),
+        )
+        if attempt.failure is not None:
+            tried.failure.CopyFrom(failure_pb2.Failure.FromString(attempt.failure))
+    if row.result is not None:
+        message.result.CopyFrom(measurement_pb2.MeasurementResult.FromString(row.result))
+    if row.failure is not None:
+        message.failure.CopyFrom(failure_pb2.Failure.FromString(row.failure))
+    return message
+
+
+def list_jobs(
+    connection: Connection, states: Collection[machine.State], campaign_id: str, limit: int, token: str
+) -> Page:
+    """Newest first.
+
+    Raises:
+        ValueError: `token` is none.
+    """
+    before = parse_token(token, "jobs")
+    conditions = [] if before is None else [jobs.c.sequence < before]
+    if campaign_id:
+        conditions.append(jobs.c.campaign_id == campaign_id)
+    newest = jobs.c.sequence.desc()
+    if not states and not campaign_id:
+        statement = _SUMMARY.where(*conditions).order_by(newest).limit(limit + 1)
+        rows = list(connection.execute(statement).mappings())
+    else:
+        # Each state has its newest rows next to each other in an index: the newest of these few are the page. One
+        # query over several states would read all of their rows to sort them.
+        parts = [
+            _SUMMARY.where(jobs.c.state == state.value, *conditions).order_by(newest).limit(limit + 1)
+            for state in states or machine.State
+        ]
+        rows = [row for part in parts for row in connection.execute(part).mappings()]
+        rows.sort(key=lambda row: -row["sequence"])
+    return _page(rows, limit)
+
+
+def _page(rows: Sequence[RowMapping], limit: int) -> Page:
+    summaries = [
+        fleet_pb2.JobSummary(
+            job_id=row["id"],
+            state=_wire_state(row["state"]),
+            model_name=row["model_name"],
+            model_digest=row["model_digest"],
+            device_id=row["device_id"],
+            submitted_at=rfc3339(row["submitted_at"]),
+            finished_at=rfc3339(row["finished_at"]),
+            attempts=row["attempts"],
+            failure_kind=row["failure_kind"],
+            failure_message=row["failure_message"],
+            campaign_id=row["campaign_id"],
+        )
+        for row in rows[:limit]
+    ]
+    return Page(summaries, str(rows[limit - 1]["sequence"]) if len(rows) > limit else "")
+
+
+def _wire_state(state: str) -> str:
+    return f"JOB_STATE_{state.upper()}"

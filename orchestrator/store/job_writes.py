@@ -1,0 +1,274 @@
+"""What is done to jobs inside a transaction of the writer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.engine import Connection, RowMapping
+
+from orchestrator import jobs as machine
+from orchestrator.store.base import Applied, KeyConflictError, NewJob, Submitted
+from orchestrator.store.tables import attempts, jobs, outcomes, superseded
+from protos.gauntlet.v1 import artifact_pb2, failure_pb2, measurement_pb2
+
+#: Keys looked up in one statement: databases limit the number of parameters.
+_LOOKUP = 500
+
+# Statements are built once: building one costs more than SQLite takes to carry it out.
+_KNOWN_KEYS = select(jobs.c.idempotency_key, jobs.c.id, jobs.c.spec).where(
+    jobs.c.idempotency_key.in_(bindparam("keys", expanding=True))
+)
+# The lock is for databases whose transactions write side by side; SQLite has a single writer and does not render it.
+_JOB = (
+    select(
+        jobs.c.sequence,
+        jobs.c.state,
+        jobs.c.max_attempts,
+        jobs.c.queue_timeout_s,
+        jobs.c.queue_deadline,
+        jobs.c.artifacts,
+    )
+    .where(jobs.c.id == bindparam("job_id"))
+    .with_for_update()
+)
+_ATTEMPTS = (
+    select(attempts.c.lease_id, attempts.c.device_id, attempts.c.failure)
+    .where(attempts.c.job_id == bindparam("job_id"))
+    .order_by(attempts.c.number)
+)
+_FAILURE = select(outcomes.c.failure).where(outcomes.c.job_id == bindparam("job_id"))
+_END_ATTEMPT = (
+    update(attempts)
+    .where(attempts.c.lease_id == bindparam("ended_lease_id"))
+    .values(ended_at=bindparam("ended_at"), failure=bindparam("failure"))
+)
+_REMOVE_ATTEMPT = delete(attempts).where(attempts.c.lease_id == bindparam("removed_lease_id"))
+_SUPERSEDED = select(superseded.c.lease_id).where(superseded.c.lease_id == bindparam("lease_id"))
+_UPDATE_JOB = (
+    update(jobs)
+    .where(jobs.c.sequence == bindparam("job_sequence"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "state",
+                "queue_deadline",
+                "finished_at",
+                "device_id",
+                "attempts",
+                "avoid",
+                "artifacts",
+                "failure_kind",
+                "failure_message",
+            )
+        }
+    )
+)
+
+
+def submit(connection: Connection, new: Sequence[NewJob], now: float) -> list[Submitted]:
+    """Queue what is new, attach what is known.
+
+    Raises:
+        KeyConflictError: a key is known with another specification.
+    """
+    specs = [job.spec.SerializeToString(deterministic=True) for job in new]
+    known = _known_keys(connection, [job.spec.idempotency_key for job in new])
+    rows = []
+    answers = []
+    for job, spec in zip(new, specs, strict=True):
+        key = job.spec.idempotency_key
+        if key in known:
+            job_id, known_spec = known[key]
+            if known_spec != spec:
+                raise KeyConflictError(key, job_id)
+            answers.append(Submitted(job_id, created=False))
+            continue
+        known[key] = (job.job_id, spec)
+        rows.append(_row(job, spec, now))
+        answers.append(Submitted(job.job_id, created=True))
+    if rows:
+        connection.execute(insert(jobs), rows)
+    return answers
+
+
+def _known_keys(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+    known = {}
+    for start in range(0, len(keys), _LOOKUP):
+        for row in connection.execute(_KNOWN_KEYS, {"keys": keys[start : start + _LOOKUP]}):
+            known[row.idempotency_key] = (row.id, row.spec)
+    return known
+
+
+def _row(job: NewJob, spec: bytes, now: float) -> dict[str, object]:
+    timeout_s = job.spec.queue_timeout_s or None
+    return {
+        "id": job.job_id,
+        "idempotency_key": job.spec.idempotency_key,
+        "state": machine.State.QUEUED.value,
+        "signature": job.signature,
+        "priority": job.spec.priority,
+        "campaign_id": job.spec.campaign_id,
+        "model_name": job.spec.measurement.model.name,
+        "model_digest": job.spec.measurement.model.digest,
+        "max_attempts": job.spec.max_attempts or machine.DEFAULT_MAX_ATTEMPTS,
+        "queue_timeout_s": timeout_s,
+        "queue_deadline": None if timeout_s is None else now + timeout_s,
+        "submitted_at": now,
+        "artifacts": " ".join(job.artifacts),
+        "spec": spec,
+    }
+
+
+def apply(
+    connection: Connection,
+    job_id: str,
+    event: machine.Event,
+    result: measurement_pb2.MeasurementResult | None,
+    now: float,
+) -> Applied | None:
+    """Take the job through `event` and write down what that changed; None when there is no such job."""
+    row = connection.execute(_JOB, {"job_id": job_id}).mappings().one_or_none()
+    if row is None:
+        return None
+    before = _load(connection, job_id, row)
+    step = machine.step(before, event)
+    if step.verdict == "applied":
+        _save_attempts(connection, before, step.job, now)
+        _save_outcome(connection, step.job, result)
+        _save_job(connection, row, step.job, result, now)
+    elif step.verdict == "superseded" and isinstance(event, machine.Succeeded | machine.Failed):
+        _keep(connection, before, event, result, now)
+    return Applied(before, step.job, step.verdict)
+
+
+def _load(connection: Connection, job_id: str, row: RowMapping) -> machine.Job:
+    state = machine.State(row["state"])
+    failure = None
+    if state in (machine.State.FAILED, machine.State.CANCELLED):
+        failure = parse_failure(connection.execute(_FAILURE, {"job_id": job_id}).scalar())
+    tried = tuple(
+        machine.Attempt(attempt.lease_id, attempt.device_id, parse_failure(attempt.failure))
+        for attempt in connection.execute(_ATTEMPTS, {"job_id": job_id})
+    )
+    return machine.Job(job_id, row["max_attempts"], state, tried, failure)
+
+
+def _save_attempts(connection: Connection, before: machine.Job, after: machine.Job, now: float) -> None:
+    old, new = before.attempts, after.attempts
+    if len(new) > len(old):
+        connection.execute(
+            insert(attempts),
+            {
+                "lease_id": new[-1].lease_id,
+                "job_id": after.job_id,
+                "number": len(new),
+                "device_id": new[-1].device_id,
+                "started_at": now,
+            },
+        )
+    elif len(new) < len(old):
+        connection.execute(_REMOVE_ATTEMPT, {"removed_lease_id": old[-1].lease_id})
+    elif before.state.is_held and not after.state.is_held:
+        failure = new[-1].failure
+        connection.execute(
+            _END_ATTEMPT,
+            {
+                "ended_lease_id": new[-1].lease_id,
+                "ended_at": now,
+                "failure": None if failure is None else failure.SerializeToString(),
+            },
+        )
+
+
+def _save_outcome(connection: Connection, after: machine.Job, result: measurement_pb2.MeasurementResult | None) -> None:
+    if not after.state.is_final:
+        return
+    succeeded = after.state is machine.State.SUCCEEDED
+    connection.execute(
+        insert(outcomes),
+        {
+            "job_id": after.job_id,
+            "result": result.SerializeToString() if succeeded and result is not None else None,
+            "failure": None if after.failure is None else after.failure.SerializeToString(),
+        },
+    )
+
+
+def _save_job(
+    connection: Connection,
+    row: RowMapping,
+    after: machine.Job,
+    result: measurement_pb2.MeasurementResult | None,
+    now: float,
+) -> None:
+    queued = after.state is machine.State.QUEUED
+    deadline = row["queue_deadline"]
+    if queued and row["queue_timeout_s"] is not None:
+        # Time spent on a device that let the job down was no waiting.
+        deadline = now + row["queue_timeout_s"]
+    connection.execute(
+        _UPDATE_JOB,
+        {
+            "job_sequence": row["sequence"],
+            "state": after.state.value,
+            "queue_deadline": deadline,
+            "finished_at": now if after.state.is_final else None,
+            "device_id": "" if queued or not after.attempts else after.attempts[-1].device_id,
+            "attempts": len(after.attempts),
+            "avoid": " ".join(sorted(after.avoid)),
+            "artifacts": _with_produced(row["artifacts"], result if after.state is machine.State.SUCCEEDED else None),
+            "failure_kind": 0 if after.failure is None else after.failure.kind,
+            "failure_message": "" if after.failure is None else after.failure.message,
+        },
+    )
+
+
+def _with_produced(needed: str, result: measurement_pb2.MeasurementResult | None) -> str:
+    if result is None:
+        return needed
+    return " ".join(dict.fromkeys([*needed.split(), *(ref.digest for ref in produced_artifacts(result))]))
+
+
+def produced_artifacts(result: measurement_pb2.MeasurementResult) -> list[artifact_pb2.ArtifactRef]:
+    """Files that the device uploaded along with its result."""
+    refs = (result.latency.raw_samples, result.accuracy.predictions)
+    return [ref for ref in refs if ref.digest]
+
+
+def _keep(
+    connection: Connection,
+    job: machine.Job,
+    event: machine.Succeeded | machine.Failed,
+    result: measurement_pb2.MeasurementResult | None,
+    now: float,
+) -> None:
+    if _is_repetition(job, event) or connection.execute(_SUPERSEDED, {"lease_id": event.lease_id}).first():
+        return
+    failure = event.failure.SerializeToString() if isinstance(event, machine.Failed) else None
+    connection.execute(
+        insert(superseded),
+        {
+            "lease_id": event.lease_id,
+            "job_id": job.job_id,
+            "came_at": now,
+            "result": None if result is None else result.SerializeToString(),
+            "failure": failure,
+        },
+    )
+
+
+def _is_repetition(job: machine.Job, event: machine.Succeeded | machine.Failed) -> bool:
+    """Is this what ended the lease, sent again because the acknowledgement was lost?"""
+    attempt = next((a for a in job.attempts if a.lease_id == event.lease_id), None)
+    if attempt is None:
+        return False
+    if isinstance(event, machine.Failed):
+        return attempt.failure == event.failure
+    return job.state is machine.State.SUCCEEDED and attempt is job.attempts[-1]
+
+
+def parse_failure(data: bytes | None) -> failure_pb2.Failure | None:
+    """A stored failure."""
+    return None if data is None else failure_pb2.Failure.FromString(data)

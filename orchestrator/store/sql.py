@@ -1,0 +1,183 @@
+"""The store on a database, through SQLAlchemy: writes through one thread with group commit, reads beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self, TypeVar
+
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestrator import jobs
+from orchestrator.store import catalogue, engine, job_reads, job_writes
+from orchestrator.store.base import Applied, Held, NewJob, Page, StoredDevice, StoreError, Submitted, Waiting
+from orchestrator.store.writer import Writer
+from protos.gauntlet.v1 import campaign_pb2, device_pb2, job_pb2, measurement_pb2
+
+T = TypeVar("T")
+
+#: Threads and connections that read; the database serves them while the writer writes.
+READERS = 4
+
+
+class SqlStore:
+    """Implements `orchestrator.store.base.Store`; all methods are for one event loop.
+
+    Every method raises StoreError when the database cannot be used; it may be called again once the cause is gone.
+    """
+
+    def __init__(self, path: Path, writing: Engine, reading: Engine, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._writing = writing
+        self._reading = reading
+        self._clock = clock
+        self._writer = Writer(writing, self._describe)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self._closed = False
+
+    @classmethod
+    async def open(cls, location: str | Path, *, clock: Callable[[], float] = time.time) -> Self:
+        """Open the store, make it when it is not there, bring an older one up to date.
+
+        Args:
+            location: a file name, or `sqlite:///FILE`.
+            clock: Unix time.
+
+        Raises:
+            StoreError: newer than the software, no store, damaged, or not to be written.
+        """
+        path = engine.parse_location(location)
+        writing = engine.connect(path, begin="BEGIN IMMEDIATE", connections=1)
+        reading = engine.connect(path, begin="BEGIN", connections=READERS)
+        try:
+            await asyncio.to_thread(engine.prepare, path, writing)
+        except BaseException:
+            writing.dispose()
+            raise
+        return cls(path, writing, reading, clock)
+
+    async def close(self) -> None:
+        """Finish what was accepted, then let go of the files."""
+        self._closed = True
+        await self._writer.close()
+        await asyncio.to_thread(self._let_go)
+
+    def _let_go(self) -> None:
+        self._readers.shutdown()
+        # Readers first: the last connection to close folds the write-ahead log into the file.
+        self._reading.dispose()
+        self._writing.dispose()
+
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        if self._closed:
+            raise StoreError("the store is closed")
+
+        def read() -> T:
+            try:
+                with self._reading.connect() as connection:
+                    return query(connection)
+            except SQLAlchemyError as e:
+                raise StoreError(self._describe(e)) from e
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+
+    def _describe(self, error: SQLAlchemyError) -> str:
+        return engine.describe(self._path, error)
+
+    async def submit(self, new: Sequence[NewJob]) -> list[Submitted]:
+        """Queue all or none, in order; known idempotency keys attach to their jobs.
+
+        Raises:
+            KeyConflictError: a key is known with another specification.
+        """
+        return await self._writer.run(lambda c: job_writes.submit(c, new, self._clock()))
+
+    async def apply(
+        self, job_id: str, event: jobs.Event, result: measurement_pb2.MeasurementResult | None = None
+    ) -> Applied | None:
+        """Take the job through `event`; None when there is no such job.
+
+        A superseded result or failure is kept beside the job once per lease, unless it is the one that counted, sent
+        again.
+        """
+        return await self._writer.run(lambda c: job_writes.apply(c, job_id, event, result, self._clock()))
+
+    async def signatures(self) -> list[str]:
+        """Those of queued jobs, each once."""
+        return await self._read(job_reads.signatures)
+
+    async def waiting(self, signature: str, limit: int) -> list[Waiting]:
+        """The first `limit` queued jobs of a signature: highest priority, then oldest."""
+        return await self._read(lambda c: job_reads.waiting(c, signature, limit))
+
+    async def overdue(self, now: float) -> list[str]:
+        """Queued jobs that have been in the queue for longer than they allow, at Unix time `now`."""
+        return await self._read(lambda c: job_reads.overdue(c, now))
+
+    async def held(self) -> list[Held]:
+        """All leases that are out."""
+        return await self._read(job_reads.held)
+
+    async def job(self, job_id: str) -> job_pb2.Job | None:
+        """One job whole, by its id or by a prefix that fits one only.
+
+        Raises:
+            LookupError: the prefix fits several.
+        """
+        return await self._read(lambda c: job_reads.job(c, job_id))
+
+    async def list_jobs(self, states: Collection[jobs.State], campaign_id: str, limit: int, token: str) -> Page:
+        """Newest first; no states: all.
+
+        Raises:
+            ValueError: `token` is none of this listing.
+        """
+        return await self._read(lambda c: job_reads.list_jobs(c, states, campaign_id, limit, token))
+
+    async def unfinished(self, campaign_id: str) -> list[str]:
+        """Ids of the campaign's jobs that have not ended."""
+        return await self._read(lambda c: job_reads.unfinished(c, campaign_id))
+
+    async def count_by_state(self) -> dict[jobs.State, int]:
+        """Number of jobs in each state, zeros included."""
+        return await self._read(job_reads.count_by_state)
+
+    async def needed_artifacts(self, finished_since: float) -> set[str]:
+        """Digests that unfinished jobs, or jobs finished after that Unix time, need or produced."""
+        return await self._read(lambda c: job_reads.needed_artifacts(c, finished_since))
+
+    async def save_devices(self, agent_id: str, devices: Sequence[device_pb2.DeviceDescription]) -> None:
+        """Enrol or refresh devices of an agent, seen now."""
+        await self._writer.run(lambda c: catalogue.save_devices(c, agent_id, devices, self._clock()))
+
+    async def device_owner(self, device_id: str) -> str | None:
+        """The agent that enrolled the device."""
+        return await self._read(lambda c: catalogue.device_owner(c, device_id))
+
+    async def devices(self) -> list[StoredDevice]:
+        """All that ever enrolled, by id."""
+        return await self._read(catalogue.all_devices)
+
+    async def save_campaign(self, campaign: campaign_pb2.Campaign) -> None:
+        """Create the campaign or replace its description; the store sets both times."""
+        await self._writer.run(lambda c: catalogue.save_campaign(c, campaign, self._clock()))
+
+    async def save_records(self, campaign_id: str, records: Sequence[campaign_pb2.CampaignRecord]) -> bool:
+        """Append, or replace those whose (kind, key) is known; False when there is no such campaign."""
+        return await self._writer.run(lambda c: catalogue.save_records(c, campaign_id, records))
+
+    async def campaigns(self) -> list[campaign_pb2.Campaign]:
+        """Newest first."""
+        return await self._read(catalogue.all_campaigns)
+
+    async def records(self, campaign_id: str, limit: int, token: str) -> tuple[list[campaign_pb2.CampaignRecord], str]:
+        """In order of first publication, and the next token.
+
+        Raises:
+            ValueError: `token` is none of this listing.
+        """
+        return await self._read(lambda c: catalogue.list_records(c, campaign_id, limit, token))

@@ -1,0 +1,154 @@
+"""The tables, for SQLite and PostgreSQL alike.
+
+Columns are what queries ask for; messages lie beside them as serialised protobuf. Two rules keep the cost of work
+independent of how many jobs have ended: what the scheduler reads is behind partial indexes that hold queued jobs only,
+and what a listing does not show (results, failures in full) lies in a table of its own.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+#: Revision of the newest migration. Kept here so that a store that is up to date opens without importing Alembic.
+HEAD = "0001"
+
+metadata = MetaData(
+    # Migrations have to name what they change.
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only where the type is exactly INTEGER.
+_Sequence = BigInteger().with_variant(Integer(), "sqlite")
+
+jobs = Table(
+    "jobs",
+    metadata,
+    # Order of submission, and the place in the queue: kept when a job goes back there.
+    Column("sequence", _Sequence, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("idempotency_key", String(200), nullable=False, unique=True),
+    Column("state", String(16), nullable=False),
+    Column("signature", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("campaign_id", String(64), nullable=False),
+    Column("model_name", Text, nullable=False),
+    Column("model_digest", String(64), nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    # Seconds that it may wait; null: no limit.
+    Column("queue_timeout_s", Float),
+    # Unix time; counted anew whenever the job goes back to the queue.
+    Column("queue_deadline", Float),
+    Column("submitted_at", Float, nullable=False),
+    Column("finished_at", Float),
+    # Where it runs or ran last; empty while queued.
+    Column("device_id", String(64), nullable=False, default=""),
+    Column("attempts", Integer, nullable=False, default=0),
+    # `Job.avoid`, separated by blanks: the scheduler reads it with every queued job.
+    Column("avoid", Text, nullable=False, default=""),
+    # Digests that it needs or produced, separated by blanks.
+    Column("artifacts", Text, nullable=False, default=""),
+    Column("failure_kind", Integer, nullable=False, default=0),
+    Column("failure_message", Text, nullable=False, default=""),
+    Column("spec", LargeBinary, nullable=False),
+    # A sequence is never given twice, even when the last rows were deleted.
+    sqlite_autoincrement=True,
+)
+_queued = jobs.c.state == "queued"
+Index(
+    "ix_jobs_queue",
+    jobs.c.signature,
+    jobs.c.priority.desc(),
+    jobs.c.sequence,
+    sqlite_where=_queued,
+    postgresql_where=_queued,
+)
+_overdue = _queued & jobs.c.queue_deadline.is_not(None)
+Index("ix_jobs_queue_deadline", jobs.c.queue_deadline, sqlite_where=_overdue, postgresql_where=_overdue)
+Index("ix_jobs_state", jobs.c.state, jobs.c.sequence)
+Index("ix_jobs_campaign", jobs.c.campaign_id, jobs.c.state, jobs.c.sequence)
+Index("ix_jobs_finished_at", jobs.c.finished_at)
+
+#: How a job ended, in full.
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("job_id", ForeignKey(jobs.c.id), primary_key=True),
+    Column("result", LargeBinary),
+    Column("failure", LargeBinary),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("lease_id", String(64), primary_key=True),
+    Column("job_id", ForeignKey(jobs.c.id), nullable=False),
+    # From 1.
+    Column("number", Integer, nullable=False),
+    Column("device_id", String(64), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("ended_at", Float),
+    Column("failure", LargeBinary),
+    UniqueConstraint("job_id", "number"),
+)
+
+#: What came under a lease that the job no longer held: kept, not counted.
+superseded = Table(
+    "superseded",
+    metadata,
+    Column("lease_id", String(64), primary_key=True),
+    Column("job_id", ForeignKey(jobs.c.id), nullable=False, index=True),
+    Column("came_at", Float, nullable=False),
+    Column("result", LargeBinary),
+    Column("failure", LargeBinary),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("device_id", String(64), primary_key=True),
+    Column("agent_id", String(64), nullable=False),
+    Column("last_seen_at", Float, nullable=False),
+    Column("description", LargeBinary, nullable=False),
+)
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("sequence", _Sequence, primary_key=True, autoincrement=True),
+    Column("campaign_id", String(64), nullable=False, unique=True),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+records = Table(
+    "records",
+    metadata,
+    # Order of first publication.
+    Column("sequence", _Sequence, primary_key=True, autoincrement=True),
+    Column("campaign_id", ForeignKey(campaigns.c.campaign_id), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    UniqueConstraint("campaign_id", "kind", "key"),
+    Index("ix_records_campaign", "campaign_id", "sequence"),
+    sqlite_autoincrement=True,
+)

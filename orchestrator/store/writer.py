@@ -1,0 +1,147 @@
+"""One thread that writes, with group commit.
+
+    event loop:  run(op) ─┐ run(op) ─┐ run(op) ─┐        ▲ results, after COMMIT
+                          ▼          ▼          ▼        │
+    writer thread:     BEGIN │ savepoint op │ savepoint op │ … │ COMMIT │ BEGIN …
+
+What arrives while one transaction is being flushed to disk shares the next: the dearest step, the flush, is paid once
+for all of them, and no two writers ever wait for each other's lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from orchestrator.store.base import StoreError
+
+T = TypeVar("T")
+
+#: Operations in one transaction: bounds how long the first of them waits for its commit.
+MAX_BATCH = 256
+
+
+@dataclass
+class _Work:
+    operation: Callable[[Connection], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    value: Any = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        if self.future.cancelled():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.value)
+
+
+class Writer:
+    """Runs operations on one connection, in the order in which they were given.
+
+    Args:
+        engine: its connections begin a transaction that holds the write lock from the start.
+        describe: turns a driver's error into the message of a StoreError.
+    """
+
+    def __init__(self, engine: Engine, describe: Callable[[SQLAlchemyError], str]) -> None:
+        self._engine = engine
+        self._describe = describe
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._closed = False
+        # A daemon, so that a program that never closed its store can end; a half-done transaction is rolled back.
+        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, operation: Callable[[Connection], T]) -> T:
+        """What `operation` returned, once it is on disk.
+
+        An exception of the operation undoes that operation only. A caller that is cancelled does not take back what it
+        gave.
+
+        Raises:
+            StoreError: the store is closed, or the database could not take it; nothing of it was kept.
+        """
+        if self._closed:
+            raise StoreError("the store is closed")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Work(operation, future, loop))
+        return await future
+
+    async def close(self) -> None:
+        """Refuse new operations, finish the accepted ones, end the thread."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        open_for_work = True
+        while open_for_work:
+            batch: list[_Work] = []
+            item = self._queue.get()
+            while True:
+                if item is None:
+                    open_for_work = False
+                    break
+                batch.append(item)
+                if len(batch) == MAX_BATCH:
+                    break
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            if batch:
+                self._commit(batch)
+                _settle(batch)
+
+    def _commit(self, batch: list[_Work]) -> None:
+        try:
+            with self._engine.begin() as connection:
+                for work in batch:
+                    self._execute(connection, work)
+        except Exception as e:  # whatever it was, nothing of this batch is on disk, and each caller has to learn it
+            error = self._translate(e)
+            for work in batch:
+                work.value, work.error = None, work.error or error
+
+    def _execute(self, connection: Connection, work: _Work) -> None:
+        savepoint = connection.begin_nested()
+        try:
+            work.value = work.operation(connection)
+            savepoint.commit()
+        except Exception as e:
+            work.error = self._translate(e)
+            # A full disk or an I/O error makes SQLite drop the whole transaction, savepoints included: then this
+            # raises, and the neighbours fail as well instead of being acknowledged without having been written.
+            savepoint.rollback()
+
+    def _translate(self, error: Exception) -> Exception:
+        if isinstance(error, SQLAlchemyError):
+            translated = StoreError(self._describe(error))
+            translated.__cause__ = error.orig if isinstance(error, DBAPIError) else error
+            return translated
+        return error
+
+
+def _settle(batch: list[_Work]) -> None:
+    # All callers of a writer live on one loop: one wake-up for the batch.
+    def settle_all() -> None:
+        for work in batch:
+            work.settle()
+
+    try:
+        batch[0].loop.call_soon_threadsafe(settle_all)
+    except RuntimeError:
+        # The loop is gone, and with it everyone who waited.
+        return
