@@ -1,0 +1,1 @@
+"""Protocols of measurement, carried out in the worker process."""

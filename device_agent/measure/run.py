@@ -1,0 +1,261 @@
+"""Carry out a measurement specification in the worker process.
+
+    load → check outputs → [ load, first inference, warm-up, steady state, energy ] → accuracy
+                           └─ under the host's lock for timed windows, gc off ─┘
+
+A model whose outputs are checked is loaded anew for timing: its first inference must be a first one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import gc
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Iterator, List, Mapping, Optional, Sequence
+
+from device_agent.cores import Pinning
+from device_agent.errors import MeasurementError
+from device_agent.hostlock import HostLock
+from device_agent.hoststate import CpuTimes, HostReader, Throttling
+from device_agent.measure import latency
+from device_agent.measure.accuracy import measure_accuracy
+from device_agent.measure.artifacts import write_artifact
+from device_agent.measure.continuity import Continuity
+from device_agent.measure.energy import Meter, find_meter, measure_energy
+from device_agent.measure.memory import measure_memory
+from device_agent.measure.outputs import check_outputs
+from device_agent.measure.tensors import fill_inputs
+from device_agent.runtimes import LoadedModel, Runtime, choose, format_of
+from protos import figures
+from protos.contract import software_version
+from protos.gauntlet.v1 import artifact_pb2, failure_pb2, worker_pb2
+from protos.gauntlet.v1 import measurement_pb2 as pb
+
+SAMPLES = "samples/latency"
+#: Tells the agent what the worker does now; True while it waits for the host's lock.
+Report = Callable[[str, bool], None]
+
+_WINDOW_ATTEMPTS = 3
+_BUSY_CORES = 0.2
+
+
+class Bench:
+    """What a worker keeps between jobs.
+
+    Args:
+        runtimes: installed here, best first.
+        continuity: already installed in the main thread.
+        reader: of the host's state.
+        meter: of energy.
+    """
+
+    def __init__(
+        self,
+        runtimes: Sequence[Runtime],
+        continuity: Continuity,
+        reader: Optional[HostReader] = None,
+        meter: Optional[Meter] = None,
+    ) -> None:
+        self.runtimes = runtimes
+        self.continuity = continuity
+        self.reader = reader or HostReader()
+        self.meter = meter or find_meter()
+        self.version = software_version()
+        self.idle_since: Optional[CpuTimes] = self.reader.cpu_times()
+
+    def carry_out(self, request: worker_pb2.WorkerRequest, report: Report) -> pb.MeasurementResult:
+        """Do one request.
+
+        Raises:
+            MeasurementError: there is no result, and why.
+        """
+        try:
+            if request.spec.HasField("fault_plan"):
+                raise MeasurementError(
+                    failure_pb2.FAILURE_KIND_UNSUPPORTED_OPERATION,
+                    "this agent does not inject faults",
+                    "ask for a device with the capability 'faults'",
+                )
+            job = _Job(self, request, report)
+            return job.memory() if request.task == worker_pb2.WORKER_TASK_MEMORY else job.measure()
+        finally:
+            self.idle_since = self.reader.cpu_times()
+
+
+class _Job:
+    def __init__(self, bench: Bench, request: worker_pb2.WorkerRequest, report: Report) -> None:
+        self._bench = bench
+        self._spec = request.spec
+        self._paths: Mapping[str, str] = request.paths
+        self._output_dir = Path(request.output_dir)
+        self._report = report
+        self._threads = max(1, int(self._spec.runtime.threads))
+        self._runtime = choose(bench.runtimes, self._spec.runtime.name, format_of(self._spec.model.media_type))
+        self._begin_s = time.monotonic()
+        self._remarks: List[str] = []
+        self._lock_wait_s = 0.0
+        self._provenance = pb.Provenance(
+            software_version=bench.version,
+            runtime=self._runtime.name,
+            runtime_version=self._runtime.version,
+            threads=self._threads,
+            model_digest=self._spec.model.digest,
+            started_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
+            before=bench.reader.state(bench.idle_since),
+        )
+
+    def measure(self) -> pb.MeasurementResult:
+        result = pb.MeasurementResult()
+        spec = self._spec
+        throttling = self._bench.reader.throttling()
+        timed = spec.HasField("latency") or spec.HasField("energy")
+        pinning = Pinning(self._threads, timed and spec.latency.pinning != pb.PINNING_NONE)
+        try:
+            self._provenance.cpus.extend(pinning.cpus)
+            self._remark(pinning.remark)
+            model: Optional[LoadedModel] = None
+            if spec.HasField("output_check"):
+                model = self._load()
+                self._report("output check", False)
+                reference = self._path(spec.output_check.reference)
+                result.output_check.CopyFrom(check_outputs(model, spec.output_check, reference))
+            if timed:
+                del model
+                with self._exclusive():
+                    began = self._bench.reader.cpu_times()
+                    model = self._uninterrupted(lambda: self._timed_windows(result))
+                    # While the lock is held: what the others do now does not count.
+                    self._provenance.after.CopyFrom(self._bench.reader.state(began))
+            else:
+                model = model or self._load()
+                self._provenance.after.CopyFrom(self._bench.reader.state())
+        finally:
+            pinning.release()
+        if timed:
+            self._note_disturbances(throttling)
+        self._describe(result, model)
+        if spec.HasField("accuracy"):
+            self._report("accuracy", False)
+            dataset = self._path(spec.accuracy.dataset)
+            result.accuracy.CopyFrom(measure_accuracy(model, spec.accuracy, dataset, self._output_dir))
+        return self._finish(result)
+
+    def memory(self) -> pb.MeasurementResult:
+        result = pb.MeasurementResult()
+        kept: List[LoadedModel] = []
+
+        def work() -> None:
+            model = self._load()
+            kept.append(model)
+            self._report("memory", False)
+            fill_inputs(model)
+            for _ in range(max(1, int(self._spec.memory.runs))):
+                model.invoke()
+
+        result.memory.CopyFrom(measure_memory(work))
+        self._provenance.after.CopyFrom(self._bench.reader.state())
+        self._describe(result, kept[0])
+        return self._finish(result)
+
+    def _timed_windows(self, result: pb.MeasurementResult) -> LoadedModel:
+        spec = self._spec
+        self._report("load", False)
+        begin = time.perf_counter_ns()
+        model = self._load()
+        load_s = (time.perf_counter_ns() - begin) / 1e9
+        fill_inputs(model)
+        invoke = model.invoke
+        self._report("first inference", False)
+        begin = time.perf_counter_ns()
+        invoke()
+        first_s = (time.perf_counter_ns() - begin) / 1e9
+        if spec.HasField("latency"):
+            self._report("warm-up", False)
+            warmup = latency.warm_up(invoke, spec.latency)
+            self._report("timing", False)
+            timing = latency.steady_state(invoke, spec.latency, warmup.call_s)
+            outcome = latency.summarise(timing, warmup, spec.latency.confidence)
+            outcome.load_s.CopyFrom(figures.measured(load_s))
+            outcome.first_inference_s.CopyFrom(figures.measured(first_s))
+            samples = timing.samples.astype("<f8")
+            outcome.raw_samples.CopyFrom(write_artifact(self._output_dir, samples, SAMPLES, "latency samples"))
+            result.latency.CopyFrom(outcome)
+        if spec.HasField("energy"):
+            self._report("energy", False)
+            result.energy.CopyFrom(measure_energy(invoke, spec.energy, self._bench.meter))
+        return model
+
+    def _uninterrupted(self, window: Callable[[], LoadedModel]) -> LoadedModel:
+        """Take a window again when the process was stopped or the machine slept in it."""
+        why: Optional[str] = None
+        for _ in range(_WINDOW_ATTEMPTS):
+            self._bench.continuity.begin()
+            with _no_garbage_collection():
+                model = window()
+            why = self._bench.continuity.broken()
+            if why is None:
+                return model
+            self._remark(f"a timed window was taken again: {why}")
+        raise MeasurementError(
+            failure_pb2.FAILURE_KIND_DEVICE_UNFIT,
+            f"{_WINDOW_ATTEMPTS} timed windows in a row are void: {why}",
+            "do not stop the agent or suspend the machine while it measures",
+        )
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        lock = HostLock()
+        self._lock_wait_s = lock.acquire(on_wait=lambda: self._report("waiting for the host", True))
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _load(self) -> LoadedModel:
+        self._report("load", False)
+        return self._runtime.load(self._path(self._spec.model), self._threads, self._spec.runtime.delegate)
+
+    def _path(self, artifact: artifact_pb2.ArtifactRef) -> Path:
+        path = self._paths.get(artifact.digest)
+        if path is None:
+            raise MeasurementError(
+                failure_pb2.FAILURE_KIND_INTERNAL, f"artifact {artifact.digest or '(no digest)'} was not handed over"
+            )
+        return Path(path)
+
+    def _describe(self, result: pb.MeasurementResult, model: LoadedModel) -> None:
+        result.model.size_bytes = self._path(self._spec.model).stat().st_size
+        result.model.inputs.extend(tensor.to_message() for tensor in model.inputs)
+        result.model.outputs.extend(tensor.to_message() for tensor in model.outputs)
+        self._provenance.delegate = model.delegate
+        for remark in model.remarks:
+            self._remark(remark)
+
+    def _note_disturbances(self, before: Throttling) -> None:
+        self._remark(self._bench.reader.throttling().remark_since(before) or "")
+        others = figures.value_of(self._provenance.after.background_cores)
+        if others is not None and others >= _BUSY_CORES:
+            self._remark(f"other processes used {others:.1f} cores meanwhile")
+
+    def _remark(self, text: str) -> None:
+        if text and text not in self._remarks:
+            self._remarks.append(text)
+
+    def _finish(self, result: pb.MeasurementResult) -> pb.MeasurementResult:
+        self._provenance.host_lock_wait_s = self._lock_wait_s
+        self._provenance.worker_s = time.monotonic() - self._begin_s
+        self._provenance.remarks.extend(self._remarks)
+        result.provenance.CopyFrom(self._provenance)
+        return result
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

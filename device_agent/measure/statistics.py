@@ -1,0 +1,157 @@
+"""Statistics of samples. Pure: no clock, no model."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from statistics import NormalDist
+from typing import Optional, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protos.gauntlet.v1 import figure_pb2, measurement_pb2
+
+#: Sizes up to which ranks are computed from the binomial distribution itself.
+_EXACT_UP_TO = 300
+_MLPERF_CONFIDENCE = 0.99
+HISTOGRAM_BINS = 40
+
+Samples = NDArray[np.float64]
+
+
+@lru_cache(maxsize=512)
+def order_statistic_ranks(n: int, quantile: float, confidence: float) -> Optional[Tuple[int, int]]:
+    """Ranks (from 0) of the order statistics that enclose a quantile, without assuming a distribution.
+
+    The number of samples below the quantile is binomial(n, quantile); ranks low < high enclose the quantile with
+    probability P(low < B <= high) (Hahn and Meeker, Statistical Intervals, 1991, section 5.2). Exact up to 300
+    samples, by the normal approximation beyond.
+
+    Args:
+        n: number of samples.
+        quantile: 0-1, exclusive.
+        confidence: least coverage, 0-1, exclusive.
+
+    Returns:
+        (low, high) with 0 <= low < high < n, or None when n samples cannot enclose the quantile that surely.
+    """
+    if n < 2:
+        return None
+    tail = (1 - confidence) / 2
+    if n > _EXACT_UP_TO:
+        z = NormalDist().inv_cdf(1 - tail)
+        reach = z * math.sqrt(n * quantile * (1 - quantile))
+        low, high = math.floor(n * quantile - reach) - 1, math.ceil(n * quantile + reach)
+    else:
+        cumulative = []
+        total = 0.0
+        for k in range(n + 1):
+            total += math.comb(n, k) * quantile**k * (1 - quantile) ** (n - k)
+            cumulative.append(total)
+        # B <= low misses the quantile below, B > high misses it above (ranks count from 0).
+        low = max((k for k in range(n) if cumulative[k] <= tail), default=-1)
+        high = next((k for k in range(n + 1) if 1 - cumulative[k] <= tail), n)
+    return (low, high) if 0 <= low < high < n else None
+
+
+def quantile_interval(ordered: Samples, quantile: float, confidence: float) -> Optional[figure_pb2.Interval]:
+    """Interval of a quantile by order statistics, or None when there are too few samples.
+
+    Args:
+        ordered: sorted samples, shape (n,).
+        quantile: 0-1, exclusive.
+        confidence: coverage, 0-1, exclusive.
+    """
+    ranks = order_statistic_ranks(len(ordered), quantile, confidence)
+    if ranks is None:
+        return None
+    return figure_pb2.Interval(
+        low=float(ordered[ranks[0]]),
+        high=float(ordered[ranks[1]]),
+        confidence=confidence,
+        method="order statistics",
+    )
+
+
+def relative_half_width(ordered: Samples, confidence: float) -> float:
+    """Half the width of the median's interval over the median; infinite when there is no interval."""
+    interval = quantile_interval(ordered, 0.5, confidence)
+    middle = median(ordered)
+    if interval is None or middle <= 0:
+        return math.inf
+    return (interval.high - interval.low) / 2 / middle
+
+
+def median(ordered: Samples) -> float:
+    """Median of sorted samples, shape (n,), n >= 1."""
+    n = len(ordered)
+    return float(ordered[n // 2] if n % 2 else (ordered[n // 2 - 1] + ordered[n // 2]) / 2)
+
+
+def median_absolute_deviation(ordered: Samples) -> float:
+    """Median of |sample - median|, unscaled."""
+    return median(np.sort(np.abs(ordered - median(ordered))))
+
+
+def mean_interval(samples: Samples, confidence: float) -> Optional[figure_pb2.Interval]:
+    """Interval of the mean by the central limit theorem, or None for fewer than 30 samples."""
+    if len(samples) < 30:
+        return None
+    mean = float(samples.mean())
+    reach = NormalDist().inv_cdf(0.5 + confidence / 2) * float(samples.std(ddof=1)) / math.sqrt(len(samples))
+    return figure_pb2.Interval(low=mean - reach, high=mean + reach, confidence=confidence, method="normal")
+
+
+def percentile(ordered: Samples, rank: float) -> float:
+    """The least sample that a share `rank` (0-1) of them does not exceed: an observed value, never between two."""
+    return float(ordered[max(0, math.ceil(rank * len(ordered)) - 1)])
+
+
+@lru_cache(maxsize=64)
+def least_samples(rank: float) -> int:
+    """Samples below which a percentile says nothing, by MLPerf's early-stopping rule.
+
+    The second largest of n samples is an upper bound of the percentile with 99 % confidence when
+    P(Binomial(n, 1 - rank) <= 1) <= 0.01, that is rank^n + n (1 - rank) rank^(n-1) <= 0.01 (MLPerf Inference Rules,
+    "Early Stopping"; loadgen/early_stopping.cc): 64 for p90, 130 for p95, 662 for p99.
+
+    Args:
+        rank: 0-1, exclusive; ranks below one half count from the other end.
+    """
+    rank = max(rank, 1 - rank)
+    miss = 1 - _MLPERF_CONFIDENCE
+    n = 2
+    while rank**n + n * (1 - rank) * rank ** (n - 1) > miss:
+        n += 1
+    return n
+
+
+def wilson_interval(successes: int, trials: int, confidence: float) -> Optional[figure_pb2.Interval]:
+    """Wilson's score interval of a proportion (Wilson, JASA 22, 1927), or None without trials."""
+    if trials <= 0:
+        return None
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = successes / trials
+    centre = share + z * z / (2 * trials)
+    reach = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    # Rounding must not push the ends past the share itself.
+    low = min(share, max(0.0, (centre - reach) / scale))
+    high = max(share, min(1.0, (centre + reach) / scale))
+    return figure_pb2.Interval(low=low, high=high, confidence=confidence, method="Wilson")
+
+
+def histogram(ordered: Samples, bins: int = HISTOGRAM_BINS) -> measurement_pb2.Histogram:
+    """Counts over equal bins from the least sample to the 99th percentile, and how many lie above."""
+    low, high = float(ordered[0]), percentile(ordered, 0.99)
+    if high <= low:
+        # All but the last hundredth are equal: one bin holds them.
+        below = int(np.searchsorted(ordered, high, side="right"))
+        return measurement_pb2.Histogram(low=low, high=high, counts=[below], overflow=len(ordered) - below)
+    inside = ordered[ordered <= high]
+    places = np.minimum(((inside - low) / (high - low) * bins).astype(np.int64), bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    return measurement_pb2.Histogram(
+        low=low, high=high, counts=[int(c) for c in counts], overflow=len(ordered) - len(inside)
+    )

@@ -1,0 +1,108 @@
+"""What every runtime offers. One contract test (`tests/device_agent/runtimes/test_contract.py`) holds for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Protocol, Sequence, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protos.gauntlet.v1 import measurement_pb2
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a model.
+
+    Attributes:
+        name: as the file names it.
+        shape: with every dimension resolved.
+        dtype: NumPy's name.
+        scale: of per-tensor affine quantisation, real = scale * (value - zero_point); None for others.
+        zero_point: set when scale is.
+    """
+
+    name: str
+    shape: Tuple[int, ...]
+    dtype: str
+    scale: Optional[float] = None
+    zero_point: Optional[int] = None
+
+    def to_message(self) -> measurement_pb2.TensorFacts:
+        """The tensor as it travels."""
+        return measurement_pb2.TensorFacts(
+            name=self.name, shape=self.shape, dtype=self.dtype, scale=self.scale, zero_point=self.zero_point
+        )
+
+
+class LoadedModel(Protocol):
+    """A model that is ready to run. It owns its threads and buffers until it is dropped."""
+
+    @property
+    def inputs(self) -> Tuple[Tensor, ...]:
+        """In the file's order."""
+
+    @property
+    def outputs(self) -> Tuple[Tensor, ...]:
+        """In the file's order; shapes that depend on the data are right after an inference."""
+
+    @property
+    def delegate(self) -> str:
+        """What really runs the graph: "xnnpack" when it took any part of it, else "none"."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a reader of the figures should know about how the model was loaded."""
+
+    def set_input(self, index: int, value: NDArray[np.generic]) -> None:
+        """Copy `value`, of the input's shape and type, into input number `index`."""
+
+    def invoke(self) -> None:
+        """One inference. Bound once and called in the timed loop, so it adds nothing of its own."""
+
+    def output(self, index: int) -> NDArray[np.generic]:
+        """A copy of output number `index`."""
+
+    def resize_batch(self, size: int) -> bool:
+        """Make the first dimension of every input `size`; False, and all as before, where the model forbids it."""
+
+
+class Runtime(Protocol):
+    """A library that runs models. Constructing one is cheap; `preload` and `load` touch native code."""
+
+    @property
+    def name(self) -> str:
+        """For example "litert"."""
+
+    @property
+    def version(self) -> str:
+        """Of the installed distribution."""
+
+    @property
+    def delegates(self) -> Tuple[str, ...]:
+        """Accepted by `load`, the default first."""
+
+    @property
+    def formats(self) -> Tuple[str, ...]:
+        """Model formats, for example "tflite"."""
+
+    def preload(self) -> None:
+        """Import the native library, so that no job pays for it.
+
+        Raises:
+            MeasurementError: runtime absent, with the loader's words.
+        """
+
+    def load(self, path: Path, threads: int, delegate: str) -> LoadedModel:
+        """Read a model and make it ready to run.
+
+        Args:
+            path: the file.
+            threads: at least 1.
+            delegate: one of `delegates`, or empty for the default.
+
+        Raises:
+            MeasurementError: invalid model, unsupported operation or runtime absent, with the runtime's own words.
+        """

@@ -1,0 +1,221 @@
+"""TensorFlow Lite models on LiteRT (`ai-edge-litert`), or on its predecessor `tflite-runtime` where it has no wheel.
+
+Both offer one `Interpreter` class. XNNPACK is their default delegate; it is turned off by the operator resolver
+BUILTIN_WITHOUT_DEFAULT_DELEGATES. Whether it really runs is read from the prepared graph, not from what was asked.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from device_agent.errors import MeasurementError
+from device_agent.runtimes.base import LoadedModel, Runtime, Tensor
+from protos.gauntlet.v1 import failure_pb2 as pb
+
+#: (name, module, distribution), best first.
+_LIBRARIES = (
+    ("litert", "ai_edge_litert", "ai-edge-litert"),
+    ("tflite-runtime", "tflite_runtime", "tflite-runtime"),
+)
+_IDENTIFIER = b"TFL3"
+_UNKNOWN_OPERATION = re.compile(
+    r"Didn't find op for builtin opcode|unresolved custom op|Op builtin_code out of range|Select TensorFlow op", re.I
+)
+_DELEGATE_NODE = "DELEGATE"
+
+
+def find() -> Optional[Runtime]:
+    """The better of the two libraries, or None."""
+    for name, module, distribution in _LIBRARIES:
+        if importlib.util.find_spec(module) is None:
+            continue
+        try:
+            version = metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            version = "unknown"
+        return LiteRt(name, version, f"{module}.interpreter")
+    return None
+
+
+class LiteRt:
+    """See `Runtime`."""
+
+    delegates: Tuple[str, ...] = ("xnnpack", "none")
+    formats: Tuple[str, ...] = ("tflite",)
+
+    def __init__(self, name: str, version: str, module: str) -> None:
+        self.name = name
+        self.version = version
+        self._module = module
+
+    def preload(self) -> None:
+        """See `Runtime.preload`."""
+        self._library()
+
+    def load(self, path: Path, threads: int, delegate: str) -> LoadedModel:
+        """See `Runtime.load`."""
+        delegate = delegate or self.delegates[0]
+        if delegate not in self.delegates:
+            offered = ", ".join(self.delegates)
+            raise MeasurementError(
+                pb.FAILURE_KIND_RUNTIME_ABSENT, f"{self.name} has no delegate {delegate!r}; it offers: {offered}"
+            )
+        _check_identifier(path)
+        library = self._library()
+        resolvers = library.OpResolverType
+        resolver = resolvers.AUTO if delegate == "xnnpack" else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        try:
+            interpreter = library.Interpreter(
+                model_path=str(path), num_threads=threads, experimental_op_resolver_type=resolver
+            )
+            remarks = _resolve_dimensions(interpreter)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise _rejected(error) from error
+        return _Model(interpreter, delegate, remarks)
+
+    def _library(self) -> Any:
+        try:
+            return importlib.import_module(self._module)
+        except (ImportError, OSError) as error:
+            raise MeasurementError(
+                pb.FAILURE_KIND_RUNTIME_ABSENT,
+                f"{self.name} {self.version} is installed but does not load: {error}",
+                "reinstall it for this Python; tflite-runtime needs numpy<2",
+            ) from error
+
+
+class _Model:
+    """See `LoadedModel`."""
+
+    def __init__(self, interpreter: Any, asked: str, remarks: Sequence[str]) -> None:
+        self._interpreter = interpreter
+        self._inputs = interpreter.get_input_details()
+        self._outputs = interpreter.get_output_details()
+        self.invoke: Callable[[], None] = interpreter.invoke
+        self.delegate, delegate_remark = _delegate_that_runs(interpreter, asked)
+        self.remarks: Sequence[str] = [*remarks, *delegate_remark]
+
+    @property
+    def inputs(self) -> Tuple[Tensor, ...]:
+        return tuple(_tensor(details) for details in self._interpreter.get_input_details())
+
+    @property
+    def outputs(self) -> Tuple[Tensor, ...]:
+        return tuple(_tensor(details) for details in self._interpreter.get_output_details())
+
+    def set_input(self, index: int, value: NDArray[np.generic]) -> None:
+        self._interpreter.set_tensor(self._inputs[index]["index"], value)
+
+    def output(self, index: int) -> NDArray[np.generic]:
+        array: NDArray[np.generic] = self._interpreter.get_tensor(self._outputs[index]["index"])
+        return array
+
+    def resize_batch(self, size: int) -> bool:
+        before = [tuple(int(n) for n in details["shape"]) for details in self._interpreter.get_input_details()]
+        if any(not shape for shape in before):
+            return False
+        try:
+            self._reshape([(size, *shape[1:]) for shape in before])
+            # Shapes that a constant of the graph fixes (a reshape to [1, 10]) fail here or in the first inference.
+            self._interpreter.invoke()
+            if all(self.output(i).shape[:1] == (size,) for i in range(len(self._outputs))):
+                return True
+        except (ValueError, RuntimeError):
+            pass
+        self._reshape(before)
+        return False
+
+    def _reshape(self, shapes: Sequence[Tuple[int, ...]]) -> None:
+        for details, shape in zip(self._inputs, shapes):
+            self._interpreter.resize_tensor_input(details["index"], shape)
+        self._interpreter.allocate_tensors()
+
+
+def _check_identifier(path: Path) -> None:
+    """Say what is wrong with a file that is no TensorFlow Lite model at all, before native code reads it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, f"cannot read the model: {error.strerror}") from error
+    if not head:
+        raise MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, "the model file is empty")
+    if head[4:] != _IDENTIFIER:
+        raise MeasurementError(
+            pb.FAILURE_KIND_INVALID_MODEL,
+            f"not a TensorFlow Lite model: bytes 4-7 are {head[4:]!r} instead of {_IDENTIFIER!r}",
+            "send a .tflite file, whole and uncompressed",
+        )
+
+
+def _rejected(error: Exception) -> MeasurementError:
+    words = str(error)
+    if _UNKNOWN_OPERATION.search(words):
+        return MeasurementError(pb.FAILURE_KIND_UNSUPPORTED_OPERATION, words)
+    return MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, words)
+
+
+def _resolve_dimensions(interpreter: Any) -> List[str]:
+    """Set unknown dimensions to 1. The batch of a Keras export is unknown by habit and not worth a remark."""
+    remarks = []
+    for details in interpreter.get_input_details():
+        shape = [int(n) for n in details["shape"]]
+        signature = [int(n) for n in details.get("shape_signature", shape)]
+        resolved = [n if n > 0 else 1 for n in shape]
+        if resolved != shape:
+            interpreter.resize_tensor_input(details["index"], resolved)
+        if resolved != shape or any(n <= 0 for n in signature[1:]):
+            remarks.append(f"input {details['name']!r} has dynamic shape {signature}: measured as {resolved}")
+    return remarks
+
+
+def _tensor(details: Dict[str, Any]) -> Tensor:
+    quantisation = details["quantization_parameters"]
+    shape = tuple(int(n) for n in details["shape"])
+    dtype = np.dtype(details["dtype"]).name
+    if len(quantisation["scales"]) != 1:
+        return Tensor(details["name"], shape, dtype)
+    return Tensor(details["name"], shape, dtype, float(quantisation["scales"][0]), int(quantisation["zero_points"][0]))
+
+
+def _delegate_that_runs(interpreter: Any, asked: str) -> Tuple[str, List[str]]:
+    """Read from the prepared graph which operators a delegate took.
+
+    A delegate adds nodes called DELEGATE to the graph; the nodes that one replaces stay listed, unused. They are those
+    between its outputs and its inputs.
+    """
+    try:
+        nodes = interpreter._get_ops_details()
+    except AttributeError:
+        return asked, ["this runtime does not tell which delegate ran: the one asked for is named"]
+    delegates = [node for node in nodes if node["op_name"] == _DELEGATE_NODE]
+    originals = [node for node in nodes if node["op_name"] != _DELEGATE_NODE]
+    if not delegates:
+        return "none", ["XNNPACK was asked for but took no operator of this graph"] if asked == "xnnpack" else []
+    producers = {int(tensor): number for number, node in enumerate(originals) for tensor in node["outputs"]}
+    taken: Set[int] = set()
+    for node in delegates:
+        border = {int(tensor) for tensor in node["inputs"]}
+        pending = [int(tensor) for tensor in node["outputs"]]
+        while pending:
+            tensor = pending.pop()
+            number = producers.get(tensor)
+            if tensor in border or number is None or number in taken:
+                continue
+            taken.add(number)
+            pending.extend(int(t) for t in originals[number]["inputs"])
+    left = sorted({node["op_name"] for number, node in enumerate(originals) if number not in taken})
+    if not left:
+        return "xnnpack", []
+    return "xnnpack", [
+        f"XNNPACK runs {len(taken)} of {len(originals)} operators; built-in kernels run {', '.join(left)}"
+    ]

@@ -1,0 +1,102 @@
+"""Entry of the worker: `python -m device_agent.worker`, started by `device_agent.workers` only."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import faulthandler
+import functools
+import gc
+import os
+import signal
+import sys
+import traceback
+from typing import Callable, Optional, Sequence
+
+from device_agent.errors import MeasurementError
+from device_agent.worker import protocol, sandbox
+from protos.gauntlet.v1 import failure_pb2, measurement_pb2, worker_pb2
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Serve requests until the agent closes the pipe."""
+    options = _parse(arguments)
+    sandbox.enter(options.parent_pid, options.memory_limit)
+    os.set_inheritable(options.request_fd, False)
+    os.set_inheritable(options.response_fd, False)
+    # What native code prints goes where the agent collects it.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    faulthandler.enable()
+    # The agent decides when a worker ends; a terminal's interrupt is meant for the agent.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return _serve(options.request_fd, options.response_fd)
+
+
+def _serve(request_fd: int, response_fd: int) -> int:
+    # Imported under the memory limit, and before "ready": no job pays for it.
+    from device_agent import runtimes
+    from device_agent.measure.continuity import Continuity
+    from device_agent.measure.run import Bench
+
+    continuity = Continuity()
+    continuity.install()
+    found = runtimes.discover()
+    for runtime in found:
+        # A job that needs a runtime that does not load is told so by `load`; others do not care.
+        with contextlib.suppress(MeasurementError):
+            runtime.preload()
+    bench = Bench(found, continuity)
+    # What is here now stays: collections before each timed window need not look at it.
+    gc.freeze()
+
+    def report(name: str, waiting: bool) -> None:
+        step = worker_pb2.WorkerStep(name=name, waiting=waiting)
+        protocol.send(response_fd, worker_pb2.WorkerResponse(step=step))
+
+    try:
+        protocol.send(response_fd, worker_pb2.WorkerResponse(ready=worker_pb2.WorkerReady()))
+        while True:
+            request = protocol.receive(request_fd, worker_pb2.WorkerRequest)
+            if request is None:
+                return 0
+            protocol.send(response_fd, _answer(functools.partial(bench.carry_out, request, report)))
+    except BrokenPipeError:
+        return 0
+
+
+def _answer(work: Callable[[], measurement_pb2.MeasurementResult]) -> worker_pb2.WorkerResponse:
+    try:
+        return worker_pb2.WorkerResponse(result=work())
+    except MeasurementError as error:
+        return worker_pb2.WorkerResponse(failure=error.to_message())
+    except BrokenPipeError:
+        raise
+    except MemoryError:
+        failure = failure_pb2.Failure(
+            kind=failure_pb2.FAILURE_KIND_OUT_OF_MEMORY, message="the worker reached its memory limit"
+        )
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        kind = failure_pb2.FAILURE_KIND_DISK_FULL if full else failure_pb2.FAILURE_KIND_INTERNAL
+        failure = failure_pb2.Failure(kind=kind, message=str(error))
+        traceback.print_exc()
+    except Exception as error:
+        failure = failure_pb2.Failure(
+            kind=failure_pb2.FAILURE_KIND_INTERNAL, message=f"{type(error).__name__}: {error}"
+        )
+        traceback.print_exc()
+    return worker_pb2.WorkerResponse(failure=failure)
+
+
+def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m device_agent.worker", description=__doc__)
+    parser.add_argument("--request-fd", type=int, required=True, help="pipe that requests come from")
+    parser.add_argument("--response-fd", type=int, required=True, help="pipe that responses go to")
+    parser.add_argument("--parent-pid", type=int, required=True, help="the agent; the worker ends with it")
+    parser.add_argument("--memory-limit", type=int, default=0, help="bytes of address space, 0: no limit")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
