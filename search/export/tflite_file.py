@@ -1,0 +1,353 @@
+"""Writes a graph as a ``.tflite`` file.
+
+Torch's layouts become TFLite's: feature maps (N, H, W, C), weights (out, height, width, in), depthwise ones (1,
+height, width, out). Operator versions are the oldest that do the job, so that tflite-runtime 2.13 loads the files
+too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fault_injection.tflite import Record, write_model
+from fault_injection.tflite import schema as s
+from search.export import graph as g
+from search.export.borders import border_factors, fits_same, needs_rescaling
+from search.export.errors import UnsupportedModuleError
+from search.export.quantize import Affine, IntegerWeights, integer_weights
+
+SIGNATURE = "serving_default"
+OUTPUT = "output"
+"""Name of the output in the signature; its tensor is named after the operation that makes it."""
+
+_Op = s.BuiltinOperator
+_ACTIVATIONS = {
+    g.Activation.NONE: s.Activation.NONE,
+    g.Activation.RELU: s.Activation.RELU,
+    g.Activation.RELU6: s.Activation.RELU6,
+}
+_UNARY = {
+    g.Activation.RELU: _Op.RELU,
+    g.Activation.RELU6: _Op.RELU6,
+    g.Activation.HARDSWISH: _Op.HARD_SWISH,
+}
+# Versions, from TensorFlow's lite/tools/versioning/op_version.cc; 1 where not listed, and for float32.
+_INT8_VERSIONS: dict[int, int] = {
+    _Op.ADD: 2,
+    _Op.AVERAGE_POOL_2D: 2,
+    _Op.CONCATENATION: 2,
+    _Op.CONV_2D: 3,
+    _Op.DEPTHWISE_CONV_2D: 3,
+    _Op.FULLY_CONNECTED: 4,
+    _Op.MAX_POOL_2D: 2,
+    _Op.MEAN: 2,
+    _Op.MUL: 2,
+    _Op.PAD: 2,
+    _Op.PADV2: 2,
+    _Op.RELU: 2,
+    _Op.RELU6: 2,
+}
+_GROUPED_CONV_VERSION = 6
+_DILATED_DEPTHWISE_VERSION = 2
+
+_TYPES = {np.dtype(np.float32): s.TensorType.FLOAT32, np.dtype(np.int8): s.TensorType.INT8}
+_TYPES[np.dtype(np.int32)] = s.TensorType.INT32
+
+
+def write_tflite(graph: g.Graph, quantization: dict[str, Affine] | None) -> bytes:
+    """The file's bytes.
+
+    Args:
+        graph: the network.
+        quantization: of every value, for an int8 file; None for a float32 one.
+
+    Raises:
+        UnsupportedModuleError: flattening with height and width left, for anything but a dense layer.
+    """
+    return _Writer(graph, quantization).write()
+
+
+@dataclass(frozen=True)
+class _Windowed:
+    """What a window operator reads, and how TFLite is to fill the borders."""
+
+    tensor: int
+    padding: s.Padding
+
+
+class _Writer:
+    def __init__(self, graph: g.Graph, quantization: dict[str, Affine] | None) -> None:
+        self.graph = graph
+        self.quantization = quantization
+        self.producers = {node.name: node for node in graph.nodes}
+        self.tensors: list[s.Tensor] = []
+        self.buffers = [s.Buffer()]
+        self.operators: list[s.Operator] = []
+        self.codes: dict[tuple[int, int], int] = {}
+        self.index: dict[str, int] = {}
+
+    def write(self) -> bytes:
+        self.value(self.graph.input)
+        for node in self.graph.nodes:
+            self.node(node)
+        graph = s.SubGraph(
+            tensors=self.tensors,
+            inputs=[self.index[self.graph.input]],
+            outputs=[self.index[self.graph.output]],
+            operators=self.operators,
+            name="main",
+        )
+        signature = s.SignatureDef(
+            inputs=[s.TensorMap(name=self.graph.input, tensor_index=graph.inputs[0])],
+            outputs=[s.TensorMap(name=OUTPUT, tensor_index=graph.outputs[0])],
+            signature_key=SIGNATURE,
+        )
+        codes = [
+            # Readers older than the wide field look at the narrow one.
+            s.OperatorCode(deprecated_builtin_code=min(code, 127), builtin_code=code, version=version)
+            for code, version in self.codes
+        ]
+        return write_model(
+            s.Model(
+                version=3,
+                operator_codes=codes,
+                subgraphs=[graph],
+                description="Gauntlet",
+                buffers=self.buffers,
+                signature_defs=[signature],
+            )
+        )
+
+    # ---- tensors
+
+    def value(self, name: str) -> int:
+        """The tensor of a value of the graph."""
+        if name not in self.index:
+            self.index[name] = self.computed(name, _nhwc(self.graph.shapes[name]), name)
+        return self.index[name]
+
+    def computed(self, name: str, shape: g.Shape, like: str) -> int:
+        """A tensor that is not constant, quantized as the value ``like`` is."""
+        made = s.Tensor(shape=list(shape), type=s.TensorType.FLOAT32, name=name)
+        if self.quantization is not None:
+            affine = self.quantization[like]
+            made.type = s.TensorType.INT8
+            made.quantization = s.Quantization(
+                scale=np.array([affine.scale], np.float32), zero_point=np.array([affine.zero_point], np.int64)
+            )
+        self.tensors.append(made)
+        return len(self.tensors) - 1
+
+    def constant(self, name: str, content: NDArray[Any], quantization: s.Quantization | None = None) -> int:
+        content = np.ascontiguousarray(content)
+        self.buffers.append(s.Buffer(data=content.reshape(-1).view(np.uint8)))
+        self.tensors.append(
+            s.Tensor(
+                shape=list(content.shape),
+                type=_TYPES[content.dtype],
+                buffer=len(self.buffers) - 1,
+                name=name,
+                quantization=quantization,
+            )
+        )
+        return len(self.tensors) - 1
+
+    def operator(
+        self, code: int, inputs: list[int], output: int, options: Record | None = None, version: int = 1
+    ) -> None:
+        if self.quantization is not None:
+            version = max(version, _INT8_VERSIONS.get(code, 1))
+        key = (int(code), version)
+        opcode = self.codes.setdefault(key, len(self.codes))
+        self.operators.append(s.Operator(opcode_index=opcode, inputs=inputs, outputs=[output], builtin_options=options))
+
+    # ---- operations
+
+    def node(self, node: g.Node) -> None:
+        if isinstance(node, g.Conv):
+            self.conv(node)
+        elif isinstance(node, g.Dense):
+            self.dense(node)
+        elif isinstance(node, g.Pool):
+            self.pool(node)
+        elif isinstance(node, g.Zeros):
+            self.zeros(node)
+        else:
+            inputs = [self.value(name) for name in node.inputs]
+            if isinstance(node, g.Add):
+                options = s.AddOptions(fused_activation_function=_ACTIVATIONS[node.activation])
+                self.operator(_Op.ADD, inputs, self.value(node.name), options)
+            elif isinstance(node, g.Concat):
+                axis = len(self.graph.shapes[node.name]) - 1
+                self.operator(_Op.CONCATENATION, inputs, self.value(node.name), s.ConcatenationOptions(axis=axis))
+            elif isinstance(node, g.Unary):
+                self.operator(_UNARY[node.kind], inputs, self.value(node.name))
+            elif isinstance(node, g.GlobalAverage):
+                axes = self.constant(f"{node.name}/axes", np.array([1, 2], np.int32))
+                options_ = s.ReducerOptions(keep_dims=node.keep_dims)
+                self.operator(_Op.MEAN, [*inputs, axes], self.value(node.name), options_)
+            elif isinstance(node, g.Pad):
+                b, (front, back) = node.borders, node.channels
+                sizes = np.array([[0, 0], [b.top, b.bottom], [b.left, b.right], [front, back]], np.int32)
+                amounts = self.constant(f"{node.name}/amounts", sizes)
+                self.operator(_Op.PAD, [*inputs, amounts], self.value(node.name), s.PadOptions())
+            elif isinstance(node, g.Flatten):
+                self.flatten(node)
+            else:
+                raise AssertionError(f"no rule for {type(node).__name__}")
+
+    def zeros(self, node: g.Zeros) -> None:
+        shape = _nhwc(self.graph.shapes[node.name])
+        if self.quantization is None:
+            self.index[node.name] = self.constant(node.name, np.zeros(shape, np.float32))
+            return
+        affine = self.quantization[node.name]
+        self.index[node.name] = self.constant(
+            node.name, np.full(shape, affine.zero_point, np.int8), _quantization(affine.scale, affine.zero_point)
+        )
+
+    def flatten(self, node: g.Flatten) -> None:
+        _, channels, height, width = self.graph.shapes[node.inputs[0]]
+        permutes = channels > 1 and height * width > 1
+        reader = next((c for c in self.graph.consumers(node.name) if not isinstance(c, g.Dense)), None)
+        if permutes and (reader is not None or node.name == self.graph.output):
+            raise UnsupportedModuleError(
+                node.name,
+                f"flattening {channels} channels of {height}×{width} for anything but a Linear",
+                "pool to 1×1 first, or let a Linear follow at once",
+            )
+        shape = list(self.graph.shapes[node.name])
+        target = self.constant(f"{node.name}/shape", np.array(shape, np.int32))
+        inputs = [self.value(node.inputs[0]), target]
+        self.operator(_Op.RESHAPE, inputs, self.value(node.name), s.ReshapeOptions(new_shape=shape))
+
+    def weights(self, node: g.Conv | g.Dense, weight: g.Weights, axis: int) -> list[int]:
+        """Constants of a layer; ``weight`` has the output channel in front, the file has it at ``axis``."""
+        if self.quantization is None:
+            return [
+                self.constant(f"{node.name}.weight", np.moveaxis(weight, 0, axis)),
+                self.constant(f"{node.name}.bias", node.bias),
+            ]
+        per_channel = isinstance(node, g.Conv)
+        scale = self.quantization[node.inputs[0]].scale
+        made: IntegerWeights = integer_weights(weight, node.bias, scale, per_channel=per_channel)
+        content = np.moveaxis(made.weight, 0, axis)
+        return [
+            self.constant(f"{node.name}.weight", content, _quantization(made.scale, 0, axis)),
+            self.constant(f"{node.name}.bias", made.bias, _quantization(made.bias_scale, 0)),
+        ]
+
+    def dense(self, node: g.Dense) -> None:
+        weight, source = node.weight, self.producers.get(node.inputs[0])
+        if isinstance(source, g.Flatten):
+            # The features arrive in the order (H, W, C).
+            _, channels, height, width = self.graph.shapes[source.inputs[0]]
+            maps = weight.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+            weight = maps.reshape(len(weight), -1)
+        options = s.FullyConnectedOptions(fused_activation_function=_ACTIVATIONS[node.activation])
+        inputs = [self.value(node.inputs[0]), *self.weights(node, weight, 0)]
+        self.operator(_Op.FULLY_CONNECTED, inputs, self.value(node.name), options)
+
+    def conv(self, node: g.Conv) -> None:
+        source = self.windowed(node)
+        common: dict[str, int] = {
+            "padding": source.padding,
+            "stride_h": node.stride[0],
+            "stride_w": node.stride[1],
+            "dilation_h_factor": node.dilation[0],
+            "dilation_w_factor": node.dilation[1],
+            "fused_activation_function": _ACTIVATIONS[node.activation],
+        }
+        if node.depthwise:
+            # (out, 1, H, W) → (1, H, W, out)
+            weights = self.weights(node, node.weight, 3)
+            options: Record = s.DepthwiseConv2DOptions(depth_multiplier=len(node.weight) // node.groups, **common)
+            version = _DILATED_DEPTHWISE_VERSION if node.dilation != (1, 1) else 1
+            code = _Op.DEPTHWISE_CONV_2D
+        else:
+            weights = self.weights(node, node.weight.transpose(0, 2, 3, 1), 0)
+            options = s.Conv2DOptions(**common)
+            version = _GROUPED_CONV_VERSION if node.groups > 1 else 1
+            code = _Op.CONV_2D
+        self.operator(code, [source.tensor, *weights], self.value(node.name), options, version)
+
+    def pool(self, node: g.Pool) -> None:
+        source = self.windowed(node)
+        options = s.Pool2DOptions(
+            padding=source.padding,
+            stride_h=node.stride[0],
+            stride_w=node.stride[1],
+            filter_height=node.kernel[0],
+            filter_width=node.kernel[1],
+        )
+        code = _Op.AVERAGE_POOL_2D if node.average else _Op.MAX_POOL_2D
+        if not needs_rescaling(self.graph, node):
+            self.operator(code, [source.tensor], self.value(node.name), options)
+            return
+        # Zeros were counted in; windows over the border are scaled up to the mean of the cells that are there.
+        shape = _nhwc(self.graph.shapes[node.name])
+        counted = self.computed(f"{node.name}/counted", shape, node.inputs[0])
+        self.operator(code, [source.tensor], counted, options)
+        factors = self.border_factors(node)
+        self.operator(_Op.MUL, [counted, factors], self.value(node.name), s.MulOptions())
+
+    def border_factors(self, node: g.Pool) -> int:
+        factors = border_factors(self.graph, node)[None, :, :, None]
+        name = f"{node.name}/factors"
+        if self.quantization is None:
+            return self.constant(name, factors)
+        scale = float(factors.max()) / 127
+        return self.constant(name, np.rint(factors / scale).astype(np.int8), _quantization(scale, 0))
+
+    def windowed(self, node: g.Conv | g.Pool) -> _Windowed:
+        """Bring about a window operator's borders: by TFLite's own padding if that fits, else by an operator."""
+        b, name = node.borders, node.inputs[0]
+        tensor = self.value(name)
+        if not b:
+            return _Windowed(tensor, s.Padding.VALID)
+        n, channels, height, width = self.graph.shapes[name]
+        if fits_same(self.graph, node):
+            return _Windowed(tensor, s.Padding.SAME)
+        shape = (n, height + b.top + b.bottom, width + b.left + b.right, channels)
+        padded = self.computed(f"{node.name}/padded", shape, name)
+        sizes = np.array([[0, 0], [b.top, b.bottom], [b.left, b.right], [0, 0]], np.int32)
+        inputs = [tensor, self.constant(f"{node.name}/borders", sizes)]
+        if isinstance(node, g.Pool) and not node.average and not self.non_negative(name):
+            # Zero could win a maximum, so that the lowest number stands in; PADV2 is slower where zero would do.
+            self.operator(_Op.PADV2, [*inputs, self.lowest(node, name)], padded, s.PadV2Options())
+        else:
+            self.operator(_Op.PAD, inputs, padded, s.PadOptions())
+        return _Windowed(padded, s.Padding.VALID)
+
+    def lowest(self, node: g.Pool, name: str) -> int:
+        if self.quantization is None:
+            return self.constant(f"{node.name}/lowest", np.array([np.finfo(np.float32).min], np.float32))
+        affine = self.quantization[name]
+        quantization = _quantization(affine.scale, affine.zero_point)
+        return self.constant(f"{node.name}/lowest", np.array([-128], np.int8), quantization)
+
+    def non_negative(self, name: str) -> bool:
+        """Whether a value can be seen never to be below zero."""
+        rectified = (g.Activation.RELU, g.Activation.RELU6)
+        node = self.producers.get(name)
+        if isinstance(node, g.Fusing):
+            return node.activation in rectified
+        if isinstance(node, g.Unary):
+            return node.kind in rectified
+        if isinstance(node, (g.Concat, g.Pool, g.Pad)):
+            return all(self.non_negative(source) for source in node.inputs)
+        return isinstance(node, g.Zeros)
+
+
+def _nhwc(shape: g.Shape) -> g.Shape:
+    return (shape[0], *shape[2:], shape[1]) if len(shape) == 4 else shape
+
+
+def _quantization(scale: float | NDArray[np.float32], zero_point: int, axis: int = 0) -> s.Quantization:
+    scales = np.atleast_1d(np.asarray(scale, np.float32))
+    zero_points = np.full(scales.shape, zero_point, np.int64)
+    return s.Quantization(scale=scales, zero_point=zero_points, quantized_dimension=axis)
