@@ -334,7 +334,8 @@ class Upload:
 
     async def abort(self) -> None:
         """Forget it; nothing happens if it is finished."""
-        await asyncio.to_thread(self._in_thread, self._end)
+        if not self._ended:
+            await asyncio.to_thread(self._in_thread, self._end)
 
     def _in_thread(self, do: Callable[[], None]) -> None:
         with self._lock:

@@ -19,13 +19,17 @@ _UNFINISHED = [state.value for state in machine.State if not state.is_final]
 # Written out and not bound: a database uses a partial index only where it can see that the condition is the index's.
 _IS_QUEUED = jobs.c.state == literal("queued", literal_execute=True)
 
-# A jump from each signature to the next: the cost is that of the signatures, not of the queued jobs.
+# A jump from each signature to the next: the cost is that of the signatures, not of the queued jobs. Ordered and not
+# min(): only the order makes SQLite walk the index of queued jobs.
 _SIGNATURES = text(
     """
     WITH RECURSIVE found(signature) AS (
-        SELECT min(signature) FROM jobs WHERE state = 'queued'
+        SELECT (SELECT signature FROM jobs WHERE state = 'queued' ORDER BY signature LIMIT 1)
         UNION ALL
-        SELECT (SELECT min(signature) FROM jobs WHERE state = 'queued' AND signature > found.signature)
+        SELECT (
+            SELECT jobs.signature FROM jobs
+            WHERE state = 'queued' AND jobs.signature > found.signature ORDER BY jobs.signature LIMIT 1
+        )
         FROM found WHERE found.signature IS NOT NULL
     )
     SELECT signature FROM found WHERE signature IS NOT NULL

@@ -108,12 +108,16 @@ class Writer:
     def _commit(self, batch: list[_Work]) -> None:
         try:
             with self._engine.begin() as connection:
+                if len(batch) == 1:
+                    # No neighbours to protect: its error undoes the transaction.
+                    batch[0].value = batch[0].operation(connection)
+                    return
                 for work in batch:
                     self._execute(connection, work)
         except Exception as e:  # whatever it was, nothing of this batch is on disk, and each caller has to learn it
             error = self._translate(e)
             for work in batch:
-                work.value, work.error = None, work.error or error
+                work.error = work.error or error
 
     def _execute(self, connection: Connection, work: _Work) -> None:
         savepoint = connection.begin_nested()

@@ -1,0 +1,91 @@
+"""Who this agent is, over restarts: its id, its process's epoch, and the folder that holds both."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import socket
+from pathlib import Path
+from typing import IO
+
+from protos import contract
+
+
+class StateError(Exception):
+    """The state folder cannot be used; a second line says what to do."""
+
+
+class StateFolder:
+    """The agent's folder, owned by one process at a time.
+
+        agent.lock   held while the agent runs
+        agent-id     this agent's id, kept
+        epoch        number of starts
+        cache/       artifacts by digest
+        spool/       finished jobs that the orchestrator has not acknowledged
+        work/        output of running measurements; emptied at start
+
+    Raises:
+        StateError: another agent runs there, or the folder cannot be written.
+    """
+
+    def __init__(self, root: Path, agent_id: str = "") -> None:
+        self.root = root
+        try:
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock: IO[str] = _lock(root / "agent.lock")
+            self.agent_id = self._keep_id(agent_id)
+            self.epoch = self._next_epoch()
+        except OSError as error:
+            raise StateError(f"cannot use {root}: {error.strerror}\nchoose another with --state-dir") from error
+
+    def close(self) -> None:
+        """Let another agent have it."""
+        self._lock.close()
+
+    def _keep_id(self, wanted: str) -> str:
+        file = self.root / "agent-id"
+        known = file.read_text(encoding="utf-8").strip() if file.exists() else ""
+        agent_id = wanted or known or _id_from(socket.gethostname())
+        if not contract.is_id(agent_id):
+            raise StateError(f"{agent_id!r} is no agent id\nuse 1-64 letters, digits, '.', '_' or '-'")
+        if agent_id != known:
+            _replace(file, agent_id)
+        return agent_id
+
+    def _next_epoch(self) -> str:
+        """Grows with each start; the random part tells a cloned card from its original."""
+        file = self.root / "epoch"
+        text = file.read_text(encoding="utf-8").strip() if file.exists() else "0"
+        count = int(text) + 1 if text.isdigit() else 1
+        _replace(file, str(count))
+        return f"{count}-{secrets.token_hex(8)}"
+
+
+def _lock(path: Path) -> IO[str]:
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise StateError(
+            f"{path.parent} belongs to a running agent (process {owner})\nstop it, or give this one its own --state-dir"
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".new")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _id_from(hostname: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "-", hostname).strip("-._")[:64] or "agent"

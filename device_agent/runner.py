@@ -1,0 +1,170 @@
+"""Carries out the leases of one device, one after another, and reports each as finished, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import AsyncIterator, Dict, List, NamedTuple, Optional, Protocol
+
+import grpc
+
+from device_agent.cache import ArtifactCache, Download
+from device_agent.errors import MeasurementError
+from device_agent.workers import Outcome, WorkerPool
+from protos import contract
+from protos.gauntlet.v1 import agent_pb2, artifact_pb2, device_pb2, failure_pb2, measurement_pb2
+
+log = logging.getLogger(__name__)
+
+#: How long a fetch is tried again while the orchestrator does not answer.
+_FETCH_PATIENCE_S = 60.0
+_FETCH_PAUSE_S = 0.5
+
+
+class Events(Protocol):
+    """Who is told."""
+
+    def started(self, lease_id: str) -> None:
+        """The worker begins."""
+
+    def progress(self, lease_id: str, step: str) -> None:
+        """It reached a step."""
+
+    def finished(self, finished: agent_pb2.JobFinished, files: Optional[Path]) -> None:
+        """It has a result or a failure."""
+
+
+class _Fetched(NamedTuple):
+    outcome: Outcome
+    fetch_s: float
+
+
+class DeviceRunner:
+    """One device: a queue of leases and the task that works on it.
+
+    Args:
+        agent_id: for the provenance.
+        description: the device.
+        pool: its workers.
+        cache: artifacts of all devices of the agent.
+        download: fetches an artifact.
+        events: told of each step.
+    """
+
+    def __init__(
+        self,
+        agent_id: str,
+        description: device_pb2.DeviceDescription,
+        pool: WorkerPool,
+        cache: ArtifactCache,
+        download: Download,
+        events: Events,
+    ) -> None:
+        self.description = description
+        self._agent_id = agent_id
+        self._pool = pool
+        self._cache = cache
+        self._download = download
+        self._events = events
+        self._tasks: Dict[str, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
+
+    def held(self) -> List[str]:
+        """Leases accepted and not finished."""
+        return list(self._tasks)
+
+    def accept(self, lease: agent_pb2.Lease) -> None:
+        """Work on a lease when the device is free; a lease that is known already changes nothing."""
+        if lease.lease_id not in self._tasks:
+            task = asyncio.ensure_future(self._carry_out(lease))
+            self._tasks[lease.lease_id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(lease.lease_id, None))
+
+    def cancel(self, lease_id: str) -> None:
+        """Stop working on a lease; nobody waits for its result."""
+        task = self._tasks.get(lease_id)
+        if task is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Stop everything."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _carry_out(self, lease: agent_pb2.Lease) -> None:
+        finished = agent_pb2.JobFinished(lease_id=lease.lease_id, job_id=lease.job_id, device_id=lease.device_id)
+        files: Optional[Path] = None
+        async with self._turn:
+            self._events.started(lease.lease_id)
+            try:
+                fetched = await self._measure(lease)
+                files = fetched.outcome.folder
+                if fetched.outcome.result is not None:
+                    finished.result.CopyFrom(self._attributed(fetched.outcome.result, fetched.fetch_s))
+                else:
+                    finished.failure.CopyFrom(fetched.outcome.failure or failure_pb2.Failure())
+            except MeasurementError as error:
+                finished.failure.CopyFrom(error.to_message())
+            except Exception as error:  # an agent outlives every job, its own bugs included
+                log.exception("job %s", lease.job_id)
+                finished.failure.kind = failure_pb2.FAILURE_KIND_INTERNAL
+                finished.failure.message = f"the agent failed: {error!r}"[:500]
+                finished.failure.remedy = "see the agent's log"
+            self._events.finished(finished, files)
+
+    async def _measure(self, lease: agent_pb2.Lease) -> _Fetched:
+        def on_step(step: str) -> None:
+            self._events.progress(lease.lease_id, step)
+
+        on_step("fetch")
+        began = time.monotonic()
+        async with self._cache.hold(_artifacts_of(lease.measurement), self._patient_download) as paths:
+            fetch_s = time.monotonic() - began
+            return _Fetched(await self._pool.measure(lease.measurement, paths, on_step), fetch_s)
+
+    async def _patient_download(self, digest: str) -> AsyncIterator[bytes]:
+        """Download, from the start again if the orchestrator goes away before the first byte."""
+        give_up = time.monotonic() + _FETCH_PATIENCE_S
+        while True:
+            begun = False
+            try:
+                async for chunk in self._download(digest):
+                    begun = True
+                    yield chunk
+                return
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.NOT_FOUND:
+                    raise MeasurementError(
+                        failure_pb2.FAILURE_KIND_CORRUPT_ARTIFACT,
+                        f"the orchestrator does not hold artifact {digest[:12]}",
+                        "upload it again",
+                    ) from error
+                if begun or time.monotonic() > give_up:
+                    raise MeasurementError(
+                        failure_pb2.FAILURE_KIND_CORRUPT_ARTIFACT,
+                        f"artifact {digest[:12]} could not be fetched: {error.details()}",
+                    ) from error
+                await asyncio.sleep(_FETCH_PAUSE_S)
+
+    def _attributed(
+        self, result: measurement_pb2.MeasurementResult, fetch_s: float
+    ) -> measurement_pb2.MeasurementResult:
+        result.provenance.agent_id = self._agent_id
+        result.provenance.device_id = self.description.device_id
+        result.provenance.device_class = self.description.device_class
+        result.provenance.software_version = contract.software_version()
+        result.provenance.fetch_s = fetch_s
+        return result
+
+
+def _artifacts_of(spec: measurement_pb2.MeasurementSpec) -> List[artifact_pb2.ArtifactRef]:
+    refs = [spec.model]
+    if spec.HasField("accuracy"):
+        refs.append(spec.accuracy.dataset)
+    if spec.HasField("output_check"):
+        refs.append(spec.output_check.reference)
+    return refs

@@ -1,0 +1,230 @@
+"""The agent: stays connected, takes leases, delivers what is finished until it is acknowledged.
+
+    connect ──hello──▶ welcome ──▶ heartbeats · leases · results ──break──▶ back off, with jitter ──▶ connect …
+
+Measurements do not notice a broken connection: they run on, their results wait in the spool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from pathlib import Path
+from typing import Callable, Dict, List, Optional, Sequence, Set
+
+import grpc
+
+from device_agent.runner import DeviceRunner
+from device_agent.spool import Spool
+from device_agent.uplink import Stream, Uplink
+from protos import contract
+from protos.gauntlet.v1 import agent_pb2, artifact_pb2, device_pb2, measurement_pb2
+
+log = logging.getLogger(__name__)
+
+_WELCOME_TIMEOUT_S = 10.0
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 10.0
+#: A result that nobody acknowledged is offered again after this long.
+_OFFER_AGAIN_S = 5.0
+_GOODBYE_TIMEOUT_S = 1.0
+
+Telemetry = Callable[[], Sequence[device_pb2.DeviceTelemetry]]
+
+
+class Agent:
+    """An agent and its devices.
+
+    Args:
+        description: the agent.
+        epoch: identifies this process.
+        uplink: the channel.
+        spool: finished jobs.
+        telemetry: read at each heartbeat.
+    """
+
+    def __init__(
+        self, description: device_pb2.AgentDescription, epoch: str, uplink: Uplink, spool: Spool, telemetry: Telemetry
+    ) -> None:
+        self._description = description
+        self._epoch = epoch
+        self._uplink = uplink
+        self._spool = spool
+        self._telemetry = telemetry
+        self._runners: Dict[str, DeviceRunner] = {}
+        self._stream: Optional[Stream] = None
+        self._deliveries: Set[asyncio.Task[None]] = set()
+        self._offered: Set[str] = set()
+        self._pause_s = _FIRST_PAUSE_S
+
+    def add_device(self, runner: DeviceRunner) -> None:
+        """Own a device; before `run`."""
+        self._runners[runner.description.device_id] = runner
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; then say goodbye and stop the measurements."""
+        try:
+            while True:
+                self._stream = self._uplink.session()
+                try:
+                    await self._session(self._stream)
+                except (grpc.aio.AioRpcError, asyncio.TimeoutError):
+                    await self._log_end(self._stream)
+                finally:
+                    self._stream.close()
+                    self._stream = None
+                await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
+                self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        finally:
+            for runner in self._runners.values():
+                await runner.close()
+
+    async def goodbye(self, reason: str) -> None:
+        """Tell the orchestrator that what is held goes back to the queue."""
+        if self._stream is not None:
+            self._stream.send(goodbye=agent_pb2.Goodbye(reason=reason))
+            await self._stream.flush(_GOODBYE_TIMEOUT_S)
+
+    # ------------------------------------------------------------------------------------------------ events of runners
+
+    def started(self, lease_id: str) -> None:
+        """See `runner.Events`."""
+        self._send(job_started=agent_pb2.JobStarted(lease_id=lease_id))
+
+    def progress(self, lease_id: str, step: str) -> None:
+        """See `runner.Events`."""
+        self._send(job_progress=agent_pb2.JobProgress(lease_id=lease_id, step=step))
+
+    def finished(self, finished: agent_pb2.JobFinished, files: Optional[Path]) -> None:
+        """See `runner.Events`."""
+        self._spool.put(finished, files)
+        if self._stream is not None:
+            self._offer(finished)
+
+    # ------------------------------------------------------------------------------------------------ one session
+
+    async def _session(self, stream: Stream) -> None:
+        stream.send(hello=self._hello())
+        first = await asyncio.wait_for(stream.receive(), _WELCOME_TIMEOUT_S)
+        if first is None or first.WhichOneof("command") != "welcome":
+            return
+        log.info("connected as %s", self._description.agent_id)
+        self._pause_s = _FIRST_PAUSE_S
+        self._offered.clear()
+        for lease_id in first.welcome.abandoned_lease_ids:
+            self._abandon(lease_id)
+        beat = asyncio.ensure_future(self._beat(stream, first.welcome.heartbeat_interval_s))
+        again = asyncio.ensure_future(self._offer_again())
+        try:
+            while (command := await stream.receive()) is not None:
+                self._obey(command)
+        finally:
+            beat.cancel()
+            again.cancel()
+
+    def _obey(self, command: agent_pb2.SessionResponse) -> None:
+        kind = command.WhichOneof("command")
+        if kind == "lease":
+            runner = self._runners.get(command.lease.device_id)
+            if runner is not None and command.lease.lease_id not in self._spool.all():
+                runner.accept(command.lease)
+        elif kind == "cancel_lease":
+            self._abandon(command.cancel_lease.lease_id)
+        elif kind == "finished_ack":
+            self._spool.remove(command.finished_ack.lease_id)
+            self._offered.discard(command.finished_ack.lease_id)
+        elif kind == "ping":
+            self._send(pong=agent_pb2.Pong(nonce=command.ping.nonce))
+
+    def _abandon(self, lease_id: str) -> None:
+        """Stop a measurement that nobody waits for; one that is finished is still delivered."""
+        for runner in self._runners.values():
+            runner.cancel(lease_id)
+
+    async def _beat(self, stream: Stream, interval_s: float) -> None:
+        sequence = 0
+        while True:
+            sequence += 1
+            beat = agent_pb2.Heartbeat(
+                sequence=sequence, held_lease_ids=self._held(), telemetry=await asyncio.to_thread(self._telemetry)
+            )
+            stream.send(heartbeat=beat)
+            await asyncio.sleep(interval_s)
+
+    def _hello(self) -> agent_pb2.Hello:
+        return agent_pb2.Hello(
+            protocol_version=contract.PROTOCOL_VERSION,
+            agent=self._description,
+            devices=[runner.description for runner in self._runners.values()],
+            session_epoch=self._epoch,
+            held_lease_ids=self._held(),
+        )
+
+    def _held(self) -> List[str]:
+        running = [lease_id for runner in self._runners.values() for lease_id in runner.held()]
+        return running + [lease_id for lease_id in self._spool.all() if lease_id not in running]
+
+    # ------------------------------------------------------------------------------------------------ delivery
+
+    def _offer(self, finished: agent_pb2.JobFinished) -> None:
+        self._offered.add(finished.lease_id)
+        task = asyncio.ensure_future(self._deliver(finished))
+        self._deliveries.add(task)
+        task.add_done_callback(self._deliveries.discard)
+
+    async def _offer_again(self) -> None:
+        """Offer what is spooled now, and later what an offer was not answered for."""
+        while True:
+            for lease_id, finished in self._spool.all().items():
+                if lease_id not in self._offered:
+                    self._offer(finished)
+            await asyncio.sleep(_OFFER_AGAIN_S)
+            if not self._deliveries:
+                self._offered.clear()
+
+    async def _deliver(self, finished: agent_pb2.JobFinished) -> None:
+        """Files first, then the message: a result never names a file that the orchestrator lacks."""
+        try:
+            await self._upload_files(finished)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                return  # offered again once connected
+            log.error("files of job %s not taken: %s", finished.job_id, error.details())
+            _forget_files(finished, error.details() or error.code().name)
+        self._send(job_finished=finished)
+
+    async def _upload_files(self, finished: agent_pb2.JobFinished) -> None:
+        files = []
+        for ref in _files_of(finished.result):
+            path = self._spool.file(finished.lease_id, ref.digest)
+            if path is None:
+                _forget_files(finished, "they were lost on the agent's disk")
+                return
+            files.append((ref, path))
+        await self._uplink.upload(files)
+
+    def _send(self, **event: object) -> None:
+        """Send if connected; what matters is said again in the next hello or offer."""
+        if self._stream is not None:
+            self._stream.send(**event)
+
+    async def _log_end(self, stream: Stream) -> None:
+        code, details = await stream.refusal()
+        if code is grpc.StatusCode.UNAVAILABLE:
+            log.debug("not connected: %s", details)
+        else:
+            log.error("session ended: %s", details.replace("\n", "; ") or code.name)
+            self._pause_s = _LONGEST_PAUSE_S
+
+
+def _files_of(result: measurement_pb2.MeasurementResult) -> List[artifact_pb2.ArtifactRef]:
+    refs = [result.latency.raw_samples, result.accuracy.predictions]
+    return [ref for ref in refs if ref.digest]
+
+
+def _forget_files(finished: agent_pb2.JobFinished, reason: str) -> None:
+    """Deliver the figures without the files, and say so."""
+    finished.result.latency.ClearField("raw_samples")
+    finished.result.accuracy.ClearField("predictions")
+    finished.result.provenance.remarks.append(f"raw samples not kept: {reason}")

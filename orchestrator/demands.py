@@ -1,0 +1,101 @@
+"""What a job asks of a device, as a small value with one canonical text: jobs with equal texts queue together."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from protos.gauntlet.v1 import device_pb2, job_pb2
+
+_FORMATS = {"model/tflite": "tflite", "model/onnx": "onnx", "model/pt2": "pt2"}
+
+
+@dataclass(frozen=True)
+class Demand:
+    """All that is given must fit.
+
+    Attributes:
+        device_id: this very device, or empty.
+        device_class: any device of the class, or empty.
+        labels: (key, value) pairs, sorted.
+        runtime: name of a runtime that the device must have, or empty.
+        format: model format that one of its runtimes must take.
+        delegate: delegate that the runtime must offer; empty: none.
+        capabilities: parts of the specification that the agent must know, sorted.
+    """
+
+    device_id: str
+    device_class: str
+    labels: tuple[tuple[str, str], ...]
+    runtime: str
+    format: str
+    delegate: str
+    capabilities: tuple[str, ...]
+
+    @classmethod
+    def of(cls, spec: job_pb2.JobSpec) -> Demand:
+        """What `spec` asks for."""
+        measurement = spec.measurement
+        # Energy is no demand: where there is no sensor, the figure is absent with its reason.
+        parts = {
+            "latency": measurement.HasField("latency"),
+            "memory": measurement.HasField("memory"),
+            "accuracy": measurement.HasField("accuracy"),
+            "output_check": measurement.HasField("output_check"),
+            "faults": measurement.HasField("fault_plan"),
+        }
+        return cls(
+            device_id=spec.device.device_id,
+            device_class=spec.device.device_class,
+            labels=tuple(sorted(spec.device.labels.items())),
+            runtime=measurement.runtime.name,
+            format=_FORMATS.get(measurement.model.media_type, measurement.model.media_type),
+            delegate="" if measurement.runtime.delegate == "none" else measurement.runtime.delegate,
+            capabilities=tuple(sorted(name for name, asked in parts.items() if asked)),
+        )
+
+    @classmethod
+    def parse(cls, signature: str) -> Demand:
+        """The inverse of `signature`."""
+        fields = json.loads(signature)
+        fields["labels"] = tuple((key, value) for key, value in fields["labels"])
+        fields["capabilities"] = tuple(fields["capabilities"])
+        return cls(**fields)
+
+    @property
+    def signature(self) -> str:
+        """Canonical text."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+    def misfit(self, device: device_pb2.DeviceDescription) -> str | None:
+        """Why `device` cannot serve this demand; None when it can."""
+        if self.device_id and device.device_id != self.device_id:
+            return f"is not {self.device_id}"
+        if self.device_class and device.device_class != self.device_class:
+            return f"is of class {device.device_class}"
+        for key, value in self.labels:
+            if device.labels.get(key) != value:
+                return f"has no label {key}={value}"
+        missing = [name for name in self.capabilities if name not in device.capabilities]
+        if missing:
+            return f"cannot measure {', '.join(missing)}"
+        runtimes = [r for r in device.runtimes if self.format in r.formats]
+        if not runtimes:
+            return f"has no runtime for {self.format} models"
+        named = [r for r in runtimes if self.runtime in ("", r.name)]
+        if not named:
+            return f"has no runtime {self.runtime} (it has {', '.join(r.name for r in runtimes)})"
+        if self.delegate and not any(self.delegate in r.delegates for r in named):
+            return f"offers no delegate {self.delegate}"
+        return None
+
+    def refusal(self, known: list[device_pb2.DeviceDescription]) -> str | None:
+        """Why none of the `known` devices will ever serve this demand, with what exists; None when one can."""
+        misfits = [(device, self.misfit(device)) for device in known]
+        if any(reason is None for _, reason in misfits):
+            return None
+        if not known:
+            return "no device has joined this lab yet\nstart one: gauntlet-agent run --orchestrator ADDRESS"
+        listing = "; ".join(f"{d.device_id} (class {d.device_class}) {reason}" for d, reason in misfits[:8])
+        more = f"; and {len(misfits) - 8} more" if len(misfits) > 8 else ""
+        return f"no device fits: {listing}{more}\nsee `gauntlet devices` for what exists"

@@ -1,0 +1,309 @@
+"""Where sessions, leases and the store meet: every message of an agent ends up here.
+
+The pure parts decide (`jobs`, `devices`, `scheduler`), the store makes it durable, this class carries out. It runs on
+one event loop; nothing in it blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+import grpc
+
+from orchestrator import jobs
+from orchestrator.config import Config
+from orchestrator.leases import Lease, Leases
+from orchestrator.registry import Registry, Session
+from orchestrator.store.base import Applied, Store, StoreError
+from orchestrator.watchers import Watchers
+from protos import contract
+from protos.gauntlet.v1 import agent_pb2, device_pb2, failure_pb2, fleet_pb2, measurement_pb2
+
+log = logging.getLogger(__name__)
+
+
+class SessionRefusedError(Exception):
+    """The agent may not connect like this."""
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Hub:
+    """The live state of the orchestrator.
+
+    Args:
+        config: limits and durations.
+        store: what survives.
+        watchers: told of each job that changed.
+    """
+
+    def __init__(self, config: Config, store: Store, watchers: Watchers) -> None:
+        clock = asyncio.get_running_loop().time
+        self.config = config
+        self.store = store
+        self.watchers = watchers
+        self.registry = Registry(clock)
+        self.leases = Leases(config.lease_duration_s, clock)
+        #: The dispatcher waits for it: something may be assignable.
+        self.kick = asyncio.Event()
+        #: Steps of running jobs, as last reported.
+        self.steps: dict[str, str] = {}
+        self._clock = clock
+        self._hello_lock = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Take up what earlier lives left: devices, and leases that are still out, each with a full duration."""
+        self.registry.load(await self.store.devices())
+        for held in await self.store.held():
+            self._granted(Lease(held.lease_id, held.job_id, held.device_id))
+        self.kick.set()
+
+    # ------------------------------------------------------------------------------------------------ sessions
+
+    async def open_session(self, hello: agent_pb2.Hello) -> Session:
+        """Let an agent in.
+
+        Raises:
+            SessionRefusedError: it speaks another protocol, its ids are malformed or in use.
+        """
+        _check_hello(hello)
+        async with self._hello_lock:  # two newcomers with one id are looked at one after the other
+            await self._settle_incumbent(hello)
+            self._check_devices_free(hello.agent.agent_id, hello.devices)
+            session = Session(hello.agent, hello.session_epoch, self._clock())
+            await self.store.save_devices(hello.agent.agent_id, hello.devices)
+            await self._settle_leases(hello)
+            abandoned = [lease_id for lease_id in hello.held_lease_ids if lease_id not in self.leases]
+            welcome = agent_pb2.Welcome(
+                protocol_version=contract.PROTOCOL_VERSION,
+                heartbeat_interval_s=self.config.heartbeat_interval_s,
+                lease_duration_s=self.config.lease_duration_s,
+                abandoned_lease_ids=abandoned,
+            )
+            session.send(welcome=welcome)  # before a lease can be sent
+            self.registry.attach(session, hello.devices)
+        log.info("agent %s joined with %s", session.agent_id, ", ".join(sorted(session.device_ids)) or "no device")
+        self.kick.set()
+        return session
+
+    async def close_session(self, session: Session, reason: str) -> None:
+        """The connection is over, however it ended. Leases run on: the agent may come back with their results."""
+        session.close(reason)
+        self.registry.detach(session, session.closed_because)
+        log.info("agent %s: %s", session.agent_id, session.goodbye or session.closed_because)
+        if session.goodbye:
+            for device_id in sorted(session.device_ids):
+                lease = self.leases.get(self.registry.lease_of(device_id) or "")
+                if lease is not None:
+                    await self.end_lease(lease, jobs.Returned(lease.lease_id))
+
+    async def handle(self, session: Session, request: agent_pb2.SessionRequest) -> None:
+        """Carry out what an agent says after its hello.
+
+        Raises:
+            SessionRefusedError: it said something that makes no sense.
+        """
+        self.registry.hear(session, request.heartbeat.telemetry)
+        kind = request.WhichOneof("event")
+        if kind == "heartbeat":
+            for lease_id in self.leases.renew(request.heartbeat.held_lease_ids):
+                session.send(cancel_lease=agent_pb2.CancelLease(lease_id=lease_id))
+        elif kind == "job_started":
+            await self._started(request.job_started.lease_id)
+        elif kind == "job_progress":
+            self._progress(request.job_progress)
+        elif kind == "job_finished":
+            await self._finished(session, request.job_finished)
+        elif kind == "devices_changed":
+            await self._devices_changed(session, request.devices_changed)
+        elif kind == "goodbye":
+            session.goodbye = f"left: {request.goodbye.reason}"
+            session.close(session.goodbye)
+        elif kind != "pong":
+            raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"unexpected message: {kind or 'empty'}")
+
+    async def _settle_incumbent(self, hello: agent_pb2.Hello) -> None:
+        """At most one live process has an agent's id: the one that answers."""
+        incumbent = self.registry.session_of(hello.agent.agent_id)
+        if incumbent is None:
+            return
+        if incumbent.epoch != hello.session_epoch and await incumbent.answers(self.config.incumbent_answer_s):
+            raise SessionRefusedError(
+                grpc.StatusCode.ALREADY_EXISTS,
+                f"agent id {hello.agent.agent_id!r} is in use by a live agent on {incumbent.agent.hostname}\n"
+                "give this one its own: gauntlet-agent run --agent-id NAME (a cloned card carries its original's id)",
+            )
+        await self.close_session(incumbent, "the agent connected anew")
+
+    def _check_devices_free(self, agent_id: str, descriptions: Iterable[device_pb2.DeviceDescription]) -> None:
+        for description in descriptions:
+            other = self.registry.session_for(description.device_id)
+            if other is not None and other.agent_id != agent_id:
+                raise SessionRefusedError(
+                    grpc.StatusCode.ALREADY_EXISTS,
+                    f"device id {description.device_id!r} is attached by agent {other.agent_id}\n"
+                    "give this device its own: gauntlet-agent run --device-id NAME",
+                )
+
+    async def _settle_leases(self, hello: agent_pb2.Hello) -> None:
+        """Leases of its devices that the agent still holds go on; those that it lost go back to the queue at once."""
+        held = set(hello.held_lease_ids)
+        self.leases.renew(lease_id for lease_id in held if lease_id in self.leases)
+        for description in hello.devices:
+            lease = self.leases.get(self.registry.lease_of(description.device_id) or "")
+            if lease is not None and lease.lease_id not in held:
+                failure = failure_pb2.Failure(
+                    kind=failure_pb2.FAILURE_KIND_DEVICE_LOST,
+                    message="the agent came back without this job: it was restarted, or never received the lease",
+                )
+                await self.end_lease(lease, jobs.Failed(lease.lease_id, failure))
+
+    async def _devices_changed(self, session: Session, changed: agent_pb2.DevicesChanged) -> None:
+        _check_devices(changed.devices)
+        self._check_devices_free(session.agent_id, changed.devices)
+        await self.store.save_devices(session.agent_id, changed.devices)
+        self.registry.attach(session, changed.devices)
+        self.kick.set()
+
+    # ------------------------------------------------------------------------------------------------ jobs
+
+    async def lease(self, job_id: str, device_id: str, lease_id: str) -> bool:
+        """Give a queued job to an idle device; False when it is no longer queued."""
+        self.registry.lease_granted(device_id, lease_id)  # taken, while the store decides
+        applied: Applied | None = None
+        try:
+            applied = await self.store.apply(job_id, jobs.Leased(lease_id, device_id))
+        finally:
+            if applied is None or applied.verdict != "applied":
+                self.registry.lease_ended(device_id, lease_id)
+        if applied is None or applied.verdict != "applied":
+            return False
+        lease = Lease(lease_id, job_id, device_id)
+        self.leases.grant(lease)
+        job = await self.store.job(job_id)
+        session = self.registry.session_for(device_id)
+        if session is None or job is None:  # it left in the meantime
+            await self.end_lease(lease, jobs.Returned(lease_id))
+            return False
+        message = agent_pb2.Lease(
+            lease_id=lease_id, job_id=job_id, device_id=device_id, measurement=job.spec.measurement
+        )
+        session.send(lease=message)
+        self.watchers.notify(job_id)
+        return True
+
+    async def end_lease(self, lease: Lease, event: jobs.Event) -> Applied | None:
+        """Take a lease in, the job going through `event`; the device is free again."""
+        applied = await self.store.apply(lease.job_id, event)
+        self._released(lease)
+        return applied
+
+    async def cancel(self, job_id: str, reason: str) -> bool:
+        """End a job by a user's wish; False when it had ended or does not exist."""
+        applied = await self.store.apply(job_id, jobs.Cancelled(reason))
+        if applied is None or applied.verdict != "applied":
+            return False
+        lease = self.leases.of_job(job_id)
+        if lease is not None:
+            session = self.registry.session_for(lease.device_id)
+            if session is not None:
+                session.send(cancel_lease=agent_pb2.CancelLease(lease_id=lease.lease_id))
+            self._released(lease)
+        self.watchers.notify(job_id)
+        return True
+
+    async def _started(self, lease_id: str) -> None:
+        lease = self.leases.get(lease_id)
+        if lease is not None:
+            await self.store.apply(lease.job_id, jobs.Started(lease_id))
+            self.watchers.notify(lease.job_id)
+
+    def _progress(self, progress: agent_pb2.JobProgress) -> None:
+        lease = self.leases.get(progress.lease_id)
+        if lease is not None:
+            self.steps[lease.job_id] = progress.step[:80]
+            self.watchers.notify(lease.job_id)
+
+    async def _finished(self, session: Session, finished: agent_pb2.JobFinished) -> None:
+        event, result = _outcome(finished)
+        if finished.device_id not in session.device_ids:
+            raise SessionRefusedError(
+                grpc.StatusCode.INVALID_ARGUMENT, f"a result of device {finished.device_id!r}, which is not yours"
+            )
+        try:
+            applied = await self.store.apply(finished.job_id, event, result)
+        except StoreError as error:
+            # No acknowledgement: the agent keeps the result and offers it again.
+            log.error("result of job %s not stored: %s", finished.job_id, error)
+            return
+        disposition = _DISPOSITIONS["refused" if applied is None else applied.verdict]
+        session.send(finished_ack=agent_pb2.FinishedAck(lease_id=finished.lease_id, disposition=disposition))
+        lease = self.leases.get(finished.lease_id)
+        if lease is not None:
+            self._released(lease)
+
+    def _granted(self, lease: Lease) -> None:
+        self.leases.grant(lease)
+        self.registry.lease_granted(lease.device_id, lease.lease_id)
+
+    def _released(self, lease: Lease) -> None:
+        self.leases.end(lease.lease_id)
+        self.registry.lease_ended(lease.device_id, lease.lease_id)
+        self.steps.pop(lease.job_id, None)
+        self.watchers.notify(lease.job_id)
+        self.kick.set()
+
+    def device_views(self) -> list[fleet_pb2.Device]:
+        """How clients see all known devices, by id."""
+        views = []
+        for description in self.registry.descriptions():
+            lease = self.leases.get(self.registry.lease_of(description.device_id) or "")
+            views.append(self.registry.view(description.device_id, lease.job_id if lease else ""))
+        return sorted(views, key=lambda view: view.description.device_id)
+
+
+_DISPOSITIONS = {
+    "applied": agent_pb2.DISPOSITION_COMMITTED,
+    # An event that changed nothing is a result that came twice: known, and on disk.
+    "ignored": agent_pb2.DISPOSITION_SUPERSEDED,
+    "superseded": agent_pb2.DISPOSITION_SUPERSEDED,
+    "refused": agent_pb2.DISPOSITION_REFUSED,
+}
+
+
+def _outcome(finished: agent_pb2.JobFinished) -> tuple[jobs.Event, measurement_pb2.MeasurementResult | None]:
+    if finished.HasField("result"):
+        return jobs.Succeeded(finished.lease_id), finished.result
+    if finished.HasField("failure"):
+        return jobs.Failed(finished.lease_id, finished.failure), None
+    raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, "a finished job with neither result nor failure")
+
+
+def _check_hello(hello: agent_pb2.Hello) -> None:
+    if hello.protocol_version != contract.PROTOCOL_VERSION:
+        raise SessionRefusedError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            f"the agent speaks protocol {hello.protocol_version}, this orchestrator {contract.PROTOCOL_VERSION}\n"
+            f"install gauntlet {contract.software_version()} on the device",
+        )
+    if not contract.is_id(hello.agent.agent_id) or not hello.session_epoch:
+        raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, "a hello needs an agent id and a session epoch")
+    _check_devices(hello.devices)
+
+
+def _check_devices(descriptions: Iterable[device_pb2.DeviceDescription]) -> None:
+    seen = set()
+    for description in descriptions:
+        device_id = description.device_id
+        if not contract.is_id(device_id) or not contract.is_id(description.device_class) or device_id in seen:
+            raise SessionRefusedError(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"device id {device_id!r} of class {description.device_class!r} is malformed or given twice\n"
+                "ids and classes have 1-64 letters, digits, '.', '_' or '-'",
+            )
+        seen.add(device_id)

@@ -1,0 +1,201 @@
+"""Who is here: connected agents, their devices, and when they were last heard. In memory; the store outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+from orchestrator import devices
+from orchestrator.store.base import StoredDevice
+from protos.gauntlet.v1 import agent_pb2, device_pb2, fleet_pb2
+
+_OUTBOX_LIMIT = 256
+_STATES = {
+    devices.State.ENROLLED: device_pb2.DEVICE_STATE_ENROLLED,
+    devices.State.ONLINE: device_pb2.DEVICE_STATE_ONLINE,
+    devices.State.BUSY: device_pb2.DEVICE_STATE_BUSY,
+    devices.State.LOST: device_pb2.DEVICE_STATE_LOST,
+}
+
+
+class Session:
+    """One connection of an agent.
+
+    Attributes:
+        heard_at: monotonic time of its last message.
+        closed_because: why it ended; empty while it lives.
+        goodbye: set when the agent left on purpose.
+        device_ids: devices attached through it.
+    """
+
+    def __init__(self, agent: device_pb2.AgentDescription, epoch: str, now: float) -> None:
+        self.session_id = uuid.uuid4().hex
+        self.agent = agent
+        self.epoch = epoch
+        self.heard_at = now
+        self.goodbye = ""
+        self.device_ids: set[str] = set()
+        self.closed_because = ""
+        self._outbox: asyncio.Queue[agent_pb2.SessionResponse | None] = asyncio.Queue()
+        self._heard = asyncio.Event()
+
+    @property
+    def agent_id(self) -> str:
+        """Id of the agent behind it."""
+        return self.agent.agent_id
+
+    def send(self, **command: object) -> None:
+        """Queue a command, by its field name in `SessionResponse`."""
+        if self._outbox.qsize() >= _OUTBOX_LIMIT:
+            self.close("the agent does not read what is sent to it")
+        elif not self.closed_because:
+            self._outbox.put_nowait(agent_pb2.SessionResponse(**command))  # type: ignore[arg-type]
+
+    async def next_command(self) -> agent_pb2.SessionResponse | None:
+        """The next command to transmit; None once the session is closed."""
+        return None if self.closed_because else await self._outbox.get()
+
+    def close(self, reason: str) -> None:
+        """End it; what is still queued is not sent."""
+        if not self.closed_because:
+            self.closed_because = reason
+            self._outbox.put_nowait(None)
+
+    def hear(self, now: float) -> None:
+        """A message came."""
+        self.heard_at = now
+        self._heard.set()
+
+    async def answers(self, within_s: float) -> bool:
+        """Is somebody there? Sends a ping and waits for any message."""
+        self._heard.clear()
+        self.send(ping=agent_pb2.Ping(nonce=1))
+        try:
+            await asyncio.wait_for(self._heard.wait(), within_s)
+        except TimeoutError:
+            return False
+        return True
+
+
+class Registry:
+    """Connected sessions and all known devices.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._sessions: dict[str, Session] = {}
+        self._devices: dict[str, devices.Device] = {}
+        self._descriptions: dict[str, device_pb2.DeviceDescription] = {}
+        self._owners: dict[str, str] = {}
+        self._telemetry: dict[str, device_pb2.DeviceTelemetry] = {}
+        self._last_seen: dict[str, str] = {}
+
+    def load(self, stored: Iterable[StoredDevice]) -> None:
+        """Know the devices that enrolled in earlier lives of the orchestrator."""
+        for device in stored:
+            device_id = device.description.device_id
+            self._devices[device_id] = devices.Device(device_id)
+            self._descriptions[device_id] = device.description
+            self._owners[device_id] = device.agent_id
+            self._last_seen[device_id] = device.last_seen_at
+
+    # ------------------------------------------------------------------------------------------------ sessions
+
+    def session_of(self, agent_id: str) -> Session | None:
+        """The live session of an agent."""
+        return next((s for s in self._sessions.values() if s.agent_id == agent_id), None)
+
+    def sessions(self) -> list[Session]:
+        """All live sessions."""
+        return list(self._sessions.values())
+
+    def attach(self, session: Session, descriptions: Iterable[device_pb2.DeviceDescription]) -> None:
+        """The session is live and owns exactly these devices; those that it had before and lists no more have left."""
+        self._sessions[session.session_id] = session
+        present = {description.device_id: description for description in descriptions}
+        for device_id in session.device_ids - set(present):
+            self._apply(device_id, devices.Left(session.session_id))
+        session.device_ids = set(present)
+        for device_id, description in present.items():
+            self._descriptions[device_id] = description
+            self._owners[device_id] = session.agent_id
+            self._apply(device_id, devices.Attached(session.session_id))
+            self._see(device_id)
+
+    def detach(self, session: Session, reason: str) -> None:
+        """The session is over; with a goodbye its devices left, without one they are lost."""
+        self._sessions.pop(session.session_id, None)
+        for device_id in session.device_ids:
+            event = devices.Left(session.session_id) if session.goodbye else None
+            self._apply(device_id, event or devices.Vanished(session.session_id, reason))
+
+    def hear(self, session: Session, telemetry: Iterable[device_pb2.DeviceTelemetry] = ()) -> None:
+        """A message came through this session."""
+        session.hear(self._clock())
+        for device_id in session.device_ids:
+            self._see(device_id)
+        for reading in telemetry:
+            if reading.device_id in session.device_ids:
+                self._telemetry[reading.device_id] = reading
+
+    # ------------------------------------------------------------------------------------------------ devices
+
+    def session_for(self, device_id: str) -> Session | None:
+        """The session through which a device can be reached now."""
+        device = self._devices.get(device_id)
+        return self._sessions.get(device.session) if device and device.session else None
+
+    def lease_of(self, device_id: str) -> str | None:
+        """The lease that a device holds."""
+        device = self._devices.get(device_id)
+        return device.lease_id if device else None
+
+    def description(self, device_id: str) -> device_pb2.DeviceDescription:
+        """What the device said of itself last."""
+        return self._descriptions[device_id]
+
+    def descriptions(self) -> list[device_pb2.DeviceDescription]:
+        """Of all known devices."""
+        return list(self._descriptions.values())
+
+    def idle(self) -> list[str]:
+        """Devices that can take a job now."""
+        return [d.device_id for d in self._devices.values() if d.is_idle]
+
+    def connected(self) -> list[str]:
+        """Devices that are attached."""
+        return [d.device_id for d in self._devices.values() if d.session]
+
+    def lease_granted(self, device_id: str, lease_id: str) -> None:
+        """The device is taken."""
+        self._apply(device_id, devices.LeaseGranted(lease_id))
+
+    def lease_ended(self, device_id: str, lease_id: str) -> None:
+        """The device is free, unless it holds another lease by now."""
+        if device_id in self._devices:
+            self._apply(device_id, devices.LeaseEnded(lease_id))
+
+    def view(self, device_id: str, job_id: str) -> fleet_pb2.Device:
+        """How clients see a device; `job_id` is the job that it holds, or empty."""
+        device = self._devices[device_id]
+        return fleet_pb2.Device(
+            description=self._descriptions[device_id],
+            agent_id=self._owners[device_id],
+            state=_STATES[device.state],
+            state_reason=device.lost_because,
+            last_seen_at=self._last_seen[device_id],
+            job_id=job_id,
+            telemetry=self._telemetry.get(device_id),
+        )
+
+    def _apply(self, device_id: str, event: devices.Event) -> None:
+        device = self._devices.get(device_id, devices.Device(device_id))
+        self._devices[device_id] = devices.step(device, event)
+
+    def _see(self, device_id: str) -> None:
+        self._last_seen[device_id] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

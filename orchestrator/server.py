@@ -1,0 +1,114 @@
+"""One orchestrator process: store, artifacts, hub and the gRPC server around them."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import grpc
+
+from orchestrator.artifacts import ArtifactStore
+from orchestrator.config import Config, ConfigError
+from orchestrator.dispatcher import collect_forever, dispatch_forever, keep_time_forever
+from orchestrator.hub import Hub
+from orchestrator.services.agents import AgentService
+from orchestrator.services.artifacts import ArtifactService
+from orchestrator.services.campaigns import CampaignService
+from orchestrator.services.fleet import FleetService
+from orchestrator.store.sql import SqlStore
+from orchestrator.watchers import Watchers
+from protos import contract
+from protos.gauntlet.v1 import agent_pb2_grpc, artifact_pb2_grpc, campaign_pb2_grpc, fleet_pb2_grpc
+
+log = logging.getLogger(__name__)
+_STOP_GRACE_S = 1.0
+
+
+async def serve(config: Config, until: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
+    """Run an orchestrator until `until` is set.
+
+    Args:
+        config: where and how.
+        until: set it to end; calls in flight get a second.
+        on_ready: called once it listens.
+
+    Raises:
+        ConfigError: the folder or the address is in use.
+        StoreError, ArtifactError: the database or the artifacts cannot be used.
+    """
+    _raise_file_limit()
+    config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _lock(config.folder):
+        store = await SqlStore.open(config.folder / "lab.sqlite")
+        try:
+            await _serve(config, store, until, on_ready)
+        finally:
+            await store.close()
+
+
+async def _serve(config: Config, store: SqlStore, until: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    artifacts = ArtifactStore(
+        config.folder / "artifacts",
+        config.max_artifact_bytes,
+        config.max_store_bytes,
+        # To make room, whatever no unfinished job needs may go.
+        needed=lambda _: store.needed_artifacts(time.time()),
+    )
+    hub = Hub(config, store, Watchers())
+    await hub.load()
+    server = grpc.aio.server(options=contract.SERVER_OPTIONS)
+    agent_pb2_grpc.add_AgentServiceServicer_to_server(AgentService(hub), server)  # type: ignore[no-untyped-call]
+    fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(hub, artifacts), server)  # type: ignore[no-untyped-call]
+    artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(ArtifactService(artifacts), server)  # type: ignore[no-untyped-call]
+    campaign_pb2_grpc.add_CampaignServiceServicer_to_server(CampaignService(store), server)  # type: ignore[no-untyped-call]
+    try:
+        server.add_insecure_port(config.address)
+    except RuntimeError as error:
+        raise ConfigError(f"cannot listen on {config.address}: is it in use?\nchoose another --address") from error
+    await server.start()
+    log.info("listening on %s, state in %s", config.address, config.folder)
+    on_ready()
+    duties = [
+        asyncio.create_task(dispatch_forever(hub)),
+        asyncio.create_task(keep_time_forever(hub)),
+        asyncio.create_task(collect_forever(hub, artifacts)),
+    ]
+    stop = asyncio.create_task(until.wait())
+    done, _ = await asyncio.wait([stop, *duties], return_when=asyncio.FIRST_COMPLETED)
+    for task in (stop, *duties):
+        task.cancel()
+    await server.stop(_STOP_GRACE_S)
+    for task in done - {stop}:
+        task.result()  # a duty ends only by a bug: let it be seen
+
+
+def _lock(folder: Path) -> IO[str]:
+    """At most one orchestrator owns a folder; the lock ends with the process."""
+    file = (folder / "orchestrator.lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise ConfigError(
+            f"{folder} belongs to a running orchestrator (process {owner})\n"
+            "stop it, or choose another folder with --dir"
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _raise_file_limit() -> None:
+    """Each agent is an open file; the usual soft limit of 1,024 is soon met."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

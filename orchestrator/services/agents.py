@@ -1,0 +1,76 @@
+"""AgentService: the one outbound stream of each agent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import grpc
+
+from orchestrator import registry
+from orchestrator.hub import Hub, SessionRefusedError
+from orchestrator.services import Context, abort
+from orchestrator.store.base import StoreError
+from protos.gauntlet.v1 import agent_pb2, agent_pb2_grpc
+
+log = logging.getLogger(__name__)
+_HELLO_TIMEOUT_S = 10.0
+
+
+class AgentService(agent_pb2_grpc.AgentServiceServicer):
+    """A shell around `Hub`: one task reads, one writes, the first to end ends the session."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def Session(  # noqa: N802  # the name that gRPC gives it
+        self, requests: AsyncIterator[agent_pb2.SessionRequest], context: Context
+    ) -> None:
+        """See agent.proto."""
+        session: registry.Session | None = None
+        reason = "the connection ended"
+        try:
+            session = await self._hub.open_session(await _hello(requests))
+            reader = asyncio.create_task(self._read(session, requests))
+            writer = asyncio.create_task(_write(session, context))
+            try:
+                done, _ = await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                reader.cancel()
+                writer.cancel()
+            for task in done:
+                task.result()
+        except SessionRefusedError as refusal:
+            reason = f"refused: {refusal.message.splitlines()[0]}"
+            log.warning("a session was refused: %s", refusal.message.replace("\n", "; "))
+            await abort(context, refusal.code, refusal.message)
+        except StoreError as error:
+            reason = f"store: {error}"
+            await abort(context, grpc.StatusCode.UNAVAILABLE, str(error))
+        finally:
+            if session is not None:
+                # Shielded: a client that goes away cancels this handler, and its devices must still be let go.
+                await asyncio.shield(self._hub.close_session(session, reason))
+
+    async def _read(self, session: registry.Session, requests: AsyncIterator[agent_pb2.SessionRequest]) -> None:
+        async for request in requests:
+            try:
+                await self._hub.handle(session, request)
+            except StoreError as error:
+                log.error("message of agent %s not stored: %s", session.agent_id, error)
+
+
+async def _hello(requests: AsyncIterator[agent_pb2.SessionRequest]) -> agent_pb2.Hello:
+    try:
+        first = await asyncio.wait_for(anext(requests), _HELLO_TIMEOUT_S)
+    except (TimeoutError, StopAsyncIteration):
+        raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, "no hello came") from None
+    if first.WhichOneof("event") != "hello":
+        raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, "the first message must be a hello")
+    return first.hello
+
+
+async def _write(session: registry.Session, context: Context) -> None:
+    while (command := await session.next_command()) is not None:
+        await context.write(command)

@@ -1,0 +1,152 @@
+"""FleetService: what users and campaigns ask."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+
+import grpc
+
+from orchestrator import jobs
+from orchestrator.artifacts import ArtifactStore
+from orchestrator.demands import Demand
+from orchestrator.hub import Hub
+from orchestrator.services import Context, abort
+from orchestrator.store.base import KeyConflictError, NewJob, StoreError
+from orchestrator.validation import InvalidSpecError, artifacts_of, check_job
+from protos import contract
+from protos.gauntlet.v1 import fleet_pb2, fleet_pb2_grpc, job_pb2
+
+_DEFAULT_PAGE, _MAX_PAGE = 100, 1000
+_MAX_WATCHED = 10_000
+_FINAL = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED)
+
+
+class FleetService(fleet_pb2_grpc.FleetServiceServicer):
+    """A shell around the store and the hub."""
+
+    def __init__(self, hub: Hub, artifacts: ArtifactStore) -> None:
+        self._hub = hub
+        self._artifacts = artifacts
+        self._started = time.monotonic()
+
+    async def SubmitJobs(  # noqa: N802
+        self, request: fleet_pb2.SubmitJobsRequest, context: Context
+    ) -> fleet_pb2.SubmitJobsResponse:
+        """See fleet.proto."""
+        new = [await self._new_job(spec, context) for spec in request.jobs]
+        try:
+            submitted = await self._hub.store.submit(new)
+        except KeyConflictError as error:
+            await abort(context, grpc.StatusCode.ALREADY_EXISTS, str(error))
+        except StoreError as error:
+            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        self._hub.kick.set()
+        return fleet_pb2.SubmitJobsResponse(
+            jobs=[fleet_pb2.SubmittedJob(job_id=s.job_id, created=s.created) for s in submitted]
+        )
+
+    async def GetJob(  # noqa: N802
+        self, request: fleet_pb2.GetJobRequest, context: Context
+    ) -> fleet_pb2.GetJobResponse:
+        """See fleet.proto."""
+        return fleet_pb2.GetJobResponse(job=await self._job(request.job_id, context))
+
+    async def ListJobs(  # noqa: N802
+        self, request: fleet_pb2.ListJobsRequest, context: Context
+    ) -> fleet_pb2.ListJobsResponse:
+        """See fleet.proto."""
+        try:
+            states = [_STATES[state] for state in request.states]
+            limit = min(request.page_size or _DEFAULT_PAGE, _MAX_PAGE)
+            page = await self._hub.store.list_jobs(states, request.campaign_id, limit, request.page_token)
+        except (KeyError, ValueError) as error:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"unknown state or page token: {error}")
+        return fleet_pb2.ListJobsResponse(jobs=page.rows, next_page_token=page.next_token)
+
+    async def CancelJobs(  # noqa: N802
+        self, request: fleet_pb2.CancelJobsRequest, context: Context
+    ) -> fleet_pb2.CancelJobsResponse:
+        """See fleet.proto."""
+        ids = [(await self._job(job_id, context)).job_id for job_id in request.job_ids]
+        if request.campaign_id:
+            ids += await self._hub.store.unfinished(request.campaign_id)
+        cancelled = [job_id for job_id in dict.fromkeys(ids) if await self._hub.cancel(job_id, "cancelled by a user")]
+        return fleet_pb2.CancelJobsResponse(cancelled_job_ids=cancelled)
+
+    async def WatchJobs(  # noqa: N802
+        self, request: fleet_pb2.WatchJobsRequest, context: Context
+    ) -> AsyncIterator[fleet_pb2.WatchJobsResponse]:
+        """See fleet.proto."""
+        pending = set(request.job_ids)
+        if len(pending) > _MAX_WATCHED:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"at most {_MAX_WATCHED} jobs in one watch")
+        with self._hub.watchers.watching(sorted(pending)) as watch:
+            for job_id in sorted(pending):
+                watch.notify(job_id)
+            while pending:
+                for job_id in await watch.take():
+                    job = await self._job(job_id, context)
+                    if job.state in _FINAL:
+                        pending.discard(job_id)
+                    yield fleet_pb2.WatchJobsResponse(job=job)
+
+    async def ListDevices(  # noqa: N802
+        self, request: fleet_pb2.ListDevicesRequest, context: Context
+    ) -> fleet_pb2.ListDevicesResponse:
+        """See fleet.proto."""
+        return fleet_pb2.ListDevicesResponse(devices=self._hub.device_views())
+
+    async def GetStatus(  # noqa: N802
+        self, request: fleet_pb2.GetStatusRequest, context: Context
+    ) -> fleet_pb2.GetStatusResponse:
+        """See fleet.proto."""
+        counts, stored = await asyncio.gather(self._hub.store.count_by_state(), self._artifacts.total_bytes())
+        return fleet_pb2.GetStatusResponse(
+            software_version=contract.software_version(),
+            protocol_version=contract.PROTOCOL_VERSION,
+            connected_agents=len(self._hub.registry.sessions()),
+            jobs_by_state={state.value: counts.get(state, 0) for state in jobs.State},
+            artifact_bytes=stored,
+            uptime_s=time.monotonic() - self._started,
+            max_artifact_bytes=self._hub.config.max_artifact_bytes,
+        )
+
+    async def _new_job(self, spec: job_pb2.JobSpec, context: Context) -> NewJob:
+        try:
+            check_job(spec)
+        except InvalidSpecError as error:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        digests = tuple(ref.digest for ref in artifacts_of(spec))
+        present = {ref.digest for ref in await self._artifacts.stat(digests)}
+        for ref in artifacts_of(spec):
+            if ref.digest not in present:
+                what = f"artifact {ref.digest[:12] or '(no digest)'} ({ref.name or ref.media_type})"
+                await abort(context, grpc.StatusCode.NOT_FOUND, f"{what} was not uploaded\nupload it, then submit")
+        demand = Demand.of(spec)
+        refusal = demand.refusal(self._hub.registry.descriptions())
+        if refusal is not None:
+            await abort(context, grpc.StatusCode.FAILED_PRECONDITION, refusal)
+        return NewJob(uuid.uuid4().hex, spec, demand.signature, digests)
+
+    async def _job(self, job_id: str, context: Context) -> job_pb2.Job:
+        try:
+            job = await self._hub.store.job(job_id)
+        except LookupError as error:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"{error}\nwrite more of the id")
+        if job is None:
+            await abort(context, grpc.StatusCode.NOT_FOUND, f"no job {job_id!r}\nsee `gauntlet jobs`")
+        job.step = self._hub.steps.get(job.job_id, "")
+        return job
+
+
+_STATES = {
+    job_pb2.JOB_STATE_QUEUED: jobs.State.QUEUED,
+    job_pb2.JOB_STATE_LEASED: jobs.State.LEASED,
+    job_pb2.JOB_STATE_RUNNING: jobs.State.RUNNING,
+    job_pb2.JOB_STATE_SUCCEEDED: jobs.State.SUCCEEDED,
+    job_pb2.JOB_STATE_FAILED: jobs.State.FAILED,
+    job_pb2.JOB_STATE_CANCELLED: jobs.State.CANCELLED,
+}

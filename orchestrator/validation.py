@@ -1,0 +1,92 @@
+"""Checks of what clients submit: the first thing wrong, in one line that names the field."""
+
+from __future__ import annotations
+
+import math
+
+from protos import contract
+from protos.gauntlet.v1 import artifact_pb2, job_pb2, measurement_pb2
+
+MODEL_MEDIA_TYPES = ("model/tflite", "model/onnx", "model/pt2")
+_MAX_THREADS = 256
+_MAX_TIMEOUT_S = 3600.0
+_MAX_SAMPLES = 1_000_000
+_MAX_ATTEMPTS = 10
+
+
+class InvalidSpecError(ValueError):
+    """A specification that makes no sense; the message names the field."""
+
+
+def check_job(spec: job_pb2.JobSpec) -> None:
+    """Check all that can be checked without knowing the fleet.
+
+    Raises:
+        InvalidSpecError: names the first field that is wrong.
+    """
+    if not 1 <= len(spec.idempotency_key) <= 200:
+        raise InvalidSpecError("idempotency_key must have 1-200 characters")
+    if spec.campaign_id and not contract.is_id(spec.campaign_id):
+        raise InvalidSpecError(f"campaign_id {spec.campaign_id!r} is malformed")
+    _within("max_attempts", spec.max_attempts, 1, _MAX_ATTEMPTS)
+    _within("queue_timeout_s", spec.queue_timeout_s, 0, math.inf)
+    _check_measurement(spec.measurement)
+
+
+def artifacts_of(spec: job_pb2.JobSpec) -> list[artifact_pb2.ArtifactRef]:
+    """All artifacts that a job needs."""
+    measurement = spec.measurement
+    refs = [measurement.model]
+    if measurement.HasField("accuracy"):
+        refs.append(measurement.accuracy.dataset)
+    if measurement.HasField("output_check"):
+        refs.append(measurement.output_check.reference)
+    return refs
+
+
+def _check_measurement(spec: measurement_pb2.MeasurementSpec) -> None:
+    if spec.model.media_type not in MODEL_MEDIA_TYPES:
+        known = ", ".join(MODEL_MEDIA_TYPES)
+        raise InvalidSpecError(f"model.media_type {spec.model.media_type!r} is none of {known}")
+    parts = ("latency", "memory", "accuracy", "output_check", "energy", "fault_plan")
+    if not any(spec.HasField(part) for part in parts):
+        raise InvalidSpecError(f"nothing to measure: give at least one of {', '.join(parts)}")
+    if spec.HasField("fault_plan") and not spec.HasField("accuracy"):
+        raise InvalidSpecError("a fault_plan needs accuracy, whose data set it uses")
+    _within("runtime.threads", spec.runtime.threads, 1, _MAX_THREADS)
+    _within("timeout_s", spec.timeout_s, 0.1, _MAX_TIMEOUT_S)
+    if spec.HasField("latency"):
+        _check_latency(spec.latency)
+    if spec.HasField("memory"):
+        _within("memory.runs", spec.memory.runs, 1, 10_000)
+    if spec.HasField("accuracy"):
+        _within("accuracy.batch_size", spec.accuracy.batch_size, 1, 4096)
+        _between("accuracy.confidence", spec.accuracy.confidence)
+    if spec.HasField("output_check") and not spec.output_check.tolerance > 0:
+        raise InvalidSpecError("output_check.tolerance must be positive")
+    if spec.HasField("energy"):
+        _within("energy.window_s", spec.energy.window_s, 0.1, 600)
+
+
+def _check_latency(spec: measurement_pb2.LatencySpec) -> None:
+    _within("latency.min_samples", spec.min_samples, 1, _MAX_SAMPLES)
+    _within("latency.max_samples", spec.max_samples, spec.min_samples, _MAX_SAMPLES)
+    _within("latency.warmup_min_runs", spec.warmup_min_runs, 0, _MAX_SAMPLES)
+    _within("latency.warmup_min_s", spec.warmup_min_s, 0, _MAX_TIMEOUT_S)
+    _within("latency.warmup_max_s", spec.warmup_max_s, spec.warmup_min_s, _MAX_TIMEOUT_S)
+    _within("latency.min_s", spec.min_s, 0, _MAX_TIMEOUT_S)
+    _within("latency.max_s", spec.max_s, max(spec.min_s, 1e-3), _MAX_TIMEOUT_S)
+    _within("latency.min_sample_s", spec.min_sample_s, 0, 1)
+    _between("latency.warmup_tolerance", spec.warmup_tolerance)
+    _between("latency.half_width", spec.half_width)
+    _between("latency.confidence", spec.confidence)
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # NaN fails, too
+        raise InvalidSpecError(f"{name} must lie in {low:g} to {high:g}, not {value:g}")
+
+
+def _between(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise InvalidSpecError(f"{name} must lie between 0 and 1, not {value:g}")
