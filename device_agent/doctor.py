@@ -1,0 +1,279 @@
+"""`gauntlet-agent doctor`: what this machine can measure, what it cannot, and how to mend that."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+
+from device_agent import host, runtimes
+from device_agent.errors import MeasurementError
+from device_agent.hostlock import HostLock, lock_path
+from device_agent.hoststate import CpuTimes, HostReader
+from device_agent.measure import statistics
+from device_agent.measure.energy import find_meter
+from device_agent.measure.memory import ResidentMemory
+from protos import figures
+from protos.contract import software_version
+from protos.gauntlet.v1 import device_pb2
+
+OK, NOTE, ABSENT = "ok", "note", "absent"
+
+_WIDTH = 80
+_LABEL_WIDTH = 14
+_LOOK_S = 0.3
+_BUSY_CORES = 0.2
+_NOISE_SAMPLES = 400
+_STEADY = 0.02
+_QUIET_GOVERNORS = {"performance"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        topic: what was looked at, for example "energy".
+        status: "ok", "note" (measures, but less well than it might) or "absent" (cannot measure).
+        text: what was found.
+        remedy: how to mend it; may be empty.
+    """
+
+    topic: str
+    status: str
+    text: str
+    remedy: str = ""
+
+    def to_dict(self) -> Dict[str, str]:
+        """For JSON."""
+        return asdict(self)
+
+
+def report(root: Path = Path("/")) -> List[Finding]:
+    """Look at everything; takes about half a second.
+
+    Args:
+        root: of the file system, or of a made-up one.
+    """
+    hardware = host.hardware(root)
+    reader = HostReader(root)
+    before = reader.cpu_times()
+    time.sleep(_LOOK_S)
+    return [
+        _machine(hardware),
+        _runtimes(),
+        _memory(),
+        _pinning(),
+        _clock(reader),
+        _temperature(reader),
+        _throttling(reader),
+        _energy(root),
+        _virtualization(hardware.virtualization),
+        _load(reader, before),
+        _noise(),
+        _lock(),
+    ]
+
+
+def render(findings: Sequence[Finding]) -> str:
+    """The report as text, 80 columns wide."""
+    lines = [f"gauntlet-agent {software_version()} on this machine", ""]
+    for finding in findings:
+        mark = {OK: "ok    ", NOTE: "note  ", ABSENT: "absent"}[finding.status]
+        head = f"  {mark}  {finding.topic:<{_LABEL_WIDTH}}"
+        lines += _wrapped(head, finding.text)
+        if finding.remedy:
+            lines += _wrapped(" " * len(head) + "→ ", finding.remedy)
+    absent = [finding.topic for finding in findings if finding.status == ABSENT]
+    lines += ["", f"Cannot be measured here: {', '.join(absent)}." if absent else "Everything can be measured here."]
+    return "\n".join(lines)
+
+
+def _wrapped(head: str, text: str) -> List[str]:
+    # A command to copy must not be broken in the middle of a word.
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _machine(hardware: device_pb2.Hardware) -> Finding:
+    cores = f"{hardware.physical_cores or hardware.logical_cores} cores ({hardware.logical_cores} hardware threads)"
+    memory = f"{hardware.memory_bytes / 1024**3:.1f} GiB"
+    parts = [hardware.board, hardware.cpu_model or hardware.architecture, cores, memory, hardware.operating_system]
+    features = f"; {' '.join(hardware.cpu_features)}" if hardware.cpu_features else ""
+    return Finding("machine", OK, ", ".join(part for part in parts if part) + features)
+
+
+def _runtimes() -> Finding:
+    found = runtimes.discover()
+    if not found:
+        return Finding(
+            "runtimes",
+            ABSENT,
+            "no model runtime is installed",
+            "pip install ai-edge-litert (32-bit Arm: tflite-runtime)",
+        )
+    texts = []
+    for runtime in found:
+        try:
+            runtime.preload()
+        except MeasurementError as error:
+            return Finding("runtimes", ABSENT, error.message, error.remedy)
+        texts.append(f"{runtime.name} {runtime.version} ({', '.join(runtime.delegates)}): {', '.join(runtime.formats)}")
+    return Finding("runtimes", OK, "; ".join(texts))
+
+
+def _memory() -> Finding:
+    memory = ResidentMemory()
+    if memory.peak_bytes() is None:
+        return Finding("peak memory", ABSENT, "no VmHWM in /proc/self/status", "needs Linux with /proc mounted")
+    if not memory.reset_peak():
+        return Finding(
+            "peak memory", NOTE, "measured; the peak cannot be reset (/proc/self/clear_refs), so it includes the start"
+        )
+    return Finding("peak memory", OK, "measured in a fresh process")
+
+
+def _pinning() -> Finding:
+    if not hasattr(os, "sched_getaffinity"):
+        return Finding("pinning", ABSENT, "this system does not hold processes to cores")
+    allowed = len(os.sched_getaffinity(0))
+    if allowed < 2:
+        return Finding(
+            "pinning",
+            NOTE,
+            "this process may use one core only: the agent and the measurement share it",
+            "give it a second core (cpuset, docker --cpuset-cpus, systemd AllowedCPUs=)",
+        )
+    return Finding("pinning", OK, f"threads can be held to any of {allowed} cores")
+
+
+def _clock(reader: HostReader) -> Finding:
+    governor = reader.governor()
+    frequency = figures.value_of(reader.frequency_hz())
+    if frequency is None:
+        return Finding(
+            "clock", ABSENT, "no cpufreq: neither frequency nor governor can be read", _where_it_runs("clock")
+        )
+    text = f"{frequency / 1e9:.2f} GHz, governor {governor}"
+    if governor in _QUIET_GOVERNORS:
+        return Finding("clock", OK, text)
+    return Finding(
+        "clock",
+        NOTE,
+        f"{text}: latencies vary with the clock",
+        "as root: cpupower frequency-set -g performance (or write it to each "
+        "/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor)",
+    )
+
+
+def _temperature(reader: HostReader) -> Finding:
+    figure = reader.temperature_c()
+    value = figures.value_of(figure)
+    if value is None:
+        return Finding("temperature", ABSENT, _reason(figure.unavailable), _where_it_runs("temperature"))
+    return Finding("temperature", OK, f"{value:.1f} °C")
+
+
+def _throttling(reader: HostReader) -> Finding:
+    state = reader.throttling()
+    if state.limited:
+        return Finding(
+            "throttling",
+            NOTE,
+            "the clock is limited below what the processor can do",
+            "cpupower frequency-set -u MAX as root, or better cooling and power supply",
+        )
+    if not state.counts and not state.cooling:
+        return Finding("throttling", ABSENT, "no throttle counter and no cooling device can be read")
+    return Finding("throttling", OK, "watched while measuring")
+
+
+def _energy(root: Path) -> Finding:
+    meter = find_meter(root)
+    if not meter.unavailable:
+        return Finding("energy", OK, meter.source)
+    reason, _, remedy = _reason(meter.unavailable).partition("; ")
+    return Finding("energy", ABSENT, reason, remedy)
+
+
+def _virtualization(kind: str) -> Finding:
+    if kind:
+        return Finding(
+            "bare metal",
+            NOTE,
+            f"this is a {kind}: neighbours on the same hardware cannot be seen from here",
+            "measure on the host itself where figures must be comparable",
+        )
+    return Finding("bare metal", OK, "yes")
+
+
+def _load(reader: HostReader, before: Optional[CpuTimes]) -> Finding:
+    cores = figures.value_of(reader.background_cores(before))
+    average = figures.value_of(reader.load_average())
+    if cores is None:
+        return Finding("load now", ABSENT, "no /proc/stat: what other processes use cannot be seen")
+    text = f"other processes use {cores:.1f} cores" + (f", load average {average:.2f}" if average is not None else "")
+    if cores >= _BUSY_CORES:
+        return Finding(
+            "load now", NOTE, text, "end them before you measure: a busy neighbour multiplies the 99th percentile"
+        )
+    return Finding("load now", OK, text)
+
+
+def _noise() -> Finding:
+    """Time a fixed piece of work: how far do its percentiles lie apart?"""
+    random = np.random.default_rng(0)
+    matrix = random.random((96, 96), dtype=np.float32)
+    taken = []
+    for _ in range(_NOISE_SAMPLES):
+        begin = time.perf_counter_ns()
+        matrix @ matrix
+        taken.append(time.perf_counter_ns() - begin)
+    ordered = np.sort(np.array(taken[_NOISE_SAMPLES // 4 :], dtype=np.float64))
+    middle = statistics.median(ordered)
+    spread = statistics.median_absolute_deviation(ordered) / middle
+    text = (
+        f"a fixed computation varies by {100 * spread:.1f} % (median absolute deviation), "
+        f"its 95th percentile is {statistics.percentile(ordered, 0.95) / middle:.2f} of the median"
+    )
+    return Finding("noise", OK if spread <= _STEADY else NOTE, text)
+
+
+def _lock() -> Finding:
+    lock = HostLock()
+    try:
+        free = lock.try_acquire()
+    except OSError as error:
+        return Finding(
+            "host lock",
+            ABSENT,
+            f"{lock_path()}: {error.strerror}",
+            "make it readable, or set GAUNTLET_HOST_LOCK to one path for all agents of this host",
+        )
+    if not free:
+        holder = lock.holder()
+        return Finding(
+            "host lock", NOTE, f"held by process {holder}" if holder else "held", "a measurement runs just now"
+        )
+    lock.release()
+    return Finding("host lock", OK, f"free ({lock_path()})")
+
+
+def _where_it_runs(what: str) -> str:
+    return f"run the agent on the machine itself, or let the container see /sys, to have the {what}"
+
+
+def _reason(text: str) -> str:
+    prefix = "unavailable: "
+    return text[len(prefix) :] if text.startswith(prefix) else text
