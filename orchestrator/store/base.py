@@ -1,8 +1,9 @@
 """What the orchestrator asks of a store. Implementations share one contract test.
 
 Every method is awaited on the event loop and does its I/O elsewhere. A method that writes returns only when the write
-is on disk. The store decides, by the pure state machine in `orchestrator.jobs`, inside one transaction: that is the
-compare-and-set which makes each job end exactly once, however many replicas share the store.
+is on disk; a lease or a start may outlast the process only, and not a power failure: the job is then found queued. The
+store decides, by the pure state machine in `orchestrator.jobs`, inside one transaction: that is the compare-and-set
+which makes each job end exactly once, however many replicas share the store.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class Store(Protocol):
         """Take the job through `event`; None when there is no such job.
 
         `result` goes with `Succeeded`. When the verdict on a `Succeeded` or `Failed` is "superseded", what came is kept
-        beside the job (once per lease, however often it comes).
+        beside the job: once per lease, however often it comes, and not when it is what ended that lease, sent again.
         """
 
     async def signatures(self) -> list[str]:

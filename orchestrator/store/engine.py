@@ -16,6 +16,9 @@ from orchestrator.store.tables import HEAD
 #: How long a connection waits for another process's lock.
 BUSY_TIMEOUT_MS = 10_000
 
+#: The driver's own come bare from what is done to a fresh connection.
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error)
+
 
 def parse_location(location: str | Path) -> Path:
     """The file that a path or an `sqlite:///` URL names.
@@ -33,10 +36,15 @@ def parse_location(location: str | Path) -> Path:
     return Path(text)
 
 
-def describe(path: Path, error: SQLAlchemyError) -> str:
-    """One line for people on what went wrong with the store."""
+def translate(path: Path, error: Exception) -> Exception:
+    """A database's error as a StoreError with one line for people; any other as it is."""
+    if not isinstance(error, DATABASE_ERRORS):
+        return error
     cause = error.orig if isinstance(error, DBAPIError) else error
-    text = str(cause)
+    return StoreError(_describe(path, str(cause)))
+
+
+def _describe(path: Path, text: str) -> str:
     if "disk is full" in text:
         return f"store {path}: the disk is full: nothing was written; free some space and try again"
     if "not a database" in text or "malformed" in text:
@@ -68,11 +76,15 @@ def connect(path: Path, *, begin: str, connections: int) -> Engine:
     def _set_up(connection: Any, _record: object) -> None:
         # The driver shall begin no transactions by itself: `begin` below does.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+        for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
+        # What need not outlast a power failure need not wait for the disk; it outlasts the process either way.
+        synchronous = "FULL" if connection.get_execution_options().get("durable", True) else "NORMAL"
+        driver: Any = connection.connection.driver_connection
+        driver.execute(f"PRAGMA synchronous={synchronous}")
         connection.exec_driver_sql(begin)
 
     return engine
@@ -93,11 +105,8 @@ def prepare(path: Path, engine: Engine) -> None:
                 _migrate(connection)
     except OSError as e:
         raise StoreError(f"store {path}: its folder cannot be made: {e.strerror}") from e
-    except SQLAlchemyError as e:
-        raise StoreError(describe(path, e)) from e
-    except sqlite3.Error as e:
-        # Raised bare by the pragmas of a fresh connection.
-        raise StoreError(describe(path, DBAPIError("", None, e))) from e
+    except DATABASE_ERRORS as e:
+        raise translate(path, e) from e
 
 
 def _revision(path: Path, connection: Connection) -> str | None:

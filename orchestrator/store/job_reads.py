@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import bindparam, func, literal, select, text, union_all
+from sqlalchemy import bindparam, func, select, text, union_all
 from sqlalchemy.engine import Connection, RowMapping
 
 from orchestrator import jobs as machine
@@ -16,20 +16,13 @@ from protos.gauntlet.v1 import failure_pb2, fleet_pb2, job_pb2, measurement_pb2
 _HELD = [state.value for state in machine.State if state.is_held]
 _UNFINISHED = [state.value for state in machine.State if not state.is_final]
 
-# Written out and not bound: a database uses a partial index only where it can see that the condition is the index's.
-_IS_QUEUED = jobs.c.state == literal("queued", literal_execute=True)
-
-# A jump from each signature to the next: the cost is that of the signatures, not of the queued jobs. Ordered and not
-# min(): only the order makes SQLite walk the index of queued jobs.
+# A jump from each signature to the next: the cost is that of the signatures, not of the queued jobs.
 _SIGNATURES = text(
     """
     WITH RECURSIVE found(signature) AS (
-        SELECT (SELECT signature FROM jobs WHERE state = 'queued' ORDER BY signature LIMIT 1)
+        SELECT min(queued_signature) FROM jobs WHERE queued_signature >= ''
         UNION ALL
-        SELECT (
-            SELECT jobs.signature FROM jobs
-            WHERE state = 'queued' AND jobs.signature > found.signature ORDER BY jobs.signature LIMIT 1
-        )
+        SELECT (SELECT min(queued_signature) FROM jobs WHERE queued_signature > found.signature)
         FROM found WHERE found.signature IS NOT NULL
     )
     SELECT signature FROM found WHERE signature IS NOT NULL
@@ -37,15 +30,11 @@ _SIGNATURES = text(
 )
 _WAITING = (
     select(jobs.c.id, jobs.c.signature, jobs.c.priority, jobs.c.sequence, jobs.c.avoid)
-    .where(_IS_QUEUED, jobs.c.signature == bindparam("signature"))
+    .where(jobs.c.queued_signature == bindparam("signature"))
     .order_by(jobs.c.priority.desc(), jobs.c.sequence)
     .limit(bindparam("limit"))
 )
-_OVERDUE = (
-    select(jobs.c.id)
-    .where(_IS_QUEUED, jobs.c.queue_deadline.is_not(None), jobs.c.queue_deadline <= bindparam("now"))
-    .order_by(jobs.c.queue_deadline)
-)
+_OVERDUE = select(jobs.c.id).where(jobs.c.queue_deadline <= bindparam("now")).order_by(jobs.c.queue_deadline)
 _LEASES = (
     select(jobs.c.id, attempts.c.lease_id, attempts.c.device_id)
     .join(attempts, (attempts.c.job_id == jobs.c.id) & (attempts.c.number == jobs.c.attempts))

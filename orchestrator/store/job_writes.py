@@ -24,9 +24,9 @@ _JOB = (
     select(
         jobs.c.sequence,
         jobs.c.state,
+        jobs.c.signature,
         jobs.c.max_attempts,
         jobs.c.queue_timeout_s,
-        jobs.c.queue_deadline,
         jobs.c.artifacts,
     )
     .where(jobs.c.id == bindparam("job_id"))
@@ -53,6 +53,7 @@ _UPDATE_JOB = (
             name: bindparam(name)
             for name in (
                 "state",
+                "queued_signature",
                 "queue_deadline",
                 "finished_at",
                 "device_id",
@@ -114,6 +115,7 @@ def _row(job: NewJob, spec: bytes, now: float) -> dict[str, object]:
         "model_digest": job.spec.measurement.model.digest,
         "max_attempts": job.spec.max_attempts or machine.DEFAULT_MAX_ATTEMPTS,
         "queue_timeout_s": timeout_s,
+        "queued_signature": job.signature,
         "queue_deadline": None if timeout_s is None else now + timeout_s,
         "submitted_at": now,
         "artifacts": " ".join(job.artifacts),
@@ -204,7 +206,7 @@ def _save_job(
     now: float,
 ) -> None:
     queued = after.state is machine.State.QUEUED
-    deadline = row["queue_deadline"]
+    deadline = None
     if queued and row["queue_timeout_s"] is not None:
         # Time spent on a device that let the job down was no waiting.
         deadline = now + row["queue_timeout_s"]
@@ -213,6 +215,7 @@ def _save_job(
         {
             "job_sequence": row["sequence"],
             "state": after.state.value,
+            "queued_signature": row["signature"] if queued else None,
             "queue_deadline": deadline,
             "finished_at": now if after.state.is_final else None,
             "device_id": "" if queued or not after.attempts else after.attempts[-1].device_id,

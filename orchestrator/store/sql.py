@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator import jobs
 from orchestrator.store import catalogue, engine, job_reads, job_writes
@@ -35,7 +34,7 @@ class SqlStore:
         self._writing = writing
         self._reading = reading
         self._clock = clock
-        self._writer = Writer(writing, self._describe)
+        self._writer = Writer(writing, lambda error: engine.translate(path, error))
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._closed = False
 
@@ -80,13 +79,10 @@ class SqlStore:
             try:
                 with self._reading.connect() as connection:
                     return query(connection)
-            except SQLAlchemyError as e:
-                raise StoreError(self._describe(e)) from e
+            except engine.DATABASE_ERRORS as e:
+                raise engine.translate(self._path, e) from e
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, read)
-
-    def _describe(self, error: SQLAlchemyError) -> str:
-        return engine.describe(self._path, error)
 
     async def submit(self, new: Sequence[NewJob]) -> list[Submitted]:
         """Queue all or none, in order; known idempotency keys attach to their jobs.
@@ -104,7 +100,12 @@ class SqlStore:
         A superseded result or failure is kept beside the job once per lease, unless it is the one that counted, sent
         again.
         """
-        return await self._writer.run(lambda c: job_writes.apply(c, job_id, event, result, self._clock()))
+        # A lease that a power failure took back leaves a queued job, which is leased again: not worth a wait for the
+        # disk. What ends a job, or an attempt, is.
+        durable = not isinstance(event, jobs.Leased | jobs.Started)
+        return await self._writer.run(
+            lambda c: job_writes.apply(c, job_id, event, result, self._clock()), durable=durable
+        )
 
     async def signatures(self) -> list[str]:
         """Those of queued jobs, each once."""

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from orchestrator.store.base import StoreError
 
@@ -31,6 +30,7 @@ MAX_BATCH = 256
 @dataclass
 class _Work:
     operation: Callable[[Connection], Any]
+    durable: bool
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     value: Any = None
@@ -50,20 +50,20 @@ class Writer:
 
     Args:
         engine: its connections begin a transaction that holds the write lock from the start.
-        describe: turns a driver's error into the message of a StoreError.
+        translate: turns a database's error into a StoreError, leaves others as they are.
     """
 
-    def __init__(self, engine: Engine, describe: Callable[[SQLAlchemyError], str]) -> None:
-        self._engine = engine
-        self._describe = describe
+    def __init__(self, engine: Engine, translate: Callable[[Exception], Exception]) -> None:
+        self._engine = {True: engine, False: engine.execution_options(durable=False)}
+        self._translate = translate
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
         # A daemon, so that a program that never closed its store can end; a half-done transaction is rolled back.
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, operation: Callable[[Connection], T]) -> T:
-        """What `operation` returned, once it is on disk.
+    async def run(self, operation: Callable[[Connection], T], *, durable: bool = True) -> T:
+        """What `operation` returned, once it is committed: if it is durable, on disk.
 
         An exception of the operation undoes that operation only. A caller that is cancelled does not take back what it
         gave.
@@ -75,7 +75,7 @@ class Writer:
             raise StoreError("the store is closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Work(operation, future, loop))
+        self._queue.put(_Work(operation, durable, future, loop))
         return await future
 
     async def close(self) -> None:
@@ -107,7 +107,7 @@ class Writer:
 
     def _commit(self, batch: list[_Work]) -> None:
         try:
-            with self._engine.begin() as connection:
+            with self._engine[any(work.durable for work in batch)].begin() as connection:
                 if len(batch) == 1:
                     # No neighbours to protect: its error undoes the transaction.
                     batch[0].value = batch[0].operation(connection)
@@ -129,13 +129,6 @@ class Writer:
             # A full disk or an I/O error makes SQLite drop the whole transaction, savepoints included: then this
             # raises, and the neighbours fail as well instead of being acknowledged without having been written.
             savepoint.rollback()
-
-    def _translate(self, error: Exception) -> Exception:
-        if isinstance(error, SQLAlchemyError):
-            translated = StoreError(self._describe(error))
-            translated.__cause__ = error.orig if isinstance(error, DBAPIError) else error
-            return translated
-        return error
 
 
 def _settle(batch: list[_Work]) -> None:

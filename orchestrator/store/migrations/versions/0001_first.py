@@ -25,6 +25,7 @@ def upgrade() -> None:
         sa.Column("model_digest", sa.String(64), nullable=False),
         sa.Column("max_attempts", sa.Integer(), nullable=False),
         sa.Column("queue_timeout_s", sa.Float()),
+        sa.Column("queued_signature", sa.Text()),
         sa.Column("queue_deadline", sa.Float()),
         sa.Column("submitted_at", sa.Float(), nullable=False),
         sa.Column("finished_at", sa.Float()),
@@ -40,17 +41,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("idempotency_key", name=op.f("uq_jobs_idempotency_key")),
         sqlite_autoincrement=True,
     )
-    queued = sa.text("state = 'queued'")
+    queued = sa.text("queued_signature IS NOT NULL")
     op.create_index(
         "ix_jobs_queue",
         "jobs",
-        ["signature", sa.text("priority DESC"), "sequence"],
+        ["queued_signature", sa.text("priority DESC"), "sequence"],
         sqlite_where=queued,
         postgresql_where=queued,
     )
-    overdue = sa.text("state = 'queued' AND queue_deadline IS NOT NULL")
+    limited = sa.text("queue_deadline IS NOT NULL")
     op.create_index(
-        "ix_jobs_queue_deadline", "jobs", ["queue_deadline"], sqlite_where=overdue, postgresql_where=overdue
+        "ix_jobs_queue_deadline", "jobs", ["queue_deadline"], sqlite_where=limited, postgresql_where=limited
     )
     op.create_index("ix_jobs_state", "jobs", ["state", "sequence"])
     op.create_index("ix_jobs_campaign", "jobs", ["campaign_id", "state", "sequence"])
