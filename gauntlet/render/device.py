@@ -1,0 +1,143 @@
+"""Devices: the table of all, and one in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from gauntlet.render import figures, units
+from gauntlet.results_json import device_state_name
+from protos.gauntlet.v1 import device_pb2, fleet_pb2
+
+_STYLES: dict[int, str] = {
+    device_pb2.DEVICE_STATE_ONLINE: "green",
+    device_pb2.DEVICE_STATE_BUSY: "cyan",
+    device_pb2.DEVICE_STATE_DRAINING: "yellow",
+    device_pb2.DEVICE_STATE_QUARANTINED: "yellow",
+    device_pb2.DEVICE_STATE_LOST: "red",
+}
+
+
+def pair_grid() -> Table:
+    """Two columns: name, text."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(min_width=9, style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def lines_table(*columns: str) -> Table:
+    """A plain table of many rows."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 1))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def devices_table(devices: Sequence[fleet_pb2.Device]) -> RenderableType:
+    """One line for each device."""
+    if not devices:
+        return Text("no device has joined this lab")
+    table = lines_table("device", "class", "agent", "state", "runtimes", "seen", "job")
+    for column in table.columns[:3]:
+        column.no_wrap = True
+    for device in devices:
+        described = device.description
+        table.add_row(
+            Text(described.device_id, "bold"),
+            described.device_class,
+            device.agent_id,
+            _state(device),
+            ", ".join(f"{runtime.name} {runtime.version}" for runtime in described.runtimes) or Text("none", "red"),
+            units.age(device.last_seen_at),
+            device.job_id[:8] or Text("–", "dim"),
+        )
+    return table
+
+
+def device_report(device: fleet_pb2.Device) -> RenderableType:
+    """All that is known of one device."""
+    return Group(*_report(device))
+
+
+def facts(hardware: device_pb2.Hardware) -> list[str]:
+    """The hardware in a line or two for the head of a report."""
+    cores = f"{units.count(hardware.physical_cores, 'core')}"
+    if hardware.logical_cores != hardware.physical_cores:
+        cores += f", {units.count(hardware.logical_cores, 'thread')}"
+    processor = [text for text in (hardware.board, hardware.cpu_model or hardware.architecture) if text]
+    system = [hardware.operating_system, hardware.virtualization]
+    return [
+        f"{', '.join(processor)}; {cores}, {units.size(hardware.memory_bytes)}",
+        ", ".join(text for text in system if text),
+    ]
+
+
+def _report(device: fleet_pb2.Device) -> Iterator[RenderableType]:
+    described, hardware = device.description, device.description.hardware
+    yield Rule(Text(described.device_id, "bold"), align="left", style="cyan", characters="━")
+    table = pair_grid()
+    table.add_row("class", described.device_class)
+    table.add_row("agent", device.agent_id)
+    table.add_row("state", _state(device))
+    table.add_row("last seen", f"{units.age(device.last_seen_at)} ago" if device.last_seen_at else "never")
+    if device.job_id:
+        table.add_row("job", device.job_id)
+    if described.labels:
+        table.add_row("labels", ", ".join(f"{key}={value}" for key, value in sorted(described.labels.items())))
+    yield table
+    yield _heading("Hardware")
+    table = pair_grid()
+    table.add_row("board", hardware.board or "not named by the system")
+    table.add_row("processor", f"{hardware.cpu_model} ({hardware.architecture})")
+    table.add_row("cores", f"{hardware.physical_cores}, logical {hardware.logical_cores}")
+    table.add_row("memory", units.size(hardware.memory_bytes))
+    table.add_row("system", f"{hardware.operating_system}, kernel {hardware.kernel}")
+    table.add_row("runs on", hardware.virtualization or "bare metal")
+    table.add_row("features", " ".join(hardware.cpu_features) or "none that matter to inference")
+    yield Padding(table, (0, 0, 0, 2))
+    yield _heading("Runtimes")
+    for runtime in described.runtimes:
+        offers = ", ".join([*runtime.formats, *(f"delegate {name}" for name in runtime.delegates)])
+        yield Text.assemble("  ", (f"{runtime.name} {runtime.version}", "bold"), (f"  {offers}", "dim"))
+    if not described.runtimes:
+        yield Text("  none", "red")
+    yield _heading("Sensors")
+    yield _sensors(device)
+    yield _heading("Can measure")
+    yield Padding(Text(", ".join(described.capabilities) or "nothing"), (0, 0, 1, 2))
+
+
+def _sensors(device: fleet_pb2.Device) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(min_width=15, no_wrap=True)
+    table.add_column(overflow="fold")
+    now = {
+        "temperature_c": figures.short(device.telemetry.temperature_c, units.temperature),
+        "frequency_hz": figures.short(device.telemetry.frequency_hz, units.frequency),
+        "load_average": figures.short(device.telemetry.load_average, units.load),
+    }
+    for sensor in device.description.sensors:
+        if sensor.unavailable:
+            table.add_row(
+                f"  {sensor.quantity}", Text.assemble(("unavailable: ", "yellow"), (sensor.unavailable, "dim"))
+            )
+        else:
+            reading = now.get(sensor.quantity, Text("available"))
+            table.add_row(f"  {sensor.quantity}", reading + Text(f"  {sensor.source}", "dim"))
+    return table
+
+
+def _state(device: fleet_pb2.Device) -> Text:
+    text = Text(device_state_name(device.state), _STYLES.get(device.state, "dim"))
+    return text.append(f": {device.state_reason}", "dim") if device.state_reason else text
+
+
+def _heading(text: str) -> RenderableType:
+    return Padding(Text(text, "bold cyan"), (1, 0, 0, 0))

@@ -1,0 +1,353 @@
+"""Messages as JSON for programs.
+
+One shape for every figure: ``{"value": …, "samples": …, "interval": {…} | null, "origin": "measured"}``, or
+``{"unavailable": reason, "origin": …}``. SI units, named by the keys. Under one schema version
+keys are only ever added.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from protos.blame import blame, kind_name
+from protos.gauntlet.v1 import (
+    artifact_pb2,
+    device_pb2,
+    failure_pb2,
+    figure_pb2,
+    fleet_pb2,
+    job_pb2,
+    measurement_pb2,
+)
+
+SCHEMA_VERSION = 1
+
+Document = dict[str, Any]
+_NOT_ASKED = "not asked for"
+
+
+def document(**content: Any) -> Document:
+    """A whole output of the command line."""
+    from protos.contract import software_version
+
+    return {"schema_version": SCHEMA_VERSION, "software_version": software_version(), **content}
+
+
+def error_document(message: str, remedy: str, exit_code: int) -> Document:
+    """What is printed instead of a result."""
+    return document(error={"message": message, "remedy": remedy}, exit_code=exit_code)
+
+
+def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Document:
+    """A job with all that is known of it. Of a job without a result, every figure says why it is missing."""
+    spec = job.spec.measurement
+    result = job.result
+    failure = job.failure if job.HasField("failure") else None
+    return {
+        "job_id": job.job_id,
+        "state": state_name(job.state),
+        "submitted_at": job.submitted_at or None,
+        "finished_at": job.finished_at or None,
+        "step": job.step or None,
+        "model": {**artifact_document(spec.model), **_model_facts(result.model)},
+        "specification": {
+            "runtime": spec.runtime.name or None,
+            "threads": spec.runtime.threads,
+            "delegate": spec.runtime.delegate,
+            "timeout_s": spec.timeout_s,
+            "max_attempts": job.spec.max_attempts,
+            "queue_timeout_s": job.spec.queue_timeout_s or None,
+            "campaign_id": job.spec.campaign_id or None,
+            "device_id": job.spec.device.device_id or None,
+            "device_class": job.spec.device.device_class or None,
+            "labels": dict(job.spec.device.labels),
+            "latency": _latency_spec(spec.latency) if spec.HasField("latency") else None,
+            "output_check_tolerance": spec.output_check.tolerance if spec.HasField("output_check") else None,
+        },
+        "latency": _latency(job),
+        "memory": _part(job, "memory", ("peak_bytes", "model_bytes")),
+        "energy": {
+            **_part(job, "energy", ("energy_j", "net_energy_j", "power_w", "idle_power_w")),
+            "source": result.energy.source or None,
+            "window_s": result.energy.window_s or None,
+        },
+        "accuracy": {
+            **_part(job, "accuracy", ("top1",)),
+            "samples": result.accuracy.samples,
+            "non_finite": result.accuracy.non_finite,
+        },
+        "output_check": _part(job, "output_check", ("max_difference", "top1_agreement")),
+        "provenance": _provenance(result.provenance) if result.HasField("provenance") else None,
+        "device": device_document(device) if device is not None else None,
+        "failure": failure_document(failure) if failure is not None else None,
+        "attempts": [attempt_document(attempt) for attempt in job.attempts],
+        "superseded_results": job.superseded_results,
+    }
+
+
+def summary_document(job: fleet_pb2.JobSummary) -> Document:
+    """A line of `gauntlet jobs`."""
+    failed = job.failure_kind != failure_pb2.FAILURE_KIND_UNSPECIFIED
+    return {
+        "job_id": job.job_id,
+        "state": state_name(job.state),
+        "model": {"name": job.model_name, "digest": job.model_digest},
+        "device_id": job.device_id or None,
+        "submitted_at": job.submitted_at or None,
+        "finished_at": job.finished_at or None,
+        "attempts": job.attempts,
+        "failure": {"kind": kind_name(job.failure_kind), "message": job.failure_message} if failed else None,
+        "campaign_id": job.campaign_id or None,
+    }
+
+
+def attempt_document(attempt: job_pb2.Attempt) -> Document:
+    """One lease of a job."""
+    return {
+        "number": attempt.number,
+        "device_id": attempt.device_id,
+        "started_at": attempt.started_at or None,
+        "ended_at": attempt.ended_at or None,
+        "failure": failure_document(attempt.failure) if attempt.HasField("failure") else None,
+    }
+
+
+def failure_document(failure: failure_pb2.Failure) -> Document:
+    """Why there is no result."""
+    return {
+        "kind": kind_name(failure.kind),
+        "blame": blame(failure).value,
+        "message": failure.message,
+        "remedy": failure.remedy,
+        "signal": failure.signal if failure.HasField("signal") else None,
+        "last_step": failure.last_step or None,
+        "stderr_tail": failure.stderr_tail,
+    }
+
+
+def device_document(device: fleet_pb2.Device) -> Document:
+    """A device as it describes itself, and how it is."""
+    described = device.description
+    hardware = described.hardware
+    return {
+        "device_id": described.device_id,
+        "device_class": described.device_class,
+        "agent_id": device.agent_id,
+        "state": device_state_name(device.state),
+        "state_reason": device.state_reason,
+        "last_seen_at": device.last_seen_at or None,
+        "job_id": device.job_id or None,
+        "labels": dict(described.labels),
+        "hardware": {
+            "board": hardware.board or None,
+            "cpu_model": hardware.cpu_model,
+            "architecture": hardware.architecture,
+            "physical_cores": hardware.physical_cores,
+            "logical_cores": hardware.logical_cores,
+            "memory_bytes": hardware.memory_bytes,
+            "operating_system": hardware.operating_system,
+            "kernel": hardware.kernel,
+            "cpu_features": list(hardware.cpu_features),
+            "virtualization": hardware.virtualization or None,
+        },
+        "runtimes": [
+            {
+                "name": runtime.name,
+                "version": runtime.version,
+                "delegates": list(runtime.delegates),
+                "formats": list(runtime.formats),
+            }
+            for runtime in described.runtimes
+        ],
+        "sensors": [
+            {"quantity": sensor.quantity, "source": sensor.source or None, "unavailable": sensor.unavailable or None}
+            for sensor in described.sensors
+        ],
+        "capabilities": list(described.capabilities),
+        "telemetry": {
+            "temperature_c": figure_document(device.telemetry.temperature_c),
+            "frequency_hz": figure_document(device.telemetry.frequency_hz),
+            "load_average": figure_document(device.telemetry.load_average),
+        },
+    }
+
+
+def status_document(status: fleet_pb2.GetStatusResponse, address: str) -> Document:
+    """How the orchestrator is."""
+    jobs = {state_name(job_pb2.JobState.Value(name)): count for name, count in status.jobs_by_state.items()}
+    return {
+        "address": address,
+        "orchestrator_version": status.software_version,
+        "protocol_version": status.protocol_version,
+        "connected_agents": status.connected_agents,
+        "jobs_by_state": jobs,
+        "artifact_bytes": status.artifact_bytes,
+        "max_artifact_bytes": status.max_artifact_bytes,
+        "uptime_s": status.uptime_s,
+    }
+
+
+def artifact_document(ref: artifact_pb2.ArtifactRef) -> Document:
+    """A file by its content."""
+    return {"name": ref.name, "digest": ref.digest, "size_bytes": ref.size_bytes, "media_type": ref.media_type}
+
+
+def figure_document(figure: figure_pb2.Figure) -> Document:
+    """A value with what it rests on, or the reason why there is none."""
+    origin = _word(figure_pb2.Origin, figure.origin, "ORIGIN_")
+    if not figure.HasField("estimate"):
+        return {"unavailable": figure.unavailable or "not reported", "origin": origin}
+    estimate = figure.estimate
+    if not math.isfinite(estimate.value):
+        # JSON has no word for it, and no ranking should meet it.
+        return {"unavailable": f"the device reported {estimate.value}", "origin": origin}
+    interval = estimate.interval
+    has_interval = estimate.HasField("interval") and math.isfinite(interval.low) and math.isfinite(interval.high)
+    return {
+        "value": estimate.value,
+        "samples": estimate.samples,
+        "interval": {
+            "low": interval.low,
+            "high": interval.high,
+            "confidence": interval.confidence,
+            "method": interval.method,
+        }
+        if has_interval
+        else None,
+        "origin": origin,
+    }
+
+
+def state_name(state: int) -> str:
+    """JOB_STATE_QUEUED is "queued"."""
+    return _word(job_pb2.JobState, state, "JOB_STATE_")
+
+
+def device_state_name(state: int) -> str:
+    """DEVICE_STATE_ONLINE is "online"."""
+    return _word(device_pb2.DeviceState, state, "DEVICE_STATE_")
+
+
+def stop_reason_name(reason: int) -> str:
+    """STOP_REASON_MAX_TIME is "max time"."""
+    return _word(measurement_pb2.StopReason, reason, "STOP_REASON_")
+
+
+def _word(enum: Any, number: int, prefix: str) -> str:
+    # A number that we do not know comes from a newer peer.
+    name: str = enum.Name(number) if number in enum.values() else f"{prefix}{number}"
+    return name.removeprefix(prefix).lower().replace("_", " ")
+
+
+def _part(job: job_pb2.Job, part: str, names: Iterable[str]) -> Document:
+    """The figures of one part of the measurement; one reason for all when there is no such part."""
+    if job.result.HasField(part):
+        message = getattr(job.result, part)
+        return {name: figure_document(getattr(message, name)) for name in names}
+    reason = why_missing(job, part)
+    return {name: {"unavailable": reason, "origin": "measured"} for name in names}
+
+
+def why_missing(job: job_pb2.Job, part: str) -> str:
+    """Why the result has no such part ("latency", "memory", …)."""
+    if not job.spec.measurement.HasField(part):
+        return _NOT_ASKED
+    if job.HasField("failure"):
+        return f"the job ended with: {kind_name(job.failure.kind)}"
+    return "the device did not report it" if job.HasField("result") else "not measured yet"
+
+
+def _latency(job: job_pb2.Job) -> Document:
+    figures = _part(
+        job,
+        "latency",
+        ("load_s", "first_inference_s", "median_s", "mean_s", "min_s", "max_s", "mad_s"),
+    )
+    if not job.result.HasField("latency"):
+        return {**figures, "percentiles": [], "histogram": None, "raw_samples": None, "stop_reason": None}
+    latency = job.result.latency
+    histogram = latency.histogram
+    return {
+        **figures,
+        "percentiles": [
+            {"rank": entry.rank, "latency_s": figure_document(entry.latency_s)} for entry in latency.percentiles
+        ],
+        "stop_reason": stop_reason_name(latency.stop_reason),
+        "calls_per_sample": latency.calls_per_sample,
+        "warmup_runs": latency.warmup_runs,
+        "warmup_s": latency.warmup_s,
+        "warmup_settled": latency.warmup_settled,
+        "histogram": {
+            "low_s": histogram.low,
+            "high_s": histogram.high,
+            "counts": list(histogram.counts),
+            "overflow": histogram.overflow,
+        },
+        "raw_samples": artifact_document(latency.raw_samples) if latency.raw_samples.digest else None,
+    }
+
+
+def _latency_spec(spec: measurement_pb2.LatencySpec) -> Document:
+    numbers = {
+        name: getattr(spec, name)
+        for name in (
+            "warmup_min_runs",
+            "warmup_min_s",
+            "warmup_max_s",
+            "warmup_tolerance",
+            "min_samples",
+            "max_samples",
+            "min_s",
+            "max_s",
+            "half_width",
+            "confidence",
+            "min_sample_s",
+        )
+    }
+    return {**numbers, "pinning": _word(measurement_pb2.Pinning, spec.pinning, "PINNING_")}
+
+
+def _model_facts(model: measurement_pb2.ModelFacts) -> Document:
+    return {
+        name: [
+            {
+                "name": tensor.name,
+                "shape": list(tensor.shape),
+                "dtype": tensor.dtype,
+                "scale": tensor.scale if tensor.HasField("scale") else None,
+                "zero_point": tensor.zero_point if tensor.HasField("zero_point") else None,
+            }
+            for tensor in tensors
+        ]
+        for name, tensors in (("inputs", model.inputs), ("outputs", model.outputs))
+    }
+
+
+def _provenance(provenance: measurement_pb2.Provenance) -> Document:
+    return {
+        "device_id": provenance.device_id,
+        "device_class": provenance.device_class,
+        "agent_id": provenance.agent_id,
+        "software_version": provenance.software_version,
+        "runtime": provenance.runtime,
+        "runtime_version": provenance.runtime_version,
+        "delegate": provenance.delegate,
+        "threads": provenance.threads,
+        "cpus": list(provenance.cpus),
+        "model_digest": provenance.model_digest,
+        "host_shared": provenance.host_shared,
+        "before": _host_state(provenance.before),
+        "after": _host_state(provenance.after),
+        "started_at": provenance.started_at or None,
+        "fetch_s": provenance.fetch_s,
+        "host_lock_wait_s": provenance.host_lock_wait_s,
+        "worker_s": provenance.worker_s,
+        "remarks": list(provenance.remarks),
+    }
+
+
+def _host_state(state: measurement_pb2.HostState) -> Document:
+    names = ("temperature_c", "frequency_hz", "load_average", "background_cores")
+    return {**{name: figure_document(getattr(state, name)) for name in names}, "governor": state.governor or None}
