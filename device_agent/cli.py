@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import os
-import signal
-import socket
 import sys
 from pathlib import Path
 from typing import Dict, Optional, Sequence
@@ -61,105 +60,41 @@ def _run(options: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    from device_agent.identity import StateError, StateFolder  # together with what follows: not for --help
+    from device_agent.identity import StateError
+    from device_agent.service import Settings, serve  # loads gRPC: not for --help
 
+    for what, name in (
+        ("agent id", options.agent_id),
+        ("device id", options.device_id),
+        ("class", options.device_class),
+    ):
+        if name and not contract.is_id(name):
+            raise UsageError(f"{name!r} is no {what}\nuse 1-64 letters, digits, '.', '_' or '-'")
+    settings = Settings(
+        orchestrator=options.orchestrator,
+        state_folder=options.state_dir.expanduser().resolve(),
+        agent_id=options.agent_id,
+        device_id=options.device_id,
+        device_class=options.device_class,
+        labels=_labels(options.label),
+        cache_bytes=options.cache_mb * 1024**2,
+        lifeline=options.lifeline,
+    )
     try:
-        state = StateFolder(options.state_dir.expanduser().resolve(), options.agent_id)
+        asyncio.run(serve(settings))
     except StateError as error:
         raise UsageError(str(error)) from error
-    try:
-        device_id = options.device_id or state.agent_id
-        for what, name in (("device id", device_id), ("device class", options.device_class or "ok")):
-            if not contract.is_id(name):
-                raise UsageError(f"{name!r} is no {what}\nuse 1-64 letters, digits, '.', '_' or '-'")
-        asyncio.run(_serve(options, state, device_id))
-    finally:
-        state.close()
     return 0
-
-
-async def _serve(options: argparse.Namespace, state: StateFolder, device_id: str) -> None:  # noqa: F821
-    import shutil
-
-    from device_agent.cache import ArtifactCache
-    from device_agent.host import describe_device
-    from device_agent.hoststate import HostReader
-    from device_agent.runner import DeviceRunner
-    from device_agent.session import Agent
-    from device_agent.spool import Spool
-    from device_agent.uplink import Uplink
-    from device_agent.workers import PoolSettings, WorkerPool
-    from protos.gauntlet.v1 import device_pb2
-
-    work = state.root / "work"
-    shutil.rmtree(work, ignore_errors=True)  # measurements of an earlier life
-    pool = WorkerPool(PoolSettings(folder=work))
-    await pool.start()
-    description = describe_device(device_id, _labels(options.label), options.device_class)
-    uplink = Uplink(options.orchestrator)
-    host = HostReader()
-
-    def telemetry() -> Sequence[device_pb2.DeviceTelemetry]:
-        reading = device_pb2.DeviceTelemetry(
-            device_id=device_id,
-            temperature_c=host.temperature_c(),
-            frequency_hz=host.frequency_hz(),
-            load_average=host.load_average(),
-        )
-        return [reading]
-
-    agent = Agent(
-        device_pb2.AgentDescription(
-            agent_id=state.agent_id,
-            hostname=socket.gethostname(),
-            software_version=contract.software_version(),
-            python_version=".".join(map(str, sys.version_info[:3])),
-        ),
-        state.epoch,
-        uplink,
-        Spool(state.root / "spool"),
-        telemetry,
-    )
-    cache = ArtifactCache(state.root / "cache", options.cache_mb * 1024**2)
-    agent.add_device(DeviceRunner(state.agent_id, description, pool, cache, uplink.download, agent))
-    try:
-        await _until_told_to_stop(agent, options.lifeline)
-    finally:
-        await pool.close()
-        await uplink.close()
-
-
-async def _until_told_to_stop(agent: Agent, lifeline: bool) -> None:  # noqa: F821
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if lifeline:
-
-        class Lifeline(asyncio.Protocol):
-            """Whoever started this agent has died, however it died: standard input ended."""
-
-            def connection_lost(self, error: Optional[Exception]) -> None:
-                stop.set()
-
-        await loop.connect_read_pipe(Lifeline, sys.stdin)
-    running = asyncio.ensure_future(agent.run())
-    stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if stop.is_set():
-        await agent.goodbye("told to stop")
-    running.cancel()
-    try:
-        await running
-    except asyncio.CancelledError:
-        log.info("stopped")
 
 
 def _doctor(options: argparse.Namespace) -> int:
     from device_agent import doctor
 
-    print(doctor.report_json() if options.json else doctor.report())
+    findings = doctor.report()
+    if options.json:
+        print(json.dumps([finding.to_dict() for finding in findings], indent=2))
+    else:
+        print(doctor.render(findings))
     return 0
 
 

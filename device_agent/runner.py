@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from pathlib import Path
-from typing import AsyncIterator, Dict, List, NamedTuple, Optional, Protocol
+from typing import AsyncIterator, Callable, Dict, List, NamedTuple, Optional, Protocol
 
 import grpc
 
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 #: How long a fetch is tried again while the orchestrator does not answer.
 _FETCH_PATIENCE_S = 60.0
 _FETCH_PAUSE_S = 0.5
+_PROGRESS_EVERY_S = 0.1
 
 
 class Events(Protocol):
@@ -34,6 +35,32 @@ class Events(Protocol):
 
     def finished(self, finished: agent_pb2.JobFinished, files: Optional[Path]) -> None:
         """It has a result or a failure."""
+
+
+class _Progress:
+    """Passes steps on, but no more than ten a second: a watcher cannot read faster, and a measurement that takes
+    milliseconds must not drown in messages about itself. The last step is always passed on.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._latest = ""
+        self._timer: Optional[asyncio.TimerHandle] = None
+
+    def step(self, name: str) -> None:
+        """It reached a step."""
+        self._latest = name
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PROGRESS_EVERY_S, self._pass_on)
+
+    def close(self) -> None:
+        """The job is over; nothing more to say."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _pass_on(self) -> None:
+        self._timer = None
+        self._tell(self._latest)
 
 
 class _Fetched(NamedTuple):
@@ -117,14 +144,15 @@ class DeviceRunner:
             self._events.finished(finished, files)
 
     async def _measure(self, lease: agent_pb2.Lease) -> _Fetched:
-        def on_step(step: str) -> None:
-            self._events.progress(lease.lease_id, step)
-
-        on_step("fetch")
+        progress = _Progress(lambda step: self._events.progress(lease.lease_id, step))
+        progress.step("fetch")
         began = time.monotonic()
-        async with self._cache.hold(_artifacts_of(lease.measurement), self._patient_download) as paths:
-            fetch_s = time.monotonic() - began
-            return _Fetched(await self._pool.measure(lease.measurement, paths, on_step), fetch_s)
+        try:
+            async with self._cache.hold(_artifacts_of(lease.measurement), self._patient_download) as paths:
+                fetch_s = time.monotonic() - began
+                return _Fetched(await self._pool.measure(lease.measurement, paths, progress.step), fetch_s)
+        finally:
+            progress.close()
 
     async def _patient_download(self, digest: str) -> AsyncIterator[bytes]:
         """Download, from the start again if the orchestrator goes away before the first byte."""

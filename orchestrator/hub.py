@@ -227,7 +227,7 @@ class Hub:
         lease = self.leases.get(progress.lease_id)
         if lease is not None:
             self.steps[lease.job_id] = progress.step[:80]
-            self.watchers.notify(lease.job_id)
+            self.watchers.notify(lease.job_id, stored=False)
 
     async def _finished(self, session: Session, finished: agent_pb2.JobFinished) -> None:
         event, result = _outcome(finished)

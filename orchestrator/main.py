@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM, SIGINT, or, with --lifeline, the end of standard input; returns the exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         config = Config(address=options.address, folder=options.dir)
         asyncio.run(_run(config, options.lifeline))

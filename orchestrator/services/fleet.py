@@ -85,12 +85,19 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"at most {_MAX_WATCHED} jobs in one watch")
         with self._hub.watchers.watching(sorted(pending)) as watch:
             for job_id in sorted(pending):
-                watch.notify(job_id)
+                watch.notify(job_id, stored=True)
+            known: dict[str, job_pb2.Job] = {}
             while pending:
-                for job_id in await watch.take():
-                    job = await self._job(job_id, context)
+                for job_id, stored in (await watch.take()).items():
+                    if job_id not in pending:
+                        continue  # a late result came after its end
+                    if stored:
+                        known[job_id] = await self._job(job_id, context)
+                    job = known[job_id]
+                    job.step = self._hub.steps.get(job_id, "")
                     if job.state in _FINAL:
                         pending.discard(job_id)
+                        del known[job_id]
                     yield fleet_pb2.WatchJobsResponse(job=job)
 
     async def ListDevices(  # noqa: N802

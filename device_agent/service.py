@@ -1,0 +1,127 @@
+"""The agent as a process: puts its parts together and runs them until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Mapping, Optional
+
+from device_agent.cache import ArtifactCache
+from device_agent.host import describe_device
+from device_agent.hoststate import HostReader
+from device_agent.identity import StateFolder
+from device_agent.runner import DeviceRunner
+from device_agent.session import Agent, Telemetry
+from device_agent.spool import Spool
+from device_agent.uplink import Uplink
+from device_agent.workers import PoolSettings, WorkerPool
+from protos import contract
+from protos.gauntlet.v1 import device_pb2
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an agent runs.
+
+    Attributes:
+        orchestrator: its address.
+        state_folder: identity, cache, unsent results.
+        agent_id: empty: the one kept in the folder, or the host's name.
+        device_id: empty: the agent's id.
+        device_class: empty: found out.
+        labels: of the device.
+        cache_bytes: cap of the artifact cache.
+        lifeline: stop when standard input ends.
+    """
+
+    orchestrator: str
+    state_folder: Path
+    agent_id: str
+    device_id: str
+    device_class: str
+    labels: Mapping[str, str]
+    cache_bytes: int
+    lifeline: bool
+
+
+async def serve(settings: Settings) -> None:
+    """Run an agent with this machine as its one device, until SIGTERM, SIGINT or the end of the lifeline.
+
+    Raises:
+        StateError: the state folder cannot be used.
+    """
+    with contextlib.closing(StateFolder(settings.state_folder, settings.agent_id)) as state:
+        work = state.root / "work"
+        shutil.rmtree(work, ignore_errors=True)  # measurements of an earlier life
+        pool = WorkerPool(PoolSettings(folder=work))
+        await pool.start()
+        uplink = Uplink(settings.orchestrator)
+        description = describe_device(settings.device_id or state.agent_id, settings.labels, settings.device_class)
+        agent = Agent(_describe_agent(state), state.epoch, uplink, Spool(state.root / "spool"), _telemetry(description))
+        cache = ArtifactCache(state.root / "cache", settings.cache_bytes)
+        agent.add_device(DeviceRunner(state.agent_id, description, pool, cache, uplink.download, agent))
+        try:
+            await _run_until_stopped(agent, settings.lifeline)
+        finally:
+            await pool.close()
+            await uplink.close()
+
+
+def _describe_agent(state: StateFolder) -> device_pb2.AgentDescription:
+    return device_pb2.AgentDescription(
+        agent_id=state.agent_id,
+        hostname=socket.gethostname(),
+        software_version=contract.software_version(),
+        python_version=".".join(map(str, sys.version_info[:3])),
+    )
+
+
+def _telemetry(device: device_pb2.DeviceDescription) -> Telemetry:
+    host = HostReader()
+
+    def read() -> List[device_pb2.DeviceTelemetry]:
+        reading = device_pb2.DeviceTelemetry(
+            device_id=device.device_id,
+            temperature_c=host.temperature_c(),
+            frequency_hz=host.frequency_hz(),
+            load_average=host.load_average(),
+        )
+        return [reading]
+
+    return read
+
+
+async def _run_until_stopped(agent: Agent, lifeline: bool) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if lifeline:
+
+        class Lifeline(asyncio.Protocol):
+            """Standard input ended: whoever started this agent has died, however it died."""
+
+            def connection_lost(self, error: Optional[Exception]) -> None:
+                stop.set()
+
+        await loop.connect_read_pipe(Lifeline, sys.stdin)
+    running = asyncio.ensure_future(agent.run())
+    stopping = asyncio.ensure_future(stop.wait())
+    done, _ = await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if running in done:
+        running.result()  # it never ends but by a bug: let that be seen
+    await agent.goodbye("told to stop")
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    log.info("stopped")
