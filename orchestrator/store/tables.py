@@ -116,10 +116,11 @@ superseded = Table(
     "superseded",
     metadata,
     Column("lease_id", String(64), primary_key=True),
-    Column("job_id", ForeignKey(jobs.c.id), nullable=False, index=True),
+    Column("job_id", ForeignKey(jobs.c.id), nullable=False),
     Column("came_at", Float, nullable=False),
     Column("result", LargeBinary),
     Column("failure", LargeBinary),
+    Index("ix_superseded_job_id", "job_id"),
 )
 
 devices = Table(

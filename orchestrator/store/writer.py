@@ -126,9 +126,12 @@ class Writer:
             savepoint.commit()
         except Exception as e:
             work.error = self._translate(e)
-            # A full disk or an I/O error makes SQLite drop the whole transaction, savepoints included: then this
-            # raises, and the neighbours fail as well instead of being acknowledged without having been written.
-            savepoint.rollback()
+            try:
+                savepoint.rollback()
+            except Exception as lost:
+                # A full disk or an I/O error makes SQLite drop the whole transaction, savepoints included: the
+                # neighbours fail for the same reason, instead of being acknowledged without having been written.
+                raise (work.error if isinstance(work.error, StoreError) else lost) from e
 
 
 def _settle(batch: list[_Work]) -> None:

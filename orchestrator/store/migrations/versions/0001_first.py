@@ -88,7 +88,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_superseded_job_id")),
         sa.PrimaryKeyConstraint("lease_id", name=op.f("pk_superseded")),
     )
-    op.create_index(op.f("ix_superseded_job_id"), "superseded", ["job_id"])
+    op.create_index("ix_superseded_job_id", "superseded", ["job_id"])
 
     op.create_table(
         "devices",
