@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from pathlib import Path
@@ -98,6 +99,9 @@ def prepare(path: Path, engine: Engine) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # SQLite opens such a file, even with the write lock, and fails at the first write.
+        if path.exists() and not os.access(path, os.W_OK):
+            raise StoreError(_describe(path, "readonly file"))
         with engine.begin() as connection:
             # Under the write lock: a second process that opens the same new file waits and finds it done.
             revision = _revision(path, connection)

@@ -119,6 +119,14 @@ async def test_a_read_only_folder_is_refused(path: Path) -> None:
         await SqlStore.open(path)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+async def test_a_read_only_file_is_refused(path: Path, open_store: OpenStore) -> None:
+    await (await open_store()).close()
+    path.chmod(0o400)
+    with pytest.raises(StoreError, match="permissions"):
+        await open_store()
+
+
 async def test_two_that_open_a_new_file_at_once_make_it_once(open_store: OpenStore) -> None:
     for store in await asyncio.gather(*(open_store() for _ in range(3))):
         await store.close()
