@@ -28,6 +28,7 @@ PERCENTILES = (0.9, 0.95, 0.99)
 
 _WARMUP_WINDOWS = 5  # in the least warm-up time
 _LEAST_WINDOW_SAMPLES = 5
+_WINDOW_GROWTH = 0.15
 _LOOK_RATIO = 1.25
 # Five looks on, there are three times the samples, and the interval of independent samples is 0.57 as wide.
 _PLATEAU_LOOKS = 5
@@ -79,7 +80,9 @@ def warm_up(invoke: Invoke, spec: pb.LatencySpec, clock: Clock = time.perf_count
     runs, previous_s, settled = 0, math.inf, False
     call_s, calls = 0.0, 1
     while True:
-        window_end = min(clock() + window_ns, cap)
+        # Windows grow with the time spent, or else a slow drift would look like agreement.
+        now = clock()
+        window_end = min(now + max(window_ns, int((now - begin) * _WINDOW_GROWTH)), cap)
         samples: List[int] = []
         while len(samples) < _LEAST_WINDOW_SAMPLES or clock() < window_end:
             samples += _collect(invoke, calls, _LEAST_WINDOW_SAMPLES, cap, clock)

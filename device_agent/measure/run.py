@@ -161,7 +161,6 @@ class _Job:
 
     def _timed_windows(self, result: pb.MeasurementResult) -> LoadedModel:
         spec = self._spec
-        self._report("load", False)
         begin = time.perf_counter_ns()
         model = self._load()
         load_s = (time.perf_counter_ns() - begin) / 1e9

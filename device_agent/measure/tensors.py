@@ -141,16 +141,17 @@ class BatchRunner:
         if len(own) != 1 or 0 in own:
             raise invalid_data("the inputs of this model have no common first dimension for samples")
         size = own.pop()
-        if wished <= size or not self._model.resize_batch(wished):
+        if size != 1 or wished == 1 or not self._model.resize_batch(wished):
             return size
         # A graph may accept a larger batch and still mix its samples up.
         self.batch = wished
-        together = [output[-1] for output in self(0)[1]]
-        self._model.resize_batch(size)
-        self.batch = size
-        alone = [output[-1] for output in self(wished - 1)[1]] if size == 1 else None
-        if alone is None or not all(_alike(a, b) for a, b in zip(alone, together)):
-            return size
+        _, together = self(0)
+        self._model.resize_batch(1)
+        self.batch = 1
+        for place in range(wished):
+            _, alone = self(place)
+            if not all(_alike(a[0], b[place]) for a, b in zip(alone, together)):
+                return 1
         self._model.resize_batch(wished)
         return wished
 

@@ -1,0 +1,260 @@
+"""Readers of the machine on made-up trees: memory, energy, heat, clock, cores, description."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Dict, List
+
+import pytest
+
+from device_agent import cores, host
+from device_agent.hoststate import HostReader
+from device_agent.measure.energy import NoMeter, find_meter, measure_energy
+from device_agent.measure.memory import ResidentMemory, measure_memory
+from protos import figures
+from protos.gauntlet.v1 import measurement_pb2 as pb
+
+
+def tree(root: Path, files: Dict[str, str]) -> Path:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(content)
+    return root
+
+
+# Memory
+
+
+def test_peak_memory_is_vmhwm_less_what_was_there(tmp_path: Path) -> None:
+    tree(tmp_path, {"status": "VmHWM:\t  5000 kB\nVmRSS:\t  3000 kB\n", "clear_refs": ""})
+
+    def work() -> None:
+        tree(tmp_path, {"status": "VmHWM:\t  9000 kB\nVmRSS:\t  4000 kB\n"})
+
+    result = measure_memory(work, ResidentMemory(tmp_path))
+    assert figures.value_of(result.peak_bytes) == 9000 * 1024
+    assert figures.value_of(result.model_bytes) == 6000 * 1024
+    assert (tmp_path / "clear_refs").read_text() == "5"
+
+
+def test_peak_memory_is_unavailable_without_proc(tmp_path: Path) -> None:
+    result = measure_memory(lambda: None, ResidentMemory(tmp_path / "nothing"))
+    assert result.peak_bytes.unavailable.startswith("unavailable: ")
+    assert figures.value_of(result.model_bytes) is None
+
+
+def test_real_memory_grows_with_what_is_touched() -> None:
+    kept: List[bytes] = []
+    result = measure_memory(lambda: kept.append(b"x" * (50 * 1024**2)))
+    grown = figures.value_of(result.model_bytes)
+    assert grown is not None
+    assert 50 * 1024**2 <= grown < 70 * 1024**2
+
+
+# Energy
+
+RAPL = {
+    "sys/class/powercap/intel-rapl:0/name": "package-0\n",
+    "sys/class/powercap/intel-rapl:0/energy_uj": "900000\n",
+    "sys/class/powercap/intel-rapl:0/max_energy_range_uj": "1000000\n",
+    "sys/class/powercap/intel-rapl:0:0/name": "core\n",
+    "sys/class/powercap/intel-rapl:0:0/energy_uj": "1\n",
+    "sys/class/powercap/intel-rapl:0:0/max_energy_range_uj": "1000000\n",
+}
+COUNTER = "sys/class/powercap/intel-rapl:0/energy_uj"
+
+
+def test_energy_is_the_difference_of_the_counter_over_a_wrap(tmp_path: Path) -> None:
+    meter = find_meter(tree(tmp_path, RAPL))
+    assert (meter.source, meter.unavailable) == ("RAPL package-0", "")
+    meter.start()
+    (tmp_path / COUNTER).write_text("950000")
+    meter.look()
+    (tmp_path / COUNTER).write_text("150000")
+    assert meter.stop().energy_j == pytest.approx(0.25)
+
+
+def test_energy_of_an_inference_is_told_gross_and_net_of_idle(tmp_path: Path) -> None:
+    tree(tmp_path, {**RAPL, "sys/class/powercap/intel-rapl:0/max_energy_range_uj": "1000000000"})
+    now = [0.0]
+
+    def spend(seconds: float, watts: float) -> None:
+        now[0] += seconds
+        counter = tmp_path / COUNTER
+        counter.write_text(str(int(counter.read_text()) + int(1e6 * seconds * watts)))
+
+    meter = find_meter(tmp_path)
+    meter._clock = lambda: now[0]  # type: ignore[attr-defined]
+    result = measure_energy(
+        lambda: spend(0.01, 10), pb.EnergySpec(window_s=5), meter, lambda: now[0], lambda s: spend(s, 4)
+    )
+    assert figures.value_of(result.energy_j) == pytest.approx(0.1)
+    assert figures.value_of(result.net_energy_j) == pytest.approx(0.06)
+    assert figures.value_of(result.power_w) == pytest.approx(10)
+    assert figures.value_of(result.idle_power_w) == pytest.approx(4)
+
+
+def test_energy_without_permission_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree(tmp_path, RAPL)
+    read = Path.read_text
+
+    # The superuser may read a file without permission bits.
+    def refuse(path: Path, *rest: str) -> str:
+        if path.name == "energy_uj":
+            raise PermissionError(13, "Permission denied")
+        return read(path, *rest)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    meter = find_meter(tmp_path)
+    assert "no permission to read" in meter.unavailable
+    assert "udev" in meter.unavailable
+
+
+def test_energy_is_unavailable_and_never_zero_without_a_sensor(tmp_path: Path) -> None:
+    calls: List[int] = []
+    meter = find_meter(tmp_path)
+    assert isinstance(meter, NoMeter)
+    result = measure_energy(lambda: calls.append(1), pb.EnergySpec(window_s=5), meter)
+    assert "no RAPL" in result.energy_j.unavailable
+    assert figures.value_of(result.energy_j) is None
+    assert not calls
+
+
+# State
+
+BOARD = {
+    "sys/class/thermal/thermal_zone0/type": "gpu-thermal",
+    "sys/class/thermal/thermal_zone0/temp": "71000",
+    "sys/class/thermal/thermal_zone1/type": "cpu-thermal",
+    "sys/class/thermal/thermal_zone1/temp": "52500",
+    "sys/class/thermal/cooling_device0/type": "cpufreq-cpu0",
+    "sys/class/thermal/cooling_device0/cur_state": "0",
+    "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "1500000",
+    "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "ondemand",
+    "sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq": "1800000",
+    "sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq": "1800000",
+    "proc/loadavg": "0.25 0.1 0.0 1/100 123",
+    "proc/stat": "cpu  100 0 100 1000 0 0 0 0 0 0\n",
+}
+
+
+def test_state_of_a_board(tmp_path: Path) -> None:
+    state = HostReader(tree(tmp_path, BOARD)).state()
+    assert figures.value_of(state.temperature_c) == 52.5
+    assert figures.value_of(state.frequency_hz) == 1.5e9
+    assert figures.value_of(state.load_average) == 0.25
+    assert state.governor == "ondemand"
+
+
+def test_a_machine_that_shows_nothing_gives_reasons(tmp_path: Path) -> None:
+    state = HostReader(tmp_path).state()
+    for figure in (state.temperature_c, state.frequency_hz, state.load_average, state.background_cores):
+        assert figure.unavailable.startswith("unavailable: ")
+    assert state.governor.startswith("unavailable: ")
+
+
+def test_background_load_is_what_others_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [10.0]
+    own = type("Times", (), {"user": 1.0, "system": 0.0})
+    monkeypatch.setattr("device_agent.hoststate.os.times", lambda: own)
+    reader = HostReader(tree(tmp_path, BOARD), lambda: now[0])
+    before = reader.cpu_times()
+    now[0] += 2
+    own.user = 3.0
+    # 300 ticks of 10 ms more, of which this process used 2 s.
+    tree(tmp_path, {"proc/stat": "cpu  400 0 100 1000 0 0 0 0 0 0\n"})
+    assert figures.value_of(reader.background_cores(before)) == pytest.approx(0.5)
+    now[0] = 10.01
+    assert "less than" in reader.background_cores(before).unavailable
+
+
+def test_throttling_is_remarked(tmp_path: Path) -> None:
+    reader = HostReader(tree(tmp_path, BOARD))
+    before = reader.throttling()
+    assert reader.throttling().remark_since(before) is None
+    tree(tmp_path, {"sys/class/thermal/cooling_device0/cur_state": "2"})
+    assert "cooling device" in (reader.throttling().remark_since(before) or "")
+    tree(tmp_path, {**BOARD, "sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq": "600000"})
+    assert "limited" in (reader.throttling().remark_since(before) or "")
+
+
+# Cores
+
+
+def test_big_cores_are_chosen_before_little_ones(tmp_path: Path) -> None:
+    capacity = {0: 400, 1: 400, 2: 1024, 3: 1024}
+    tree(tmp_path, {f"sys/devices/system/cpu/cpu{n}/cpu_capacity": str(c) for n, c in capacity.items()})
+    assert cores.choose_cores([0, 1, 2, 3], 1, tmp_path) == [3]
+    assert cores.choose_cores([0, 1, 2, 3], 2, tmp_path) == [2, 3]
+    assert cores.choose_cores([0, 1], 3, tmp_path) is None
+
+
+def test_threads_of_one_physical_core_come_last(tmp_path: Path) -> None:
+    siblings = {0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}
+    tree(
+        tmp_path,
+        {f"sys/devices/system/cpu/cpu{n}/topology/thread_siblings_list": s for n, s in siblings.items()},
+    )
+    assert cores.choose_cores([0, 1, 2, 3], 2, tmp_path) == [2, 3]
+    assert cores.choose_cores([0, 1, 2, 3], 3, tmp_path) == [1, 2, 3]
+    assert cores.choose_cores([0, 1, 3], 2, tmp_path) == [0, 3]
+
+
+# Description
+
+
+@pytest.mark.parametrize(
+    ("board", "architecture", "device_class"),
+    [
+        ("Raspberry Pi 4 Model B Rev 1.4", "aarch64", "raspberrypi4"),
+        ("Raspberry Pi Zero 2 W Rev 1.0", "aarch64", "raspberrypizero2"),
+        ("Raspberry Pi Compute Module 4 Rev 1.0", "aarch64", "raspberrypi4"),
+        ("NVIDIA Jetson Orin Nano Developer Kit", "aarch64", "jetson-orin-nano"),
+        ("NVIDIA Jetson AGX Orin Developer Kit", "aarch64", "jetson-orin"),
+        ("jetson-nano: NVIDIA Jetson Nano 2GB", "aarch64", "jetson-nano"),
+        ("PowerEdge R640", "x86_64", "x86_64"),
+        ("", "", "unknown"),
+    ],
+)
+def test_device_class_is_the_board_or_the_architecture(board: str, architecture: str, device_class: str) -> None:
+    assert host.default_device_class(board, architecture) == device_class
+
+
+def test_hardware_of_a_board(tmp_path: Path) -> None:
+    tree(
+        tmp_path,
+        {
+            "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
+            "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd evtstrm aes asimddp\n",
+            "etc/os-release": 'NAME="Debian"\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n',
+        },
+    )
+    hardware = host.hardware(tmp_path)
+    assert hardware.board == "Raspberry Pi 4 Model B Rev 1.4"
+    assert list(hardware.cpu_features) == ["asimd", "asimddp"]
+    assert hardware.operating_system == "Debian GNU/Linux 13 (trixie)"
+    assert hardware.virtualization == ""
+    assert hardware.logical_cores >= 1
+
+
+@pytest.mark.parametrize(
+    ("files", "kind"),
+    [
+        ({".dockerenv": ""}, "container"),
+        ({"proc/1/cgroup": "0::/system.slice/docker-1234.scope/docker/1"}, "container"),
+        ({"proc/cpuinfo": "flags\t\t: fpu hypervisor sse2\n"}, "virtual machine"),
+        ({"proc/cpuinfo": "flags\t\t: fpu sse2\n"}, ""),
+    ],
+)
+def test_virtualization(tmp_path: Path, files: Dict[str, str], kind: str) -> None:
+    assert host.virtualization(tree(tmp_path, files)) == kind
+
+
+def test_this_machine_describes_itself() -> None:
+    device = host.describe_device("bench-1", {"room": "lab"}, "my-class")
+    assert (device.device_id, device.device_class, device.labels["room"]) == ("bench-1", "my-class", "lab")
+    assert {"latency", "memory", "accuracy", "output_check"} <= set(device.capabilities)
+    assert "faults" not in device.capabilities
+    assert [r.name for r in device.runtimes]
+    energy = next(s for s in device.sensors if s.quantity == "energy_j")
+    assert ("energy" in device.capabilities) == (not energy.unavailable)

@@ -1,0 +1,210 @@
+"""What every runtime on this machine keeps to, on real models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List
+
+import numpy as np
+import pytest
+
+from device_agent.errors import MeasurementError
+from device_agent.measure.tensors import fill_inputs
+from device_agent.runtimes import Runtime, choose, discover, format_of
+from protos.gauntlet.v1 import failure_pb2
+
+RUNTIMES = discover()
+GOOD = [
+    "ad01_int8",
+    "coral_mobilenet_v1_0.25_128_quant",
+    "kws_ref_model",
+    "kws_ref_model_float32",
+    "pretrainedResnet",
+    "pretrainedResnet_quant",
+    "tflm_hello_world_int8",
+    "vww_96_float",
+    "vww_96_int8",
+]
+
+
+@pytest.fixture(params=RUNTIMES, ids=lambda r: r.name)
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    found: Runtime = request.param
+    return found
+
+
+def test_it_describes_itself(runtime: Runtime) -> None:
+    assert runtime.name
+    assert runtime.version
+    assert runtime.formats
+    assert runtime.delegates
+    runtime.preload()
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_it_runs_a_model_and_tells_its_tensors(runtime: Runtime, models: Path, name: str) -> None:
+    model = runtime.load(models / f"{name}.tflite", 1, "")
+    fill_inputs(model)
+    model.invoke()
+    for tensors in (model.inputs, model.outputs):
+        assert tensors
+        for tensor in tensors:
+            assert all(n > 0 for n in tensor.shape)
+            assert (tensor.scale is None) == (tensor.dtype == "float32")
+    for index, tensor in enumerate(model.outputs):
+        output = model.output(index)
+        assert output.shape == tensor.shape
+        assert output.dtype.name == tensor.dtype
+        before = output.copy()
+        model.invoke()
+        assert np.array_equal(output, before), "an output is a copy"
+
+
+@pytest.mark.parametrize("name", ["kws_ref_model_float32", "vww_96_float"])
+def test_delegates_that_really_run_are_named_and_agree(runtime: Runtime, models: Path, name: str) -> None:
+    outputs = []
+    for delegate in runtime.delegates:
+        model = runtime.load(models / f"{name}.tflite", 1, delegate)
+        assert model.delegate == delegate
+        fill_inputs(model)
+        model.invoke()
+        outputs.append(model.output(0))
+    for other in outputs[1:]:
+        np.testing.assert_allclose(outputs[0], other, atol=1e-2)
+
+
+def test_a_delegate_that_runs_in_part_is_remarked(runtime: Runtime, models: Path) -> None:
+    model = runtime.load(models / "pretrainedResnet_quant.tflite", 1, "xnnpack")
+    if model.delegate != "none":
+        assert "XNNPACK runs 14 of 16 operators; built-in kernels run AVERAGE_POOL_2D, SOFTMAX" in model.remarks
+
+
+def test_a_batch_is_resized_and_back(runtime: Runtime, models: Path) -> None:
+    model = runtime.load(models / "pretrainedResnet.tflite", 1, "")
+    assert model.resize_batch(5)
+    assert model.inputs[0].shape == (5, 32, 32, 3)
+    fill_inputs(model)
+    model.invoke()
+    assert model.output(0).shape == (5, 10)
+    assert model.resize_batch(1)
+    assert model.output(0).shape == (1, 10)
+
+
+def test_a_model_that_fixes_its_batch_stays_as_it_is(runtime: Runtime, models: Path) -> None:
+    model = runtime.load(models / "coral_mobilenet_v1_0.25_128_quant.tflite", 1, "")
+    assert not model.resize_batch(5)
+    fill_inputs(model)
+    model.invoke()
+    assert model.output(0).shape == (1, 1001)
+
+
+def fails(runtime: Runtime, path: Path, delegate: str = "") -> MeasurementError:
+    with pytest.raises(MeasurementError) as caught:
+        runtime.load(path, 1, delegate)
+    assert "\n" not in caught.value.message
+    return caught.value
+
+
+def test_a_rejected_model_comes_with_the_runtimes_own_words(runtime: Runtime, models: Path) -> None:
+    error = fails(runtime, models / "tflm_person_detect.tflite")
+    assert error.kind == failure_pb2.FAILURE_KIND_INVALID_MODEL
+    assert "quantized_dimension must be in range" in error.message
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"TFL", "not a TensorFlow Lite model"),
+        (b"#!/bin/sh\necho hello\n", "not a TensorFlow Lite model"),
+        (bytes(range(256)) * 40, "not a TensorFlow Lite model"),
+        (b"\x1c\0\0\0TFL3" + bytes(range(256)) * 40, ""),
+        (b"\xff\xff\xff\xffTFL3", ""),
+    ],
+)
+def test_files_that_are_no_model_are_invalid(runtime: Runtime, tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "bad.tflite").write_bytes(content)
+    error = fails(runtime, tmp_path / "bad.tflite")
+    assert error.kind == failure_pb2.FAILURE_KIND_INVALID_MODEL
+    assert words in error.message
+    assert error.message
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.99])
+def test_a_truncated_model_is_invalid(runtime: Runtime, models: Path, tmp_path: Path, share: float) -> None:
+    content = (models / "pretrainedResnet.tflite").read_bytes()
+    (tmp_path / "cut.tflite").write_bytes(content[: int(len(content) * share)])
+    assert fails(runtime, tmp_path / "cut.tflite").kind == failure_pb2.FAILURE_KIND_INVALID_MODEL
+
+
+def test_a_directory_and_a_missing_file_are_invalid(runtime: Runtime, tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing.tflite"):
+        error = fails(runtime, path)
+        assert error.kind == failure_pb2.FAILURE_KIND_INVALID_MODEL
+        assert error.message.startswith("cannot read the model")
+
+
+def test_an_unknown_delegate_is_absent(runtime: Runtime, models: Path) -> None:
+    error = fails(runtime, models / "vww_96_int8.tflite", "abacus")
+    assert error.kind == failure_pb2.FAILURE_KIND_RUNTIME_ABSENT
+    assert "xnnpack" in error.message
+
+
+def patched(models: Path, tmp_path: Path, change: object) -> Path:
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    import flatbuffers
+
+    content = bytearray((models / "pretrainedResnet.tflite").read_bytes())
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+    change(model)  # type: ignore[operator]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path = tmp_path / "patched.tflite"
+    path.write_bytes(bytes(builder.Output()))
+    return path
+
+
+def test_operators_that_the_runtime_does_not_know_are_unsupported(
+    runtime: Runtime, models: Path, tmp_path: Path
+) -> None:
+    def newer(model: object) -> None:
+        model.operatorCodes[0].version = 99  # type: ignore[attr-defined]
+
+    def custom(model: object) -> None:
+        code = model.operatorCodes[0]  # type: ignore[attr-defined]
+        code.builtinCode = code.deprecatedBuiltinCode = 32
+        code.customCode = b"Foo"
+
+    def from_the_future(model: object) -> None:
+        code = model.operatorCodes[0]  # type: ignore[attr-defined]
+        code.builtinCode, code.deprecatedBuiltinCode = 9000, 127
+
+    for change, words in ((newer, "version '99'"), (custom, "Foo"), (from_the_future, "9000")):
+        error = fails(runtime, patched(models, tmp_path, change))
+        assert error.kind == failure_pb2.FAILURE_KIND_UNSUPPORTED_OPERATION, error.message
+        assert words in error.message
+
+
+def test_unknown_dimensions_become_1_and_are_remarked(runtime: Runtime, models: Path, tmp_path: Path) -> None:
+    def unknown(model: object) -> None:
+        graph = model.subgraphs[0]  # type: ignore[attr-defined]
+        graph.tensors[graph.inputs[0]].shapeSignature = [-1, -1, 32, 3]
+
+    model = runtime.load(patched(models, tmp_path, unknown), 1, "")
+    assert any("dynamic shape [-1, -1, 32, 3]" in remark for remark in model.remarks)
+
+
+def test_the_runtime_is_chosen_by_name_and_format() -> None:
+    assert choose(RUNTIMES, "", "tflite") is RUNTIMES[0]
+    for name, model_format in (("abacus", "tflite"), ("", "onnx")):
+        with pytest.raises(MeasurementError) as caught:
+            choose(RUNTIMES, name, model_format)
+        assert caught.value.kind == failure_pb2.FAILURE_KIND_RUNTIME_ABSENT
+    none: List[Runtime] = []
+    with pytest.raises(MeasurementError, match="it offers: none"):
+        choose(none, "", "tflite")
+
+
+@pytest.mark.parametrize(("media", "name"), [("", "tflite"), ("model/tflite", "tflite"), ("model/onnx", "onnx")])
+def test_the_format_is_told_by_the_media_type(media: str, name: str) -> None:
+    assert format_of(media) == name
