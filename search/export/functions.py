@@ -23,7 +23,28 @@ SUPPORTED = (
 )
 _ACTIVATION_ADVICE = "use ReLU, ReLU6 or Hardswish"
 _ADVICE = dict.fromkeys(
-    ["SiLU", "GELU", "Sigmoid", "Hardsigmoid", "Mish", "ELU", "SELU", "LeakyReLU", "PReLU", "Tanh", "Softplus", "silu()", "gelu()", "sigmoid()", "hardsigmoid()", "leaky_relu()", "tanh()", "elu()", ".sigmoid()", ".tanh()"],
+    [
+        "SiLU",
+        "GELU",
+        "Sigmoid",
+        "Hardsigmoid",
+        "Mish",
+        "ELU",
+        "SELU",
+        "LeakyReLU",
+        "PReLU",
+        "Tanh",
+        "Softplus",
+        "silu()",
+        "gelu()",
+        "sigmoid()",
+        "hardsigmoid()",
+        "leaky_relu()",
+        "tanh()",
+        "elu()",
+        ".sigmoid()",
+        ".tanh()",
+    ],
     _ACTIVATION_ADVICE,
 ) | {
     "Softmax": "return logits: a softmax changes no ranking, and costs time on the device",

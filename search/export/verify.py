@@ -97,7 +97,8 @@ def _tflite_runner(exported: ExportedModel) -> Runner:
     def run(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         interpreter.set_tensor(source["index"], _stored(pixels.transpose(0, 2, 3, 1), source))
         interpreter.invoke()
-        return _real(interpreter.get_tensor(target["index"]), target)
+        output = _real(interpreter.get_tensor(target["index"]), target)
+        return output.transpose(0, 3, 1, 2) if output.ndim == 4 else output
 
     return run
 
