@@ -1,19 +1,46 @@
-"""What all tests share."""
+"""What all tests share: the data folder, and a guard against forks."""
 
 from __future__ import annotations
 
+import os
+import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parent.parent
+_forks: list[str] = []
+
+
+def _note_fork() -> None:
+    # A fork copies gRPC's threads half: the child hangs some day. (subprocess without preexec_fn does not come here.)
+    if "grpc" in sys.modules:
+        _forks.append("".join(traceback.format_stack(limit=8)))
+
+
+os.register_at_fork(before=_note_fork)
+
 
 @pytest.fixture(autouse=True)
-def _no_lab_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Tests never meet the lab, the state or the temporary sockets of whoever runs them."""
-    monkeypatch.delenv("GAUNTLET_LAB", raising=False)
-    monkeypatch.delenv("GAUNTLET_LAB_DIR", raising=False)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    # Output that does not depend on the terminal.
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
+def no_fork_after_grpc() -> Iterator[None]:
+    """Nothing forks once gRPC is loaded."""
+    _forks.clear()
+    yield
+    assert not _forks, f"os.fork() with gRPC loaded:\n{_forks[0]}"
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data and models; the test is skipped without it."""
+    folder = Path(os.environ.get("GAUNTLET_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no data in {folder}; set GAUNTLET_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models(data: Path) -> Path:
+    """The folder of real .tflite models."""
+    return data / "tflite"

@@ -1,0 +1,205 @@
+"""The pure parts that decide who gets what: demands, scheduler, devices, leases."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from orchestrator import devices
+from orchestrator.demands import Demand
+from orchestrator.leases import Lease, Leases
+from orchestrator.scheduler import Assignment, propose
+from orchestrator.store.base import Waiting
+from protos.gauntlet.v1 import device_pb2, job_pb2, measurement_pb2
+
+
+def waiting(job_id: str, signature: str = "s", priority: int = 0, sequence: int = 0, avoid: set[str] = frozenset()):  # type: ignore[assignment]
+    return Waiting(job_id, signature, priority, sequence, frozenset(avoid))
+
+
+def anything_fits(signature: str, device: str) -> bool:
+    return True
+
+
+# ---------------------------------------------------------------------------------------------------- scheduler
+
+
+def test_the_most_urgent_goes_first_then_the_oldest() -> None:
+    jobs = {"s": [waiting("old", sequence=1), waiting("young", sequence=2), waiting("urgent", priority=5, sequence=3)]}
+    assert propose(["d1", "d2"], jobs, anything_fits, ["d1", "d2"]) == [
+        Assignment("urgent", "d1"),
+        Assignment("old", "d2"),
+    ]
+
+
+def test_a_device_that_failed_a_job_gets_it_again_only_when_no_other_fits() -> None:
+    jobs = {"s": [waiting("j", avoid={"broken"})]}
+    assert propose(["broken"], jobs, anything_fits, ["broken", "sound"]) == []  # the sound one is busy: wait for it
+    assert propose(["broken", "sound"], jobs, anything_fits, ["broken", "sound"]) == [Assignment("j", "sound")]
+    assert propose(["broken"], jobs, anything_fits, ["broken"]) == [Assignment("j", "broken")]
+
+
+_NAMES = st.sampled_from(["a", "b", "c", "d"])
+
+
+@given(
+    idle=st.lists(_NAMES, unique=True),
+    busy=st.lists(st.sampled_from(["x", "y"]), unique=True),
+    jobs=st.lists(st.tuples(st.sampled_from("stu"), st.integers(-2, 2), st.sets(_NAMES)), max_size=12),
+    compatible=st.sets(st.tuples(st.sampled_from("stu"), st.sampled_from("abcdxy"))),
+)
+def test_assignments_fit_are_unique_and_leave_nothing_to_do(idle, busy, jobs, compatible) -> None:  # type: ignore[no-untyped-def]
+    queue: dict[str, list[Waiting]] = {}
+    for number, (signature, priority, avoid) in enumerate(jobs):
+        queue.setdefault(signature, []).append(waiting(f"j{number}", signature, priority, number, avoid))
+    by_id = {job.job_id: job for jobs in queue.values() for job in jobs}
+
+    def fits(signature: str, device: str) -> bool:
+        return (signature, device) in compatible
+
+    assignments = propose(idle, queue, fits, [*idle, *busy])
+    assert len({a.device_id for a in assignments}) == len({a.job_id for a in assignments}) == len(assignments)
+    for a in assignments:
+        assert a.device_id in idle
+        assert fits(by_id[a.job_id].signature, a.device_id)
+    left = set(idle) - {a.device_id for a in assignments}
+    for job in by_id.values():
+        if job.job_id not in {a.job_id for a in assignments}:  # nobody idle could take it without harm
+            assert not any(fits(job.signature, device) and device not in job.avoid for device in left)
+
+
+# ---------------------------------------------------------------------------------------------------- demands
+
+
+def spec(**device: object) -> job_pb2.JobSpec:
+    return job_pb2.JobSpec(
+        device=job_pb2.DeviceSelector(**device),  # type: ignore[arg-type]
+        measurement=measurement_pb2.MeasurementSpec(
+            model={"media_type": "model/tflite"},  # type: ignore[arg-type]
+            runtime={"name": "litert", "delegate": "xnnpack", "threads": 1},  # type: ignore[arg-type]
+            latency={},  # type: ignore[arg-type]
+        ),
+    )
+
+
+def pi(**changes: object) -> device_pb2.DeviceDescription:
+    fields: dict[str, object] = {
+        "device_id": "pi-1",
+        "device_class": "pi4",
+        "labels": {"room": "lab2"},
+        "runtimes": [device_pb2.Runtime(name="litert", formats=["tflite"], delegates=["xnnpack", "none"])],
+        "capabilities": ["latency", "memory"],
+    }
+    return device_pb2.DeviceDescription(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_a_demand_survives_its_signature() -> None:
+    demand = Demand.of(spec(device_class="pi4", labels={"b": "2", "a": "1"}))
+    assert Demand.parse(demand.signature) == demand
+
+
+def test_the_signature_does_not_depend_on_the_order_of_labels() -> None:
+    one = Demand.of(spec(labels={"a": "1", "b": "2"})).signature
+    assert one == Demand.of(spec(labels={"b": "2", "a": "1"})).signature
+
+
+def test_each_part_of_a_demand_can_be_what_does_not_fit() -> None:
+    assert Demand.of(spec(device_id="pi-1", device_class="pi4", labels={"room": "lab2"})).misfit(pi()) is None
+    assert "not pi-2" in str(Demand.of(spec(device_id="pi-2")).misfit(pi()))
+    assert "class pi4" in str(Demand.of(spec(device_class="jetson")).misfit(pi()))
+    assert "room=lab3" in str(Demand.of(spec(labels={"room": "lab3"})).misfit(pi()))
+    assert "latency" in str(Demand.of(spec()).misfit(pi(capabilities=["memory"])))
+    assert "tflite" in str(Demand.of(spec()).misfit(pi(runtimes=[])))
+    other = device_pb2.Runtime(name="tflite-runtime", formats=["tflite"], delegates=["xnnpack"])
+    assert "litert" in str(Demand.of(spec()).misfit(pi(runtimes=[other])))
+    bare = device_pb2.Runtime(name="litert", formats=["tflite"], delegates=["none"])
+    assert "xnnpack" in str(Demand.of(spec()).misfit(pi(runtimes=[bare])))
+
+
+def test_a_refusal_names_what_exists() -> None:
+    refusal = Demand.of(spec(device_class="jetson")).refusal([pi()])
+    assert "pi-1" in str(refusal)
+    assert "pi4" in str(refusal)
+    assert Demand.of(spec(device_class="pi4")).refusal([pi()]) is None
+    assert "no device has joined" in str(Demand.of(spec()).refusal([]))
+
+
+# ---------------------------------------------------------------------------------------------------- devices
+
+
+class DeviceLife(RuleBasedStateMachine):
+    """Any events in any order: the state always follows from the facts, and stale sessions change nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.device = devices.Device("d")
+        self.session: str | None = None
+        self.lease: str | None = None
+
+    sessions = st.sampled_from(["s1", "s2", "s3"])
+    leases = st.sampled_from(["l1", "l2"])
+
+    @rule(session=sessions)
+    def attach(self, session: str) -> None:
+        self.device = devices.step(self.device, devices.Attached(session))
+        self.session = session
+
+    @rule(session=sessions)
+    def leave(self, session: str) -> None:
+        self.device = devices.step(self.device, devices.Left(session))
+        if session == self.session:
+            self.session = None
+            assert self.device.state is devices.State.ENROLLED
+
+    @rule(session=sessions, reason=st.sampled_from(["", "cut"]))
+    def vanish(self, session: str, reason: str) -> None:
+        self.device = devices.step(self.device, devices.Vanished(session, reason))
+        if session == self.session:
+            self.session = None
+            assert self.device.state is devices.State.LOST
+
+    @rule(lease=leases)
+    def grant(self, lease: str) -> None:
+        self.device = devices.step(self.device, devices.LeaseGranted(lease))
+        self.lease = self.lease or lease
+
+    @rule(lease=leases)
+    def end(self, lease: str) -> None:
+        self.device = devices.step(self.device, devices.LeaseEnded(lease))
+        self.lease = None if self.lease == lease else self.lease
+
+    @invariant()
+    def follows_the_facts(self) -> None:
+        assert self.device.session == self.session
+        assert self.device.lease_id == self.lease
+        assert self.device.is_idle == (self.session is not None and self.lease is None)
+        if self.session is not None:
+            busy = devices.State.BUSY if self.lease else devices.State.ONLINE
+            assert self.device.state is busy
+        else:
+            assert self.device.state in (devices.State.ENROLLED, devices.State.LOST)
+
+
+TestDeviceLife = DeviceLife.TestCase
+
+
+# ---------------------------------------------------------------------------------------------------- leases
+
+
+def test_a_lease_ends_when_it_is_not_renewed() -> None:
+    now = 0.0
+    leases = Leases(10.0, lambda: now)
+    leases.grant(Lease("l1", "j1", "d1"))
+    leases.grant(Lease("l2", "j2", "d2"))
+    now = 8.0
+    assert leases.renew(["l1", "unknown"]) == ["unknown"]
+    now = 11.0
+    assert [lease.lease_id for lease in leases.expired()] == ["l2"]
+    now = 18.0
+    assert {lease.lease_id for lease in leases.expired()} == {"l1", "l2"}
+    assert leases.end("l1") == Lease("l1", "j1", "d1")
+    assert leases.end("l1") is None
+    assert "l1" not in leases
+    assert leases.of_job("j2") == Lease("l2", "j2", "d2")
+    assert leases.of_job("j1") is None
