@@ -23,7 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        config = Config(address=options.address, folder=options.dir)
+        config = Config(
+            address=options.address,
+            folder=options.dir.expanduser().resolve(),
+            heartbeat_interval_s=options.heartbeat_s,
+            lease_duration_s=options.lease_s,
+        )
         asyncio.run(_run(config, options.lifeline))
     except (ConfigError, StoreError, ArtifactError) as error:
         message, _, remedy = str(error).partition("\n")
@@ -59,5 +64,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gauntlet lab up", description="Run the orchestrator of a lab.")
     parser.add_argument("--address", default=DEFAULT_ADDRESS, help="HOST:PORT on loopback, or unix:/PATH (%(default)s)")
     parser.add_argument("--dir", type=Path, required=True, help="folder of the lab's database and artifacts")
+    parser.add_argument(
+        "--heartbeat-s",
+        type=float,
+        default=Config.heartbeat_interval_s,
+        help="seconds between heartbeats (%(default)s)",
+    )
+    parser.add_argument(
+        "--lease-s",
+        type=float,
+        default=Config.lease_duration_s,
+        help="a device that was not heard for so long is lost, its job goes elsewhere (%(default)s)",
+    )
     parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
     return parser

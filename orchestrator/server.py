@@ -84,6 +84,8 @@ async def _serve(config: Config, store: SqlStore, until: asyncio.Event, on_ready
     done, _ = await asyncio.wait([stop, *duties], return_when=asyncio.FIRST_COMPLETED)
     for task in (stop, *duties):
         task.cancel()
+    for session in hub.registry.sessions():
+        session.close("the orchestrator stops")
     await server.stop(_STOP_GRACE_S)
     for task in done - {stop}:
         task.result()  # a duty ends only by a bug: let it be seen
