@@ -223,7 +223,7 @@ class Lab:
                     answers = True
                     if embedded.owned and self._measures:
                         self._cancel_abandoned(client)
-                client.wait_ready(_CHECK_EVERY_S, devices=int(self._measures))
+                client.wait_ready(_CHECK_EVERY_S, devices=int(self._measures and embedded.has_agent))
                 return
             except Unreachable as error:
                 embedded.check()

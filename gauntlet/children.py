@@ -20,6 +20,8 @@ from pathlib import Path
 #: A child that lives shorter than this has not really started.
 EARLY_S = 2.0
 EARLY_ENDS = 3
+#: A child has this long to end by itself; then comes SIGTERM; and this long after, SIGKILL.
+PATIENCE_S = (3.0, 1.0)
 _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 _LOG_LIMIT_BYTES = 1024 * 1024
 
@@ -91,14 +93,10 @@ class Child:
             return ""
         return "\n".join(text.splitlines()[-lines:])
 
-    def close(self, patience_s: float = 3.0) -> None:
-        """End it; the caller has closed the lifeline before. Returns when it is gone.
-
-        Args:
-            patience_s: time to end by itself; then come SIGTERM and, a second later, SIGKILL to its whole group.
-        """
+    def close(self) -> None:
+        """End it with its whole group; the caller has closed the lifeline before. Returns when it is gone."""
         self._closing.set()
-        for patience, signal_number in ((patience_s, signal.SIGTERM), (1.0, signal.SIGKILL)):
+        for patience, signal_number in zip(PATIENCE_S, (signal.SIGTERM, signal.SIGKILL), strict=True):
             self._thread.join(patience)
             if not self._thread.is_alive():
                 return

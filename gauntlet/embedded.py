@@ -89,7 +89,7 @@ class EmbeddedLab:
                 with contextlib.suppress(OSError):
                     # ENXIO: nobody reads it, the lab is just starting or ending.
                     lifeline = os.open(record.lifeline, os.O_WRONLY | os.O_NONBLOCK) if record.lifeline else None
-                    return cls(folder, record.address, lifeline, None, [])
+                    return cls(folder, record, lifeline, None, [])
             if time.monotonic() > deadline_s:
                 holder = f" (process {record.pid})" if record else ""
                 raise LabError(
@@ -121,7 +121,7 @@ class EmbeddedLab:
             )
             for name, command in commands_of(address, folder, measures).items()
         ]
-        lab = cls(folder, address, lifeline, lock, children)
+        lab = cls(folder, record, lifeline, lock, children)
         try:
             lab_folder.write_record(folder, record)
             for child in children:

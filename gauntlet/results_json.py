@@ -162,7 +162,11 @@ def device_document(device: fleet_pb2.Device) -> Document:
             for runtime in described.runtimes
         ],
         "sensors": [
-            {"quantity": sensor.quantity, "source": sensor.source or None, "unavailable": sensor.unavailable or None}
+            {
+                "quantity": sensor.quantity,
+                "source": sensor.source or None,
+                "unavailable": plain_reason(sensor.unavailable) or None,
+            }
             for sensor in described.sensors
         ],
         "capabilities": list(described.capabilities),
@@ -176,7 +180,7 @@ def device_document(device: fleet_pb2.Device) -> Document:
 
 def status_document(status: fleet_pb2.GetStatusResponse, address: str) -> Document:
     """How the orchestrator is."""
-    jobs = {state_name(job_pb2.JobState.Value(name)): count for name, count in status.jobs_by_state.items()}
+    jobs = dict(status.jobs_by_state)
     return {
         "address": address,
         "orchestrator_version": status.software_version,
@@ -198,7 +202,7 @@ def figure_document(figure: figure_pb2.Figure) -> Document:
     """A value with what it rests on, or the reason why there is none."""
     origin = _word(figure_pb2.Origin, figure.origin, "ORIGIN_")
     if not figure.HasField("estimate"):
-        return {"unavailable": figure.unavailable or "not reported", "origin": origin}
+        return {"unavailable": reason_of(figure), "origin": origin}
     estimate = figure.estimate
     if not math.isfinite(estimate.value):
         # JSON has no word for it, and no ranking should meet it.
@@ -218,6 +222,16 @@ def figure_document(figure: figure_pb2.Figure) -> Document:
         else None,
         "origin": origin,
     }
+
+
+def reason_of(figure: figure_pb2.Figure) -> str:
+    """Why a figure has no value."""
+    return plain_reason(figure.unavailable) or "not reported"
+
+
+def plain_reason(text: str) -> str:
+    """A reason without the word that its place says already."""
+    return text.removeprefix("unavailable: ")
 
 
 def state_name(state: int) -> str:
@@ -350,4 +364,7 @@ def _provenance(provenance: measurement_pb2.Provenance) -> Document:
 
 def _host_state(state: measurement_pb2.HostState) -> Document:
     names = ("temperature_c", "frequency_hz", "load_average", "background_cores")
-    return {**{name: figure_document(getattr(state, name)) for name in names}, "governor": state.governor or None}
+    return {
+        **{name: figure_document(getattr(state, name)) for name in names},
+        "governor": plain_reason(state.governor) or None,
+    }

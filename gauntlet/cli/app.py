@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from types import FrameType
 from typing import Annotated
 
 import typer
 
 from gauntlet.cli import bench, devices, jobs, lab
-from gauntlet.cli.output import print_error
+from gauntlet.cli.output import Settings, print_error
 
 EXIT_INTERRUPTED = 130
 _USAGE = 2
@@ -76,12 +79,15 @@ def run(arguments: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     as_json = "--json" in words
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
     try:
-        outcome = typer.main.get_command(app).main(args=words, prog_name="gauntlet", standalone_mode=False)
+        outcome = typer.main.get_command(app).main(
+            args=words, prog_name="gauntlet", standalone_mode=False, obj=Settings(debug)
+        )
         return outcome if isinstance(outcome, int) else 0
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return EXIT_INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         # The reader, such as `head`, has had enough. Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -105,8 +111,9 @@ def _report(error: Exception, as_json: bool) -> int:
         command = getattr(getattr(error, "ctx", None), "command_path", "gauntlet")
         print_error(_first_line(wording()), f"see {command} --help", "", _USAGE, as_json)
         return _USAGE
+    # What the parser makes of Ctrl-C.
     if type(error).__name__ == "Abort":
-        return EXIT_INTERRUPTED
+        return _interrupted()
     if "orchestrator.client" in sys.modules:
         from orchestrator.client import ClientError, NotFound, Refused
 
@@ -117,6 +124,16 @@ def _report(error: Exception, as_json: bool) -> int:
     remedy = "this should not happen: run it again with --debug, and report what it prints"
     print_error(f"{type(error).__name__}: {error}", remedy, "", 1, as_json)
     return 1
+
+
+def _interrupted() -> int:
+    sys.stderr.write("interrupted\n")
+    return EXIT_INTERRUPTED
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    # As an exception, so that jobs are cancelled and the lab is ended on the way out.
+    raise SystemExit(128 + number)
 
 
 def _first_line(text: str) -> str:

@@ -24,6 +24,7 @@ _DEVICE, _TIMING, _FURTHER = "Where and how it runs", "How long it is timed", "W
 
 
 def bench(
+    context: typer.Context,
     models: Annotated[list[Path], typer.Argument(metavar="MODEL.tflite...", help="Models to measure.")],
     device: Annotated[
         str, typer.Option(help="Id or class of the device; any that fits if left out.", rich_help_panel=_DEVICE)
@@ -144,16 +145,17 @@ def bench(
         with open_lab(lab, lab_dir) as opened:
             show("uploading")
             job_ids = opened.submit(models, **asked)
-            return _Run(opened, job_ids, as_json, show).follow()
+            return _Run(opened, job_ids, as_json, context.obj.debug, show).follow()
 
 
 class _Run:
     """The jobs of one command: each is printed once it and all before it have ended."""
 
-    def __init__(self, lab: Lab, job_ids: Sequence[str], as_json: bool, show: _Show) -> None:
+    def __init__(self, lab: Lab, job_ids: Sequence[str], as_json: bool, debug: bool, show: _Show) -> None:
         self._lab = lab
         self._job_ids = job_ids
         self._as_json = as_json
+        self._debug = debug
         self._show = show
         self._ended: dict[str, job_pb2.Job] = {}
         self._printed = 0
@@ -168,6 +170,7 @@ class _Run:
             left = len(self._job_ids) - len(self._ended)
             stderr().print(f"interrupted: {left} job{'' if left == 1 else 's'} cancelled")
             if self._as_json:
+                self._ended = {job_id: self._lab.client.job(job_id) for job_id in self._job_ids}
                 self._print_document(130)
             return 130
         failed = any(not job.HasField("result") for job in self._ended.values())
@@ -187,7 +190,7 @@ class _Run:
 
     def _print_ready(self) -> None:
         from gauntlet.render.bench import report
-        from gauntlet.render.jobs import failure_lines
+        from gauntlet.render.jobs import failure_lines, stderr_lines
 
         while self._printed < len(self._job_ids):
             job = self._ended.get(self._job_ids[self._printed])
@@ -199,12 +202,13 @@ class _Run:
                 console.print(report(job, self._device(job), console.width))
             else:
                 stderr().print(failure_lines(job), soft_wrap=True)
+                if self._debug:
+                    stderr().print(stderr_lines(job.failure))
 
     def _print_document(self, exit_code: int) -> None:
         from gauntlet.results_json import document, job_document
 
-        # Of an interrupted command, those jobs that had ended.
-        jobs = [self._ended[job_id] for job_id in self._job_ids if job_id in self._ended]
+        jobs = [self._ended[job_id] for job_id in self._job_ids]
         results = [job_document(job, self._device(job)) for job in jobs]
         print_json(document(results=results, exit_code=exit_code))
 

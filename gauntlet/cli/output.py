@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,17 @@ LabDirOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON document, and nothing else, on standard output.")
 ]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for every command, as the context's object.
+
+    Attributes:
+        debug: say more about errors.
+    """
+
+    debug: bool = False
 
 
 def open_lab(address: str, folder: Path | None, measures: bool = True) -> Lab:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gauntlet.render import figures, units
-from gauntlet.results_json import device_state_name
+from gauntlet.results_json import device_state_name, plain_reason
 from protos.gauntlet.v1 import device_pb2, fleet_pb2
 
 _STYLES: dict[int, str] = {
@@ -45,8 +45,9 @@ def devices_table(devices: Sequence[fleet_pb2.Device]) -> RenderableType:
     if not devices:
         return Text("no device has joined this lab")
     table = lines_table("device", "class", "agent", "state", "runtimes", "seen", "job")
-    for column in table.columns[:3]:
-        column.no_wrap = True
+    for column in table.columns:
+        # Only the reason of a state may be long.
+        column.no_wrap = column.header != "state"
     for device in devices:
         described = device.description
         table.add_row(
@@ -126,7 +127,8 @@ def _sensors(device: fleet_pb2.Device) -> RenderableType:
     for sensor in device.description.sensors:
         if sensor.unavailable:
             table.add_row(
-                f"  {sensor.quantity}", Text.assemble(("unavailable: ", "yellow"), (sensor.unavailable, "dim"))
+                f"  {sensor.quantity}",
+                Text.assemble(("unavailable: ", "yellow"), (plain_reason(sensor.unavailable), "dim")),
             )
         else:
             reading = now.get(sensor.quantity, Text("available"))

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gauntlet.render import units
+from gauntlet.results_json import reason_of
 from protos.gauntlet.v1 import figure_pb2
 
 Format = Callable[[float], str]
@@ -31,7 +32,7 @@ def add(table: Table, name: str, figure: figure_pb2.Figure, text: Format, remark
     """Add a row for `figure` to a table made by `grid`."""
     label = Text(f"  {name}", "bold" if bold else "")
     if not figure.HasField("estimate"):
-        table.add_row(label, Text("–", "dim"), Text(figure.unavailable or "not reported", "dim italic"))
+        table.add_row(label, Text("–", "dim"), Text(reason_of(figure), "dim italic"))
         return
     parts = [_origin(figure), _interval(figure, text), remark]
     value = Text(text(figure.estimate.value), "bold green" if bold else "")

@@ -62,7 +62,7 @@ def render(histogram: measurement_pb2.Histogram, median_s: float | None, width: 
     if histogram.overflow:
         notes.append(f"{units.count(histogram.overflow, 'sample')} above {units.duration(histogram.high)} not shown")
     if notes:
-        picture.append(f"\n{_INDENT}{'; '.join(notes)}", "dim")
+        picture.append("".join(f"\n{_INDENT}{note}" for note in notes), "dim")
     return picture
 
 

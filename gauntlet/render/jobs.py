@@ -31,9 +31,12 @@ def jobs_table(jobs: Sequence[fleet_pb2.JobSummary]) -> RenderableType:
     if not jobs:
         return Text("no jobs")
     table = lines_table("job", "state", "model", "device", "age", "tries", "failure")
-    # The failure gives way: its message may be long, and is whole in `gauntlet jobs show`.
-    for column in table.columns[:-1]:
-        column.no_wrap = True
+    # One line for each job; a long failure is whole in `gauntlet jobs show`.
+    for column in table.columns:
+        column.no_wrap, column.overflow = True, "ellipsis"
+    table.columns[2].max_width = 30
+    # What the others leave.
+    table.expand, table.columns[-1].ratio = True, 1
     for job in jobs:
         failed = job.failure_kind != failure_pb2.FAILURE_KIND_UNSPECIFIED
         table.add_row(

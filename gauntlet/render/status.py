@@ -6,8 +6,7 @@ from rich.console import RenderableType
 
 from gauntlet.render import units
 from gauntlet.render.device import pair_grid
-from gauntlet.results_json import state_name
-from protos.gauntlet.v1 import fleet_pb2, job_pb2
+from protos.gauntlet.v1 import fleet_pb2
 
 
 def status(response: fleet_pb2.GetStatusResponse, address: str) -> RenderableType:
@@ -17,8 +16,7 @@ def status(response: fleet_pb2.GetStatusResponse, address: str) -> RenderableTyp
     table.add_row("version", f"{response.software_version}, protocol {response.protocol_version}")
     table.add_row("up for", units.duration(response.uptime_s))
     table.add_row("agents", f"{response.connected_agents} connected")
-    counts = {job_pb2.JobState.Value(name): count for name, count in response.jobs_by_state.items()}
-    listed = ", ".join(f"{count:,} {state_name(state)}" for state, count in sorted(counts.items()) if count)
+    listed = ", ".join(f"{count:,} {state}" for state, count in sorted(response.jobs_by_state.items()) if count)
     table.add_row("jobs", listed or "none")
     limit = f", the largest at most {units.size(response.max_artifact_bytes)}" if response.max_artifact_bytes else ""
     table.add_row("artifacts", f"{units.size(response.artifact_bytes)}{limit}")

@@ -1,0 +1,112 @@
+"""A lab without processes: answers like the orchestrator's client, from canned messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from orchestrator.client import NotFound
+from protos.gauntlet.v1 import artifact_pb2, fleet_pb2, job_pb2
+from tests.gauntlet import canned
+
+Outcome = Callable[[str], job_pb2.Job]
+
+
+class FakeClient:
+    """Has the methods of `SyncClient` that the face uses.
+
+    Attributes:
+        outcomes: what becomes of each model, by file name; measured if not named.
+        specs: what was submitted.
+        cancelled: ids of jobs that were cancelled.
+        interrupt: raise KeyboardInterrupt while the jobs run.
+    """
+
+    def __init__(self) -> None:
+        self.address = "fake:1"
+        self.outcomes: dict[str, job_pb2.Job] = {}
+        self.specs: list[job_pb2.JobSpec] = []
+        self.cancelled: list[str] = []
+        self.interrupt = False
+        self.max_artifact_bytes = 1_000_000
+        self.fleet = [canned.device(), canned.lost_device()]
+        self.history = [canned.failed(canned.crash()), canned.succeeded()]
+
+    def __call__(self, address: str) -> FakeClient:
+        self.address = address
+        return self
+
+    def __enter__(self) -> FakeClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+    def wait_ready(self, timeout_s: float, devices: int = 0) -> None:
+        return None
+
+    def status(self) -> fleet_pb2.GetStatusResponse:
+        return fleet_pb2.GetStatusResponse(
+            software_version="0.1.0",
+            protocol_version=1,
+            connected_agents=2,
+            jobs_by_state={"succeeded": 3, "queued": 1},
+            artifact_bytes=2_500_000,
+            uptime_s=81.0,
+            max_artifact_bytes=self.max_artifact_bytes,
+        )
+
+    def devices(self) -> list[fleet_pb2.Device]:
+        return self.fleet
+
+    def put_file(self, path: Path, media_type: str) -> artifact_pb2.ArtifactRef:
+        return artifact_pb2.ArtifactRef(
+            digest="ab" * 32, size_bytes=path.stat().st_size, media_type=media_type, name=path.name
+        )
+
+    def submit(self, specs: Sequence[job_pb2.JobSpec]) -> list[fleet_pb2.SubmittedJob]:
+        self.specs = list(specs)
+        return [fleet_pb2.SubmittedJob(job_id=f"{index:032x}", created=True) for index in range(len(specs))]
+
+    def watch(self, job_ids: Collection[str]) -> Iterator[job_pb2.Job]:
+        for job_id in job_ids:
+            yield self._as(canned.running(), job_id)
+        if self.interrupt:
+            raise KeyboardInterrupt
+        # The last ends first, as on a fleet of several devices.
+        for job_id in reversed(list(job_ids)):
+            name = self.specs[int(job_id, 16)].measurement.model.name
+            yield self._as(self.outcomes.get(name, canned.succeeded()), job_id)
+
+    def job(self, job_id: str) -> job_pb2.Job:
+        if self.specs:
+            job = self._as(canned.queued(), job_id)
+            if job_id in self.cancelled:
+                job.state = job_pb2.JOB_STATE_CANCELLED
+            return job
+        for job in self.history:
+            if job.job_id.startswith(job_id):
+                return job
+        raise NotFound(f"no job '{job_id}'", "see `gauntlet jobs`")
+
+    def jobs(self, states: Collection[int] = (), campaign_id: str = "", limit: int = 100) -> list[fleet_pb2.JobSummary]:
+        chosen = [job for job in self.history if not states or job.state in states]
+        return [canned.summary(job) for job in chosen[:limit]]
+
+    def cancel(self, job_ids: Sequence[str] = (), campaign_id: str = "") -> list[str]:
+        self.cancelled = list(job_ids)
+        return [job.job_id for job in self.history if job.job_id in job_ids and not job.finished_at]
+
+    def _as(self, job: job_pb2.Job, job_id: str) -> job_pb2.Job:
+        mine = job_pb2.Job()
+        mine.CopyFrom(job)
+        mine.job_id = job_id
+        if self.specs:
+            mine.spec.CopyFrom(self.specs[int(job_id, 16)])
+        return mine
