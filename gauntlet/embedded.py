@@ -54,14 +54,16 @@ class EmbeddedLab:
         folder: the lab's folder.
         address: of its orchestrator.
         owned: False when another command had started it.
+        has_agent: a local agent joins by itself. A server's agents come when they come.
     """
 
     def __init__(
-        self, folder: Path, address: str, lifeline: int | None, lock: int | None, children: list[Child]
+        self, folder: Path, record: lab_folder.LabRecord, lifeline: int | None, lock: int | None, children: list[Child]
     ) -> None:
         self.folder = folder
-        self.address = address
+        self.address = record.address
         self.owned = lock is not None
+        self.has_agent = record.measures and bool(record.lifeline)
         self._lifeline = lifeline
         self._lock = lock
         self._children = children

@@ -49,7 +49,13 @@ def up(
     """
     from gauntlet import folder as lab_folder
     from gauntlet.errors import UsageError
+    from protos.addresses import AddressError, check_local
 
+    try:
+        check_local(address)
+    except AddressError as error:
+        message, _, remedy = str(error).partition("\n")
+        raise UsageError(message, remedy) from error
     chosen = lab_folder.prepare(folder or lab_folder.default_folder())
     lock = lab_folder.try_lock(chosen)
     if lock is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import orchestrator.client
+from gauntlet import folder
 from gauntlet.cli.app import run
 from protos import dataset
 from protos.gauntlet.v1 import measurement_pb2
@@ -273,3 +275,18 @@ def test_without_the_lab_extra_it_says_how_to_install_it() -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("gauntlet ")
+
+
+def test_a_lab_does_not_listen_to_the_world(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lab", "up", "--address", "0.0.0.0:50151", "--dir", str(tmp_path / "lab")]) == 2
+    assert "ssh -R" in capsys.readouterr().err
+    assert not (tmp_path / "lab").exists()
+
+
+def test_a_second_lab_in_one_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = folder.try_lock(folder.prepare(tmp_path))
+    assert lock is not None
+    folder.write_record(tmp_path, folder.LabRecord(42, "127.0.0.1:50151"))
+    assert run(["lab", "up", "--dir", str(tmp_path)]) == 2
+    assert "already, process 42 at 127.0.0.1:50151" in capsys.readouterr().err
+    os.close(lock)
