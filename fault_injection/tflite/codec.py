@@ -358,7 +358,7 @@ class _Writer:
             self.pad(12, 16)
             self.patch(where)
             self.out += struct.pack("<I", elements.size)
-            self.out += elements.tobytes()
+            self.out += elements.reshape(-1).view(np.uint8).data
 
 
 def _type_id(kind: _Kind, value: Any) -> int:

@@ -40,7 +40,9 @@ class _Tracer(fx.Tracer):
 
 def _untraceable(path: str, module: nn.Module, error: Exception) -> UnsupportedModuleError:
     return UnsupportedModuleError(
-        path, f"{type(module).__name__}, whose code depends on values ({error}),", "decide in the constructor instead"
+        path,
+        f"{type(module).__name__}, whose code cannot be traced ({error}),",
+        "let the constructor decide what depends on more than shapes",
     )
 
 

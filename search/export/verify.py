@@ -60,10 +60,12 @@ def verify(exported: ExportedModel, module: nn.Module, images: Tensor) -> Agreem
     batch = exported.input_shape[0]
     if images.dim() != 4 or len(images) == 0 or len(images) % batch:
         raise ValueError(f"images must be (N, C, H, W), N a positive multiple of {batch}: {tuple(images.shape)}")
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     with single_thread(), torch.inference_mode(), _evaluation_mode(module):
-        expected = torch.cat([module(part) for part in torch.split(images, _BATCH)]).flatten(1).numpy()
+        outputs = [module(part.to(device)).cpu() for part in torch.split(images, _BATCH)]
+    expected = torch.cat(outputs).flatten(1).numpy()
     run = _tflite_runner(exported) if exported.format == "tflite" else _onnx_runner(exported)
-    pixels = images.numpy()
+    pixels = images.cpu().numpy()
     got = np.concatenate([run(pixels[i : i + batch]) for i in range(0, len(pixels), batch)]).reshape(expected.shape)
     return Agreement(
         images=len(images),
@@ -120,7 +122,7 @@ def _real(stored: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.float32]:
 
 
 def _onnx_runner(exported: ExportedModel) -> Runner:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime  # type: ignore[import-untyped, unused-ignore]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

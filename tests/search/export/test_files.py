@@ -103,6 +103,16 @@ def test_a_relu_in_place_changes_what_is_read_later():
     assert verify(export_tflite(network, SHAPE), network, pixels).relative_difference < 1e-5
 
 
+def test_a_file_may_take_several_images_at_a_time():
+    pytest.importorskip("ai_edge_litert")
+    network, pixels = small_network(), images(8, (3, 9, 9))
+    exported = export_tflite(network, (4, 3, 9, 9), calibration=pixels)
+    assert exported.output_shape == (4, 5)
+    assert verify(exported, network, pixels).relative_difference < 0.2
+    with pytest.raises(ValueError, match="multiple of 4"):
+        verify(exported, network, pixels[:3])
+
+
 def test_a_file_is_named_by_its_content_and_written_whole(tmp_path):
     path = tmp_path / "network.tflite"
     exported = export_tflite(small_network(), (1, 3, 9, 9), path=path)
@@ -158,7 +168,7 @@ class Calls(nn.Module):
         (Calls(lambda m, x: x * m.scale), "bare parameter", "supported are"),
         (Calls(lambda m, x: x * torch.relu(x)), "product of two tensors", "gates"),
         (Calls(lambda m, x: x.mean((1, 2))), "mean over dimensions", "height and width"),
-        (Calls(lambda m, x: x if x.sum() > 0 else -x), "depends on values", "constructor"),
+        (Calls(lambda m, x: x if x.sum() > 0 else -x), "cannot be traced", "constructor"),
         (Calls(lambda m, x: x[0]), "indexing", "::s"),
         (Calls(lambda m, x: x.transpose(1, 2)), ".transpose()", "supported are"),
         (Calls(lambda m, x: torch.mean(x, (2, 3), dtype=torch.float64)), "use of mean()", "supported are"),
