@@ -94,6 +94,8 @@ class _Job:
         self._threads = max(1, int(self._spec.runtime.threads))
         self._runtime = choose(bench.runtimes, self._spec.runtime.name, format_of(self._spec.model.media_type))
         self._begin_s = time.monotonic()
+        report("check", False)
+        self._runtime.check(self._path(self._spec.model))
         self._remarks: List[str] = []
         self._lock_wait_s = 0.0
         self._provenance = pb.Provenance(

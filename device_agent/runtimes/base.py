@@ -95,11 +95,18 @@ class Runtime(Protocol):
             MeasurementError: runtime absent, with the loader's words.
         """
 
+    def check(self, path: Path) -> None:
+        """Refuse a file that is no model before native code reads it; not part of loading, which is timed.
+
+        Raises:
+            MeasurementError: invalid model.
+        """
+
     def load(self, path: Path, threads: int, delegate: str) -> LoadedModel:
         """Read a model and make it ready to run.
 
         Args:
-            path: the file.
+            path: the file, checked.
             threads: at least 1.
             delegate: one of `delegates`, or empty for the default.
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from device_agent.errors import MeasurementError
 from device_agent.runtimes.base import LoadedModel, Runtime, Tensor
+from device_agent.runtimes.flatbuffer import BrokenFileError, check_model
 from protos.gauntlet.v1 import failure_pb2 as pb
 
 #: (name, module, distribution), best first.
@@ -31,6 +32,7 @@ _UNKNOWN_OPERATION = re.compile(
     r"Didn't find op for builtin opcode|unresolved custom op|Op builtin_code out of range|Select TensorFlow op", re.I
 )
 _DELEGATE_NODE = "DELEGATE"
+_FIRST_VERIFYING = [2, 3]
 
 
 def find() -> Optional[Runtime]:
@@ -61,6 +63,19 @@ class LiteRt:
         """See `Runtime.preload`."""
         self._library()
 
+    def check(self, path: Path) -> None:
+        """See `Runtime.check`."""
+        try:
+            with path.open("rb") as file:
+                _check_identifier(file.read(8))
+                if not _verifies_files(self.name, self.version):
+                    file.seek(0)
+                    check_model(file.read())
+        except OSError as error:
+            raise MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, f"cannot read the model: {error.strerror}") from error
+        except BrokenFileError as error:
+            raise MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, f"the model is cut or damaged: {error}") from error
+
     def load(self, path: Path, threads: int, delegate: str) -> LoadedModel:
         """See `Runtime.load`."""
         delegate = delegate or self.delegates[0]
@@ -69,7 +84,6 @@ class LiteRt:
             raise MeasurementError(
                 pb.FAILURE_KIND_RUNTIME_ABSENT, f"{self.name} has no delegate {delegate!r}; it offers: {offered}"
             )
-        _check_identifier(path)
         library = self._library()
         resolvers = library.OpResolverType
         resolver = resolvers.AUTO if delegate == "xnnpack" else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
@@ -154,13 +168,7 @@ class _Model:
         self._interpreter.allocate_tensors()
 
 
-def _check_identifier(path: Path) -> None:
-    """Say what is wrong with a file that is no TensorFlow Lite model at all, before native code reads it."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-    except OSError as error:
-        raise MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, f"cannot read the model: {error.strerror}") from error
+def _check_identifier(head: bytes) -> None:
     if not head:
         raise MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, "the model file is empty")
     if head[4:] != _IDENTIFIER:
@@ -169,6 +177,12 @@ def _check_identifier(path: Path) -> None:
             f"not a TensorFlow Lite model: bytes 4-7 are {head[4:]!r} instead of {_IDENTIFIER!r}",
             "send a .tflite file, whole and uncompressed",
         )
+
+
+def _verifies_files(name: str, version: str) -> bool:
+    """Does the library check a file's offsets itself? LiteRT 2.3 does, 2.1 and tflite-runtime crash on a cut file."""
+    numbers = [int(part) for part in version.split(".")[:2] if part.isdigit()]
+    return name == "litert" and numbers >= _FIRST_VERIFYING
 
 
 def _rejected(error: Exception) -> MeasurementError:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import List
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from device_agent.errors import MeasurementError
 from device_agent.measure.tensors import fill_inputs
 from device_agent.runtimes import Runtime, choose, discover, format_of
+from device_agent.runtimes.flatbuffer import BrokenFileError, check_model
 from protos.gauntlet.v1 import failure_pb2
 
 RUNTIMES = discover()
@@ -98,9 +102,14 @@ def test_a_model_that_fixes_its_batch_stays_as_it_is(runtime: Runtime, models: P
     assert model.output(0).shape == (1, 1001)
 
 
+def check_and_load(runtime: Runtime, path: Path, delegate: str) -> None:
+    runtime.check(path)
+    runtime.load(path, 1, delegate)
+
+
 def fails(runtime: Runtime, path: Path, delegate: str = "") -> MeasurementError:
     with pytest.raises(MeasurementError) as caught:
-        runtime.load(path, 1, delegate)
+        check_and_load(runtime, path, delegate)
     assert "\n" not in caught.value.message
     return caught.value
 
@@ -121,6 +130,7 @@ def test_a_rejected_model_comes_with_the_runtimes_own_words(runtime: Runtime, mo
         (b"\x1c\0\0\0TFL3" + bytes(range(256)) * 40, ""),
         (b"\xff\xff\xff\xffTFL3", ""),
     ],
+    ids=["empty", "short", "text", "random", "random with the identifier", "offset out of the file"],
 )
 def test_files_that_are_no_model_are_invalid(runtime: Runtime, tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "bad.tflite").write_bytes(content)
@@ -130,7 +140,7 @@ def test_files_that_are_no_model_are_invalid(runtime: Runtime, tmp_path: Path, c
     assert error.message
 
 
-@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("share", [0.0005, 0.001, 0.1, 0.5, 0.9, 0.99, 0.999])
 def test_a_truncated_model_is_invalid(runtime: Runtime, models: Path, tmp_path: Path, share: float) -> None:
     content = (models / "pretrainedResnet.tflite").read_bytes()
     (tmp_path / "cut.tflite").write_bytes(content[: int(len(content) * share)])
@@ -208,3 +218,20 @@ def test_the_runtime_is_chosen_by_name_and_format() -> None:
 @pytest.mark.parametrize(("media", "name"), [("", "tflite"), ("model/tflite", "tflite"), ("model/onnx", "onnx")])
 def test_the_format_is_told_by_the_media_type(media: str, name: str) -> None:
     assert format_of(media) == name
+
+
+@pytest.mark.parametrize("name", [*GOOD, "tflm_person_detect"])
+def test_every_whole_file_holds_together_and_no_cut_one(models: Path, name: str) -> None:
+    content = (models / f"{name}.tflite").read_bytes()
+    check_model(content)
+    # Metadata tools append an archive of label files, which is no part of the model.
+    end = content.find(b"PK\x03\x04") if b"PK\x03\x04" in content else len(content)
+    for length in range(0, end - 64, max(1, end // 50)):
+        with pytest.raises(BrokenFileError):
+            check_model(content[:length])
+
+
+@given(st.binary(max_size=400))
+def test_random_bytes_are_broken_or_harmless(data: bytes) -> None:
+    with contextlib.suppress(BrokenFileError):
+        check_model(data)

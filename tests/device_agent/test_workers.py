@@ -95,7 +95,7 @@ async def test_native_bad_alloc_is_out_of_memory(pool: WorkerPool) -> None:
 
 
 async def test_reaching_the_memory_limit_is_out_of_memory(tmp_path: Path) -> None:
-    pool = WorkerPool(settings(tmp_path, memory_limit_bytes=1 * GiB, spare=False))
+    pool = WorkerPool(settings(tmp_path, memory_limit_bytes=GiB // 2, spare=False))
     await pool.start()
     try:
         failure = await fails(pool, "eat")
