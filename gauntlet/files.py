@@ -79,7 +79,7 @@ def check_size(path: Path, limit_bytes: int) -> None:
     if limit_bytes and size_bytes > limit_bytes:
         raise UsageError(
             f"{path}: {size_bytes:,} bytes, and the lab takes at most {limit_bytes:,}",
-            "make the file smaller, or raise the limit of the lab's orchestrator",
+            "check that it is the right file, or shrink it: quantise the model, take fewer samples",
         )
 
 

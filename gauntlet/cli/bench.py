@@ -145,14 +145,17 @@ def bench(
         with open_lab(lab, lab_dir) as opened:
             show("uploading")
             job_ids = opened.submit(models, **asked)
-            return _Run(opened, job_ids, as_json, context.obj.debug, show).follow()
+            return _Run(opened, models, job_ids, as_json, context.obj.debug, show).follow()
 
 
 class _Run:
     """The jobs of one command: each is printed once it and all before it have ended."""
 
-    def __init__(self, lab: Lab, job_ids: Sequence[str], as_json: bool, debug: bool, show: _Show) -> None:
+    def __init__(
+        self, lab: Lab, models: Sequence[Path], job_ids: Sequence[str], as_json: bool, debug: bool, show: _Show
+    ) -> None:
         self._lab = lab
+        self._models = models
         self._job_ids = job_ids
         self._as_json = as_json
         self._debug = debug
@@ -176,6 +179,10 @@ class _Run:
         failed = any(not job.HasField("result") for job in self._ended.values())
         if self._as_json:
             self._print_document(int(failed))
+        elif len(self._job_ids) > 1:
+            from gauntlet.render.bench import summary
+
+            stdout().print(summary([self._ended[job_id] for job_id in self._job_ids]))
         return int(failed)
 
     def _take(self, job: job_pb2.Job) -> None:
@@ -210,6 +217,9 @@ class _Run:
 
         jobs = [self._ended[job_id] for job_id in self._job_ids]
         results = [job_document(job, self._device(job)) for job in jobs]
+        for result, path in zip(results, self._models, strict=True):
+            # The lab knows a file by name and digest only; a program wants back what it gave.
+            result["model"]["path"] = str(path)
         print_json(document(results=results, exit_code=exit_code))
 
     def _device(self, job: job_pb2.Job) -> fleet_pb2.Device | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gauntlet.render import figures, histogram, missing, units
-from gauntlet.render.device import facts, pair_grid
+from gauntlet.render.device import facts, lines_table, pair_grid
 from gauntlet.results_json import stop_reason_name
+from protos.blame import kind_name
 from protos.figures import value_of
 from protos.gauntlet.v1 import fleet_pb2, job_pb2, measurement_pb2
 
@@ -33,6 +34,32 @@ def report(job: job_pb2.Job, device: fleet_pb2.Device | None = None, width: int 
         width: characters of a line.
     """
     return Group(*_sections(job, device, width))
+
+
+def summary(jobs: Sequence[job_pb2.Job]) -> RenderableType:
+    """Several jobs side by side, one line for each."""
+    table = lines_table("model", "median", "±", "peak memory", "runtime", "device")
+    for job in jobs:
+        name = Text(job.spec.measurement.model.name, "bold")
+        if not job.HasField("result"):
+            table.add_row(name, *[Text("–", "dim")] * 3, Text(kind_name(job.failure.kind), "red"), "")
+            continue
+        median, provenance = job.result.latency.median_s, job.result.provenance
+        interval, value = median.estimate.interval, median.estimate.value
+        half = (interval.high - interval.low) / 2
+        table.add_row(
+            name,
+            figures.short(median, units.duration),
+            Text(units.ratio_short(half / value) if half and value else "–", "dim"),
+            figures.short(job.result.memory.peak_bytes, units.size),
+            f"{provenance.runtime} {provenance.runtime_version}",
+            provenance.device_id,
+        )
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    return Group(table, Text(""))
 
 
 def _sections(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> Iterator[RenderableType]:

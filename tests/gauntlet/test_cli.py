@@ -122,6 +122,8 @@ def test_several_models_go_on_after_a_failure_and_keep_their_order(
     out, err = capsys.readouterr()
     assert out.index("first.tflite") < out.index("last.tflite")
     assert "error: bad.tflite: invalid model: Didn't find op for builtin opcode 'SOFTMAX' version '9'" in err
+    assert "first.tflite 431.2 µs 0.3 % 40.05 MiB litert 2.3.0 bench-1" in lines(out)
+    assert "bad.tflite – – – invalid model" in lines(out)
     assert "last step: load" in err
     assert "remedy: export it again with an older operator version" in err
 
@@ -147,6 +149,7 @@ def test_json_is_one_document_and_nothing_else(
     [result] = found["results"]
     assert result["latency"]["median_s"]["value"] == pytest.approx(431.2e-6)
     assert result["energy"]["energy_j"] == {"unavailable": canned.NO_RAPL, "origin": "measured"}
+    assert result["model"]["path"] == str(model)
     assert result["device"]["hardware"]["logical_cores"] == 2
 
 
