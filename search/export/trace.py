@@ -60,6 +60,8 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
     """
     if len(input_shape) != 4 or min(input_shape) < 1:
         raise ExportError(f"the input shape must be (N, C, H, W), all positive: {input_shape}")
+    if type(module) in functions.MODULES:
+        module = nn.Sequential(module)  # fx would look into a layer that is the whole network
     try:
         listing = _Tracer().trace(module)
     except (fx.proxy.TraceError, TypeError) as error:
