@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
@@ -103,6 +104,7 @@ class Lab:
         self._start_timeout_s = start_timeout_s
         self._embedded: EmbeddedLab | None = None
         self._client: SyncClient | None = None
+        self._opened_at = datetime.now(UTC)
 
     def open(self) -> Lab:
         """Connect, starting the embedded lab if that is what is needed; returns when it is ready.
@@ -112,6 +114,7 @@ class Lab:
             LabError: the embedded lab did not start.
             ClientError: no orchestrator answers at the address.
         """
+        self._opened_at = datetime.now(UTC)
         # The children start before our own imports do, and both take their time at once.
         if not self._address:
             self._embedded = EmbeddedLab.start(self._folder, measures=self._measures)
@@ -235,17 +238,20 @@ class Lab:
                         embedded.log_tail(missing),
                     ) from error
 
-    @staticmethod
-    def _cancel_abandoned(client: SyncClient) -> None:
+    def _cancel_abandoned(self, client: SyncClient) -> None:
         """End the jobs of commands that were killed.
 
-        We have just started this lab, so nobody waits for the jobs that it still has; only a campaign comes back for
-        its own.
+        We have just started this lab, so nobody waits for what it held before; only a campaign comes back for its own.
+        Later jobs are those of commands that attached meanwhile.
         """
         from protos.gauntlet.v1 import job_pb2
 
         unfinished = (job_pb2.JOB_STATE_QUEUED, job_pb2.JOB_STATE_LEASED, job_pb2.JOB_STATE_RUNNING)
-        abandoned = [job.job_id for job in client.jobs(unfinished, limit=10_000) if not job.campaign_id]
+        abandoned = [
+            job.job_id
+            for job in client.jobs(unfinished, limit=10_000)
+            if not job.campaign_id and datetime.fromisoformat(job.submitted_at) < self._opened_at
+        ]
         if abandoned:
             client.cancel(abandoned)
 

@@ -258,4 +258,5 @@ def summary(job: job_pb2.Job) -> fleet_pb2.JobSummary:
         attempts=len(job.attempts),
         failure_kind=job.failure.kind,
         failure_message=job.failure.message,
+        campaign_id=job.spec.campaign_id,
     )
