@@ -10,6 +10,7 @@ from search.export import export_onnx, export_tflite, verify
 from tests.search.export.networks import Cat, Sum, Zero, images, randomise
 
 pytest.importorskip("ai_edge_litert")
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch says that it will be slow
 SIZES = [(12, 9), (9, 12)]
 
 
