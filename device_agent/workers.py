@@ -45,7 +45,8 @@ def default_memory_limit() -> int:
     for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):
             total = min(total, int(Path(name).read_text()))
-    return int(0.8 * total) + 1024**3
+    # An idle worker reserves 140 MB and touches a third of it.
+    return int(0.8 * total) + 256 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -276,10 +277,11 @@ class WorkerPool:
             _LOG.warning("worker did not start: %s", error)
 
     def _wanting(self) -> bool:
-        if not self._settings.spare:
-            return not self._idle
-        busy = self._turn.locked()
-        return not any(w.fresh for w in self._idle) or (len(self._idle) < 2 and not busy)
+        spare = self._settings.spare
+        if spare and not any(worker.fresh for worker in self._idle):
+            return True
+        # A job that runs gives its worker back.
+        return not self._turn.locked() and len(self._idle) < (2 if spare else 1)
 
     async def _bury_the_dead(self) -> None:
         for worker in [w for w in self._idle if not w.alive]:

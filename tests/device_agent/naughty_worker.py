@@ -36,7 +36,7 @@ def misbehave(name: str, request: worker_pb2.WorkerRequest, report: object) -> m
     elif name == "wait":
         report("waiting for the host", True)
         # Longer than the time limit of the job that asks for it.
-        NEVER.wait(0.6)
+        NEVER.wait(1.5)
         report("load", False)
     elif name == "eat":
         hoard = []

@@ -250,6 +250,23 @@ def test_virtualization(tmp_path: Path, files: Dict[str, str], kind: str) -> Non
     assert host.virtualization(tree(tmp_path, files)) == kind
 
 
+@pytest.mark.parametrize(
+    ("arguments", "is_ours"),
+    [
+        (["/usr/bin/gauntlet", "bench", "m.tflite"], True),
+        (["/opt/venv/bin/python", "/opt/venv/bin/gauntlet-agent", "run"], True),
+        (["python3", "-m", "orchestrator.server"], True),
+        (["python3", "-m", "device_agent.worker", "--request-fd=3"], True),
+        (["vim", "notes", "gauntlet"], False),
+        (["python3", "-m", "orchestra"], False),
+        (["python3", "-m"], False),
+        ([], False),
+    ],
+)
+def test_other_gauntlet_processes_are_told_by_their_command_line(arguments: List[str], is_ours: bool) -> None:
+    assert host._is_gauntlet(arguments) == is_ours
+
+
 def test_this_machine_describes_itself() -> None:
     device = host.describe_device("bench-1", {"room": "lab"}, "my-class")
     assert (device.device_id, device.device_class, device.labels["room"]) == ("bench-1", "my-class", "lab")
