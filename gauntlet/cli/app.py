@@ -13,9 +13,8 @@ from typing import Annotated
 import typer
 
 from gauntlet.cli import bench, devices, jobs, lab
-from gauntlet.cli.output import Settings, print_error
+from gauntlet.cli.output import EXIT_INTERRUPTED, Settings, print_error
 
-EXIT_INTERRUPTED = 130
 _USAGE = 2
 
 app = typer.Typer(
@@ -43,9 +42,14 @@ def _print_version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+        bool,
+        typer.Option(
+            "--version", metavar="", callback=_print_version, is_eager=True, help="Print the version and leave."
+        ),
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="With an error, print its traceback as well.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", metavar="", help="With an error, print its traceback as well.")
+    ] = False,
 ) -> None:
     """Measure neural networks on the devices that they will run on.
 

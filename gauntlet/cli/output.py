@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from gauntlet.api import Lab
 
+EXIT_INTERRUPTED = 130
+
 _PANEL = "Which lab"
 LabOption = Annotated[
     str,
@@ -37,7 +39,7 @@ LabDirOption = Annotated[
     ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document, and nothing else, on standard output.")
+    bool, typer.Option("--json", metavar="", help="Print one JSON document, and nothing else, on standard output.")
 ]
 
 

@@ -90,8 +90,8 @@ def _heights(counts: list[int]) -> tuple[list[int], bool]:
     """
     highest = max(counts)
     filled = [count for count in counts if count]
-    flat = sum(count * _LEVELS < highest * 2 for count in filled)
-    if logarithmic := flat * 2 > len(filled):
+    invisible = sum(count * _LEVELS < highest for count in filled)
+    if logarithmic := invisible * 2 > len(filled):
         scaled = [math.log1p(count) / math.log1p(highest) for count in counts]
     else:
         scaled = [count / highest for count in counts]

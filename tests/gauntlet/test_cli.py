@@ -153,6 +153,20 @@ def test_json_is_one_document_and_nothing_else(
     assert result["device"]["hardware"]["logical_cores"] == 2
 
 
+def test_progress_on_a_terminal_leaves_standard_output_alone(
+    lab: FakeClient, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert run(["bench", str(model), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "timing on bench-1" in err
+    document(out)
+    assert run(["bench", str(model)]) == 0
+    out, err = capsys.readouterr()
+    assert "431.2 µs" in out
+    assert "431.2 µs" not in err
+
+
 def test_json_of_a_failure_says_why(lab: FakeClient, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lab.outcomes["model.tflite"] = canned.failed(canned.crash())
     assert run(["bench", str(model), "--json"]) == 1
