@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gauntlet.cli.output import EXIT_INTERRUPTED, print_json, stderr, stdout
+from gauntlet.cli.output import EXIT_INTERRUPTED, print_json, print_wrapped, stderr, stdout
 from gauntlet.cli.progress import Show
 
 if TYPE_CHECKING:
@@ -37,17 +37,17 @@ class Follower:
                 for job in self._lab.watch(self._job_ids):
                     self._take(job)
         except KeyboardInterrupt:
-            with self._show.paused():
-                self._print_interrupted()
+            self._show.finish()
+            self._print_interrupted()
             return EXIT_INTERRUPTED
+        self._show.finish()
         failed = any(not job.HasField("result") for job in self._ended.values())
-        with self._show.paused():
-            if self._as_json:
-                self._print_document(int(failed))
-            elif len(self._job_ids) > 1:
-                from gauntlet.render.bench import summary
+        if self._as_json:
+            self._print_document(int(failed))
+        elif len(self._job_ids) > 1:
+            from gauntlet.render.bench import summary
 
-                stdout().print(summary([self._ended[job_id] for job_id in self._job_ids]))
+            stdout().print(summary([self._ended[job_id] for job_id in self._job_ids]))
         return int(failed)
 
     def _take(self, job: job_pb2.Job) -> None:
@@ -74,7 +74,7 @@ class Follower:
                 console = stdout()
                 console.print(report(job, self._device(job), console.width))
             else:
-                stderr().print(failure_lines(job), soft_wrap=True)
+                print_wrapped(failure_lines(job))
                 if self._debug:
                     stderr().print(stderr_lines(job.failure))
 

@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from gauntlet.api import Lab
 
@@ -80,16 +81,21 @@ def print_json(document: dict[str, Any]) -> None:
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def print_wrapped(text: Text) -> None:
+    """To standard error: wrapped between words for a person at a terminal, as it is for a log or a pipe."""
+    console = stderr()
+    console.print(text, soft_wrap=not console.is_terminal)
+
+
 def print_error(message: str, remedy: str, detail: str, exit_code: int, as_json: bool) -> None:
     """One line on standard error, what to do in a second; and for programs a document."""
     from rich.text import Text
 
-    console = stderr()
-    console.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+    print_wrapped(Text.assemble(("error: ", "bold red"), message))
     if remedy:
-        console.print(Text.assemble(("  remedy: ", "bold"), remedy), soft_wrap=True)
+        print_wrapped(Text.assemble(("  remedy: ", "bold"), remedy))
     for line in detail.splitlines():
-        console.print(Text(f"  │ {line}", "dim"), soft_wrap=True)
+        print_wrapped(Text(f"  │ {line}", "dim"))
     if as_json:
         from gauntlet.results_json import error_document
 

@@ -10,21 +10,22 @@ from gauntlet.cli.output import stderr
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.spinner import Spinner
 
 
 class Show:
     """Says on the terminal what goes on; says nothing where there is no terminal."""
 
-    def __init__(self, live: Live | None) -> None:
+    def __init__(self, live: Live | None = None, spinner: Spinner | None = None) -> None:
         self._live = live
+        self._spinner = spinner
 
     def __call__(self, text: str) -> None:
         """Replace the line."""
-        if self._live is not None:
-            from rich.spinner import Spinner
+        if self._spinner is not None:
             from rich.text import Text
 
-            self._live.update(Spinner("dots", Text(text)))
+            self._spinner.update(text=Text(text, no_wrap=True, overflow="ellipsis"))
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -38,16 +39,24 @@ class Show:
         finally:
             self._live.start()
 
+    def finish(self) -> None:
+        """Take the line off the terminal for good."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = self._spinner = None
+
 
 @contextlib.contextmanager
 def progress() -> Iterator[Show]:
     """A line on standard error, if that is a terminal, that is gone afterwards."""
     console = stderr()
     if not console.is_terminal:
-        yield Show(None)
+        yield Show()
         return
     from rich.live import Live
+    from rich.spinner import Spinner
 
+    spinner = Spinner("dots")
     # Without redirection: it would send to the terminal what belongs in a file or a pipe.
-    with Live(console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as live:
-        yield Show(live)
+    with Live(spinner, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as live:
+        yield Show(live, spinner)
