@@ -114,19 +114,14 @@ class Lab:
             LabError: the embedded lab did not start.
             ClientError: no orchestrator answers at the address.
         """
-        self._opened_at = datetime.now(UTC)
-        # The children start before our own imports do, and both take their time at once.
-        if not self._address:
-            self._embedded = EmbeddedLab.start(self._folder, measures=self._measures)
         try:
-            from orchestrator.client import SyncClient
-
-            if self._embedded is None:
-                self._client = SyncClient(self._address)
+            if self._address:
+                self._client = self._connect(self._address)
                 self._client.wait_ready(_CONNECT_TIMEOUT_S)
-            else:
-                self._client = SyncClient(self._embedded.address)
-                self._wait_for_embedded(self._embedded, self._client)
+                return self
+            self._opened_at = datetime.now(UTC)
+            while not self._open_embedded():
+                self.close()
         except BaseException:
             self.close()
             raise
@@ -214,7 +209,17 @@ class Lab:
             samples.byteswap()
         return samples.tolist()
 
-    def _wait_for_embedded(self, embedded: EmbeddedLab, client: SyncClient) -> None:
+    @staticmethod
+    def _connect(address: str) -> SyncClient:
+        from orchestrator.client import SyncClient
+
+        return SyncClient(address)
+
+    def _open_embedded(self) -> bool:
+        """Start an embedded lab or attach to one; False if the one that we attached to was just ending."""
+        # The children start before our own imports do, and both take their time at once.
+        embedded = self._embedded = EmbeddedLab.start(self._folder, measures=self._measures)
+        client = self._client = self._connect(embedded.address)
         from orchestrator.client import Unreachable
 
         deadline_s = time.monotonic() + self._start_timeout_s
@@ -227,9 +232,11 @@ class Lab:
                     if embedded.owned and self._measures:
                         self._cancel_abandoned(client)
                 client.wait_ready(_CHECK_EVERY_S, devices=int(self._measures and embedded.has_agent))
-                return
+                return True
             except Unreachable as error:
                 embedded.check()
+                if embedded.has_ended():
+                    return False
                 if time.monotonic() > deadline_s:
                     missing = "agent" if answers else "orchestrator"
                     raise LabError(

@@ -145,6 +145,16 @@ class EmbeddedLab:
             if child.failure:
                 raise LabError(f"the lab's {child.name} {child.failure}", f"see {child.log}", child.log_tail())
 
+    def has_ended(self) -> bool:
+        """Has the lab that we attached to ended? It may do so at the very moment at which we attach."""
+        if self.owned:
+            return False
+        lock = lab_folder.try_lock(self.folder)
+        if lock is None:
+            return False
+        os.close(lock)
+        return True
+
     def log_tail(self, name: str) -> str:
         """Last lines of the log of the child with this name."""
         return next((child.log_tail() for child in self._children if child.name == name), "")

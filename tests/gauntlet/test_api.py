@@ -101,6 +101,28 @@ def test_reading_the_books_ends_no_jobs(client: FakeClient, monkeypatch: pytest.
         assert client.cancelled == []
 
 
+def test_attaching_to_a_lab_that_is_just_ending_starts_another(
+    client: FakeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    embed(monkeypatch, GOOD)
+    ending = EmbeddedLab.start(tmp_path / "lab")
+    attached: list[gauntlet.Lab] = []
+
+    def wait_ready(timeout_s: float, devices: int = 0) -> None:
+        if client.address == ending.address:
+            # As if it had ended before we held its lifeline.
+            embedded = attached[0]._embedded
+            assert embedded is not None
+            embedded.close()
+            ending.close()
+            raise Unreachable("nobody answers")
+
+    monkeypatch.setattr(client, "wait_ready", wait_ready)
+    attached.append(gauntlet.Lab(folder=tmp_path / "lab"))
+    with attached[0]:
+        assert client.address != ending.address
+
+
 class Silent(FakeClient):
     def wait_ready(self, timeout_s: float, devices: int = 0) -> None:
         raise Unreachable("nobody answers")
