@@ -78,6 +78,7 @@ def _run(options: argparse.Namespace) -> int:
         device_class=options.device_class,
         labels=_labels(options.label),
         cache_bytes=options.cache_mb * 1024**2,
+        worker_memory_bytes=options.worker_memory_mb * 1024**2 if options.worker_memory_mb else None,
         lifeline=options.lifeline,
     )
     try:
@@ -129,6 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--device-class", default="", metavar="CLASS", help="what jobs ask for (default: found out)")
     run.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="may be given several times")
     run.add_argument("--cache-mb", type=_positive, default=2048, metavar="MB", help="cap of the cache (%(default)s)")
+    run.add_argument(
+        "--worker-memory-mb",
+        type=_positive,
+        metavar="MB",
+        help="address space that a measured model may take (default: four fifths of the memory, and 1 GB)",
+    )
     run.add_argument("--lifeline", action="store_true", help="stop when standard input ends")
     run.set_defaults(run=_run)
 

@@ -21,7 +21,7 @@ from device_agent.runner import DeviceRunner
 from device_agent.session import Agent, Telemetry
 from device_agent.spool import Spool
 from device_agent.uplink import Uplink
-from device_agent.workers import PoolSettings, WorkerPool
+from device_agent.workers import PoolSettings, WorkerPool, default_memory_limit
 from protos import contract
 from protos.gauntlet.v1 import device_pb2
 
@@ -40,6 +40,7 @@ class Settings:
         device_class: empty: found out.
         labels: of the device.
         cache_bytes: cap of the artifact cache.
+        worker_memory_bytes: address space of a worker; None: most of the machine's memory.
         lifeline: stop when standard input ends.
     """
 
@@ -50,6 +51,7 @@ class Settings:
     device_class: str
     labels: Mapping[str, str]
     cache_bytes: int
+    worker_memory_bytes: Optional[int]
     lifeline: bool
 
 
@@ -62,7 +64,8 @@ async def serve(settings: Settings) -> None:
     with contextlib.closing(StateFolder(settings.state_folder, settings.agent_id)) as state:
         work = state.root / "work"
         shutil.rmtree(work, ignore_errors=True)  # measurements of an earlier life
-        pool = WorkerPool(PoolSettings(folder=work))
+        limit = settings.worker_memory_bytes or default_memory_limit()
+        pool = WorkerPool(PoolSettings(folder=work, memory_limit_bytes=limit))
         await pool.start()
         uplink = Uplink(settings.orchestrator)
         description = describe_device(settings.device_id or state.agent_id, settings.labels, settings.device_class)

@@ -46,11 +46,10 @@ async def _dispatch(hub: Hub) -> None:
     def fits(signature: str, device_id: str) -> bool:
         return _parsed(signature).misfit(hub.registry.description(device_id)) is None
 
-    waiting = {}
-    for signature in await hub.store.signatures():
-        # A signature that no idle device can serve costs no look at its jobs.
-        if any(fits(signature, device_id) for device_id in idle):
-            waiting[signature] = await hub.store.waiting(signature, len(idle) + _SPARE_WINDOW)
+    def wanted(signature: str) -> bool:
+        return any(fits(signature, device_id) for device_id in idle)
+
+    waiting = await hub.store.waiting(wanted, len(idle) + _SPARE_WINDOW)
     assignments = scheduler.propose(idle, waiting, fits, connected)
     leases = [hub.lease(a.job_id, a.device_id, uuid.uuid4().hex) for a in assignments]
     granted = await asyncio.gather(*leases)

@@ -185,13 +185,13 @@ class Hub:
             return False
         lease = Lease(lease_id, job_id, device_id)
         self.leases.grant(lease)
-        job = await self.store.job(job_id)
         session = self.registry.session_for(device_id)
-        if session is None or job is None:  # it left in the meantime
+        if session is None:  # it left in the meantime
             await self.end_lease(lease, jobs.Returned(lease_id))
             return False
+        assert applied.spec is not None
         message = agent_pb2.Lease(
-            lease_id=lease_id, job_id=job_id, device_id=device_id, measurement=job.spec.measurement
+            lease_id=lease_id, job_id=job_id, device_id=device_id, measurement=applied.spec.measurement
         )
         session.send(lease=message)
         self.watchers.notify(job_id)
@@ -241,7 +241,7 @@ class Hub:
             # No acknowledgement: the agent keeps the result and offers it again.
             log.error("result of job %s not stored: %s", finished.job_id, error)
             return
-        disposition = _DISPOSITIONS["refused" if applied is None else applied.verdict]
+        disposition = _DISPOSITIONS["unknown" if applied is None else applied.verdict]
         session.send(finished_ack=agent_pb2.FinishedAck(lease_id=finished.lease_id, disposition=disposition))
         lease = self.leases.get(finished.lease_id)
         if lease is not None:
@@ -269,10 +269,10 @@ class Hub:
 
 _DISPOSITIONS = {
     "applied": agent_pb2.DISPOSITION_COMMITTED,
-    # An event that changed nothing is a result that came twice: known, and on disk.
-    "ignored": agent_pb2.DISPOSITION_SUPERSEDED,
+    # The result that was committed came again: its acknowledgement was lost.
+    "ignored": agent_pb2.DISPOSITION_COMMITTED,
     "superseded": agent_pb2.DISPOSITION_SUPERSEDED,
-    "refused": agent_pb2.DISPOSITION_REFUSED,
+    "unknown": agent_pb2.DISPOSITION_REFUSED,
 }
 
 

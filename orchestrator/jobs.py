@@ -134,8 +134,9 @@ class Expired:
 Event = Leased | Started | Succeeded | Failed | Returned | Cancelled | Expired
 
 #: "applied": the record changed. "ignored": it fits the record already, or says nothing new (a second cancel, a start
-#: of a running job). "superseded": it belongs to a lease that the job no longer holds.
-Verdict = Literal["applied", "ignored", "superseded"]
+#: of a running job, a result sent again). "superseded": it belongs to a lease that the job no longer holds. "unknown":
+#: to one that it never had.
+Verdict = Literal["applied", "ignored", "superseded", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def step(job: Job, event: Event) -> Step:
             )
             return Step(_end(job, State.FAILED, failure), "applied")
     if event.lease_id != job.lease_id:
-        return Step(job, "superseded")
+        return Step(job, _stale(job, event))
     match event:
         case Started():
             if job.state is State.RUNNING:
@@ -184,6 +185,19 @@ def step(job: Job, event: Event) -> Step:
             return Step(replace(job, state=State.QUEUED, attempts=job.attempts[:-1]), "applied")
         case Failed(_, failure):
             return Step(_after_failure(job, failure), "applied")
+
+
+def _stale(job: Job, event: Started | Succeeded | Failed | Returned) -> Verdict:
+    """What to make of an event under a lease that the job does not hold now."""
+    attempt = next((a for a in job.attempts if a.lease_id == event.lease_id), None)
+    if attempt is None:
+        return "unknown"
+    # What ended the lease, sent again because the acknowledgement was lost.
+    if isinstance(event, Succeeded) and job.state is State.SUCCEEDED and attempt is job.attempts[-1]:
+        return "ignored"
+    if isinstance(event, Failed) and attempt.failure == event.failure:
+        return "ignored"
+    return "superseded"
 
 
 def _after_failure(job: Job, failure: failure_pb2.Failure) -> Job:

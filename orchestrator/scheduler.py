@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from orchestrator.store.base import Waiting
@@ -18,7 +18,7 @@ class Assignment:
 
 def propose(
     idle: Sequence[str],
-    waiting: Mapping[str, Sequence[Waiting]],
+    waiting: Sequence[Waiting],
     fits: Callable[[str, str], bool],
     connected: Collection[str],
 ) -> list[Assignment]:
@@ -29,14 +29,14 @@ def propose(
 
     Args:
         idle: devices that can take a job now.
-        waiting: the first jobs of each signature.
+        waiting: the first jobs of each signature, in any order.
         fits: (signature, device) → can the device serve it?
         connected: idle and busy devices.
 
     Returns:
         At most one assignment a device and a job.
     """
-    queue = sorted((job for jobs in waiting.values() for job in jobs), key=lambda job: (-job.priority, job.sequence))
+    queue = sorted(waiting, key=lambda job: (-job.priority, job.sequence))
     free = list(idle)
     assignments: list[Assignment] = []
     for job in queue:

@@ -60,6 +60,7 @@ async def _serve(config: Config, store: SqlStore, until: asyncio.Event, on_ready
         config.max_store_bytes,
         # To make room, whatever no unfinished job needs may go.
         needed=lambda _: store.needed_artifacts(time.time()),
+        grace_s=config.upload_grace_s,
     )
     hub = Hub(config, store, Watchers())
     await hub.load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ def _note_fork() -> None:
 
 
 os.register_at_fork(before=_note_fork)
+# Timed windows of these tests need not wait for those of an agent, or of other tests, on this machine.
+os.environ.setdefault("GAUNTLET_HOST_LOCK", str(Path(tempfile.mkdtemp(prefix="gauntlet-tests-")) / "host.lock"))
 
 
 @pytest.fixture(autouse=True)

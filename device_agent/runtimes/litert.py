@@ -189,6 +189,13 @@ def _rejected(error: Exception) -> MeasurementError:
     words = str(error)
     if _UNKNOWN_OPERATION.search(words):
         return MeasurementError(pb.FAILURE_KIND_UNSUPPORTED_OPERATION, words)
+    if not words.strip():
+        # The one refusal without words: the arena of the tensors could not be allocated.
+        return MeasurementError(
+            pb.FAILURE_KIND_OUT_OF_MEMORY,
+            "the runtime could not allocate the model's tensors",
+            "use a smaller model or input, or give the agent a larger --worker-memory-mb",
+        )
     return MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, words)
 
 

@@ -8,7 +8,7 @@ which makes each job end exactly once, however many replicas share the store.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -74,11 +74,16 @@ class Held:
 
 @dataclass(frozen=True)
 class Applied:
-    """What an event did to a stored job. `before` and `after` are equal unless the verdict is "applied"."""
+    """What an event did to a stored job. `before` and `after` are equal unless the verdict is "applied".
+
+    Attributes:
+        spec: of a job that was leased: what its device needs to know.
+    """
 
     before: jobs.Job
     after: jobs.Job
     verdict: jobs.Verdict
+    spec: job_pb2.JobSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -121,11 +126,11 @@ class Store(Protocol):
         beside the job: once per lease, however often it comes, and not when it is what ended that lease, sent again.
         """
 
-    async def signatures(self) -> list[str]:
-        """Those of queued jobs, each once."""
+    async def waiting(self, wanted: Callable[[str], bool], limit: int) -> list[Waiting]:
+        """Of each signature in the queue that is `wanted`, the first `limit` jobs: highest priority, then oldest.
 
-    async def waiting(self, signature: str, limit: int) -> list[Waiting]:
-        """The first `limit` queued jobs of a signature: highest priority, then oldest."""
+        Costs a look at each signature, and none at the jobs of those not wanted. `wanted` is called in another thread.
+        """
 
     async def overdue(self, now: float) -> list[str]:
         """Queued jobs whose queue_timeout_s has passed at `now` (Unix time)."""

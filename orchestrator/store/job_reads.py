@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import bindparam, func, select, text, union_all
@@ -94,15 +94,13 @@ def parse_token(token: str, kind: str) -> int | None:
     return int(token)
 
 
-def signatures(connection: Connection) -> list[str]:
-    """Those of queued jobs, each once."""
-    return list(connection.execute(_SIGNATURES).scalars())
-
-
-def waiting(connection: Connection, signature: str, limit: int) -> list[Waiting]:
-    """Highest priority first, then oldest."""
-    rows = connection.execute(_WAITING, {"signature": signature, "limit": limit})
-    return [Waiting(row.id, row.signature, row.priority, row.sequence, frozenset(row.avoid.split())) for row in rows]
+def waiting(connection: Connection, wanted: Callable[[str], bool], limit: int) -> list[Waiting]:
+    """Of each wanted signature: highest priority first, then oldest."""
+    found = []
+    for signature in filter(wanted, list(connection.execute(_SIGNATURES).scalars())):
+        rows = connection.execute(_WAITING, {"signature": signature, "limit": limit})
+        found += [Waiting(r.id, r.signature, r.priority, r.sequence, frozenset(r.avoid.split())) for r in rows]
+    return found
 
 
 def overdue(connection: Connection, now: float) -> list[str]:

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from orchestrator import jobs as machine
 from orchestrator.store.base import Applied, KeyConflictError, NewJob, Submitted
 from orchestrator.store.tables import attempts, jobs, outcomes, superseded
-from protos.gauntlet.v1 import artifact_pb2, failure_pb2, measurement_pb2
+from protos.gauntlet.v1 import artifact_pb2, failure_pb2, job_pb2, measurement_pb2
 
 #: Keys looked up in one statement: databases limit the number of parameters.
 _LOOKUP = 500
@@ -28,6 +28,7 @@ _JOB = (
         jobs.c.max_attempts,
         jobs.c.queue_timeout_s,
         jobs.c.artifacts,
+        jobs.c.spec,
     )
     .where(jobs.c.id == bindparam("job_id"))
     .with_for_update()
@@ -142,7 +143,8 @@ def apply(
         _save_job(connection, row, step.job, result, now)
     elif step.verdict == "superseded" and isinstance(event, machine.Succeeded | machine.Failed):
         _keep(connection, before, event, result, now)
-    return Applied(before, step.job, step.verdict)
+    leased = step.verdict == "applied" and isinstance(event, machine.Leased)
+    return Applied(before, step.job, step.verdict, job_pb2.JobSpec.FromString(row["spec"]) if leased else None)
 
 
 def _load(connection: Connection, job_id: str, row: RowMapping) -> machine.Job:
@@ -247,7 +249,7 @@ def _keep(
     result: measurement_pb2.MeasurementResult | None,
     now: float,
 ) -> None:
-    if _is_repetition(job, event) or connection.execute(_SUPERSEDED, {"lease_id": event.lease_id}).first():
+    if connection.execute(_SUPERSEDED, {"lease_id": event.lease_id}).first():
         return
     failure = event.failure.SerializeToString() if isinstance(event, machine.Failed) else None
     connection.execute(
@@ -260,16 +262,6 @@ def _keep(
             "failure": failure,
         },
     )
-
-
-def _is_repetition(job: machine.Job, event: machine.Succeeded | machine.Failed) -> bool:
-    """Is this what ended the lease, sent again because the acknowledgement was lost?"""
-    attempt = next((a for a in job.attempts if a.lease_id == event.lease_id), None)
-    if attempt is None:
-        return False
-    if isinstance(event, machine.Failed):
-        return attempt.failure == event.failure
-    return job.state is machine.State.SUCCEEDED and attempt is job.attempts[-1]
 
 
 def parse_failure(data: bytes | None) -> failure_pb2.Failure | None:

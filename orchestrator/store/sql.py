@@ -107,13 +107,9 @@ class SqlStore:
             lambda c: job_writes.apply(c, job_id, event, result, self._clock()), durable=durable
         )
 
-    async def signatures(self) -> list[str]:
-        """Those of queued jobs, each once."""
-        return await self._read(job_reads.signatures)
-
-    async def waiting(self, signature: str, limit: int) -> list[Waiting]:
-        """The first `limit` queued jobs of a signature: highest priority, then oldest."""
-        return await self._read(lambda c: job_reads.waiting(c, signature, limit))
+    async def waiting(self, wanted: Callable[[str], bool], limit: int) -> list[Waiting]:
+        """See `Store.waiting`."""
+        return await self._read(lambda c: job_reads.waiting(c, wanted, limit))
 
     async def overdue(self, now: float) -> list[str]:
         """Queued jobs that have been in the queue for longer than they allow, at Unix time `now`."""

@@ -98,8 +98,17 @@ class LifeOfAJob(RuleBasedStateMachine):
     @rule(event=HELD_EVENTS, data=st.data())
     def hear_from_another(self, event: Event, data: st.DataObject) -> None:
         others = [lease for lease in [*self.leases, "unknown"] if lease != self.job.lease_id]
-        self.take(under(data.draw(st.sampled_from(others)), event))
-        assert self.verdict == "superseded"
+        lease_id = data.draw(st.sampled_from(others))
+        attempt = next((a for a in self.job.attempts if a.lease_id == lease_id), None)
+        self.take(under(lease_id, event))
+        won = self.job.state is State.SUCCEEDED and attempt is not None and attempt is self.job.attempts[-1]
+        failed_so = isinstance(event, Failed) and attempt is not None and attempt.failure == event.failure
+        if attempt is None:
+            assert self.verdict == "unknown"
+        elif failed_so or (won and isinstance(event, Succeeded)):
+            assert self.verdict == "ignored"
+        else:
+            assert self.verdict == "superseded"
 
     @rule()
     def cancel(self) -> None:
@@ -214,3 +223,13 @@ def test_waiting_too_long_fails_with_a_remedy() -> None:
     assert job.failure is not None
     assert job.failure.kind == pb.FAILURE_KIND_QUEUE_DEADLINE
     assert job.failure.remedy
+
+
+def test_what_ended_a_lease_may_come_again() -> None:
+    running = step(step(Job("job"), Leased("lease", "pi4")).job, Started("lease")).job
+    done = step(running, Succeeded("lease")).job
+    assert step(done, Succeeded("lease")).verdict == "ignored"
+    unfit = pb.Failure(kind=pb.FAILURE_KIND_DEVICE_UNFIT, message="hot")
+    failed = step(running, Failed("lease", unfit)).job
+    assert step(failed, Failed("lease", unfit)).verdict == "ignored"
+    assert step(failed, Succeeded("lease")).verdict == "superseded"

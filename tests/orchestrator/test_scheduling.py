@@ -26,7 +26,7 @@ def anything_fits(signature: str, device: str) -> bool:
 
 
 def test_the_most_urgent_goes_first_then_the_oldest() -> None:
-    jobs = {"s": [waiting("old", sequence=1), waiting("young", sequence=2), waiting("urgent", priority=5, sequence=3)]}
+    jobs = [waiting("old", sequence=1), waiting("young", sequence=2), waiting("urgent", priority=5, sequence=3)]
     assert propose(["d1", "d2"], jobs, anything_fits, ["d1", "d2"]) == [
         Assignment("urgent", "d1"),
         Assignment("old", "d2"),
@@ -34,7 +34,7 @@ def test_the_most_urgent_goes_first_then_the_oldest() -> None:
 
 
 def test_a_device_that_failed_a_job_gets_it_again_only_when_no_other_fits() -> None:
-    jobs = {"s": [waiting("j", avoid={"broken"})]}
+    jobs = [waiting("j", avoid={"broken"})]
     assert propose(["broken"], jobs, anything_fits, ["broken", "sound"]) == []  # the sound one is busy: wait for it
     assert propose(["broken", "sound"], jobs, anything_fits, ["broken", "sound"]) == [Assignment("j", "sound")]
     assert propose(["broken"], jobs, anything_fits, ["broken"]) == [Assignment("j", "broken")]
@@ -50,10 +50,8 @@ _NAMES = st.sampled_from(["a", "b", "c", "d"])
     compatible=st.sets(st.tuples(st.sampled_from("stu"), st.sampled_from("abcdxy"))),
 )
 def test_assignments_fit_are_unique_and_leave_nothing_to_do(idle, busy, jobs, compatible) -> None:  # type: ignore[no-untyped-def]
-    queue: dict[str, list[Waiting]] = {}
-    for number, (signature, priority, avoid) in enumerate(jobs):
-        queue.setdefault(signature, []).append(waiting(f"j{number}", signature, priority, number, avoid))
-    by_id = {job.job_id: job for jobs in queue.values() for job in jobs}
+    queue = [waiting(f"j{n}", signature, priority, n, avoid) for n, (signature, priority, avoid) in enumerate(jobs)]
+    by_id = {job.job_id: job for job in queue}
 
     def fits(signature: str, device: str) -> bool:
         return (signature, device) in compatible

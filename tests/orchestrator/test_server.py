@@ -78,8 +78,9 @@ async def test_a_result_that_comes_twice_counts_once(address: str, client: Clien
     [submitted] = await client.submit([await a_job(client)])
     lease = await agent.hear("lease")
     assert (await agent.finish(lease)).disposition == agent_pb2.DISPOSITION_COMMITTED
-    assert (await agent.finish(lease)).disposition == agent_pb2.DISPOSITION_SUPERSEDED
-    assert (await client.job(submitted.job_id)).state == job_pb2.JOB_STATE_SUCCEEDED
+    assert (await agent.finish(lease)).disposition == agent_pb2.DISPOSITION_COMMITTED  # the first one, that is
+    job = await client.job(submitted.job_id)
+    assert (job.state, job.superseded_results) == (job_pb2.JOB_STATE_SUCCEEDED, 0)
 
 
 async def test_one_key_is_one_job(address: str, client: Client) -> None:
@@ -320,7 +321,7 @@ async def test_a_result_for_a_device_or_job_that_is_not_its_own_is_not_taken(add
     [submitted] = await client.submit([await a_job(client, device_class="test")])
     lease = await honest.hear("lease")
     forged = agent_pb2.Lease(lease_id="guess", job_id=lease.job_id, device_id="d2")
-    assert (await liar.finish(forged)).disposition == agent_pb2.DISPOSITION_SUPERSEDED
+    assert (await liar.finish(forged)).disposition == agent_pb2.DISPOSITION_REFUSED
     unknown = agent_pb2.Lease(lease_id="guess", job_id="no-such-job", device_id="d2")
     assert (await liar.finish(unknown)).disposition == agent_pb2.DISPOSITION_REFUSED
     with pytest.raises(grpc.aio.AioRpcError, match="not yours"):

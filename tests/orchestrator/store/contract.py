@@ -224,34 +224,51 @@ class StoreContract:
     async def test_the_queue_is_by_priority_then_age(self, store: Store, new_job: MakeJob) -> None:
         low, high, second_low = new_job(), new_job(priority=5), new_job()
         await store.submit([low, high, second_low, new_job(signature="class=orin")])
-        assert [w.job_id for w in await store.waiting("class=pi4", 10)] == [
+        assert [w.job_id for w in await store.waiting("class=pi4".__eq__, 10)] == [
             high.job_id,
             low.job_id,
             second_low.job_id,
         ]
-        assert [w.job_id for w in await store.waiting("class=pi4", 1)] == [high.job_id]
-        assert await store.waiting("class=nobody", 10) == []
+        assert [w.job_id for w in await store.waiting("class=pi4".__eq__, 1)] == [high.job_id]
+        assert await store.waiting("class=nobody".__eq__, 10) == []
 
     async def test_a_job_that_comes_back_has_its_old_place_and_says_whom_to_avoid(
         self, store: Store, new_job: MakeJob
     ) -> None:
         first, second = new_job(), new_job()
         await store.submit([first, second])
-        (before, _) = await store.waiting("class=pi4", 10)
+        (before, _) = await store.waiting("class=pi4".__eq__, 10)
         await store.apply(first.job_id, Leased("l1", "d1"))
-        assert [w.job_id for w in await store.waiting("class=pi4", 10)] == [second.job_id]
+        assert [w.job_id for w in await store.waiting("class=pi4".__eq__, 10)] == [second.job_id]
         await store.apply(first.job_id, Failed("l1", lost()))
-        (back, _) = await store.waiting("class=pi4", 10)
+        (back, _) = await store.waiting("class=pi4".__eq__, 10)
         assert (back.job_id, back.sequence) == (first.job_id, before.sequence)
         assert back.avoid == {"d1"}
 
-    async def test_signatures_are_those_of_queued_jobs(self, store: Store, new_job: MakeJob) -> None:
-        assert await store.signatures() == []
-        ended = new_job(signature="c")
-        await store.submit([new_job(signature="b"), new_job(signature="a"), new_job(signature="b"), ended])
-        assert sorted(await store.signatures()) == ["a", "b", "c"]
+    async def test_only_signatures_of_queued_jobs_are_asked_for(self, store: Store, new_job: MakeJob) -> None:
+        asked: list[str] = []
+
+        def wanted(signature: str) -> bool:
+            asked.append(signature)
+            return signature == "b"
+
+        assert await store.waiting(wanted, 10) == []
+        assert asked == []
+        ended, old, young = new_job(signature="c"), new_job(signature="b"), new_job(signature="b")
+        await store.submit([old, new_job(signature="a"), young, ended])
+        assert [w.job_id for w in await store.waiting(wanted, 10)] == [old.job_id, young.job_id]
+        assert sorted(asked) == ["a", "b", "c"]
+        asked.clear()
         await store.apply(ended.job_id, Cancelled(""))
-        assert sorted(await store.signatures()) == ["a", "b"]
+        await store.waiting(wanted, 10)
+        assert sorted(asked) == ["a", "b"]
+
+    async def test_a_lease_comes_with_the_specification(self, store: Store, new_job: MakeJob) -> None:
+        job = new_job()
+        await store.submit([job])
+        leased = await store.apply(job.job_id, Leased("l", "d"))
+        assert leased is not None
+        assert leased.spec == job.spec
 
     async def test_overdue_jobs_are_queued_and_past_their_time(self, store: Store, new_job: MakeJob, clock) -> None:
         patient, hasty, leased = new_job(), new_job(queue_timeout_s=10.0), new_job(queue_timeout_s=10.0)
@@ -407,7 +424,7 @@ class StoreContract:
 
         store = await open_store()
         assert [await store.job(new.job_id) for new in (queued, held, done)] == before
-        assert [w.job_id for w in await store.waiting("class=pi4", 9)] == [queued.job_id]
+        assert [w.job_id for w in await store.waiting("class=pi4".__eq__, 9)] == [queued.job_id]
         assert await store.held() == [Held(held.job_id, "l1", "d1")]
         assert len(await store.devices()) == len(await store.campaigns()) == 1
         await store.close()

@@ -193,8 +193,7 @@ async def test_no_query_of_the_scheduler_looks_at_finished_jobs(
     monkeypatch.setattr(sql_module.engine, "connect", spying_connect)
     store = await open_store()
     seen.clear()
-    await store.signatures()
-    await store.waiting("class=pi4", 10)
+    await store.waiting("class=pi4".__eq__, 10)
     await store.overdue(1.0)
     await store.held()
     await store.unfinished("c")
@@ -323,6 +322,6 @@ def test_what_was_acknowledged_survives_a_kill(path: Path) -> None:
 
 async def _queued(path: Path) -> set[str]:
     store = await SqlStore.open(path)
-    present = {waiting.job_id for waiting in await store.waiting("s", 1_000_000)}
+    present = {waiting.job_id for waiting in await store.waiting("s".__eq__, 1_000_000)}
     await store.close()
     return present

@@ -1,0 +1,140 @@
+"""A lab of real processes, to be killed, stopped and cut off."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from orchestrator.client import SyncClient
+from orchestrator.client.specs import job_spec, latency_spec, measurement_spec
+from protos.gauntlet.v1 import artifact_pb2, device_pb2, job_pb2
+
+#: Generous, for a busy machine: a drill that needs longer has found a fault.
+PATIENCE_S = 60.0
+FINAL = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED)
+
+
+class Lab:
+    """An orchestrator and agents as processes of their own, with short leases."""
+
+    def __init__(self, folder: Path, heartbeat_s: float = 0.3, lease_s: float = 2.0) -> None:
+        self.folder = folder
+        self.address = f"unix:{folder}/lab.sock"
+        self._timing = ["--heartbeat-s", str(heartbeat_s), "--lease-s", str(lease_s)]
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.orchestrator = self.start_orchestrator()
+        self.client = SyncClient(self.address, patience_s=PATIENCE_S)
+
+    def start_orchestrator(self) -> subprocess.Popen[bytes]:
+        """Start it, or start it again in the same folder."""
+        options = ["--address", self.address, "--dir", str(self.folder / "lab"), *self._timing]
+        self.orchestrator = self._start("orchestrator", ["-m", "orchestrator", *options])
+        return self.orchestrator
+
+    def start_agent(self, name: str = "a1", *options: str, state_dir: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start an agent, or start it again with the same state; returns once its device is online."""
+        state = state_dir or self.folder / name
+        command = ["-m", "device_agent", "run", "--orchestrator", self.address, "--state-dir", str(state)]
+        process = self._start(name, [*command, "--agent-id", name, *options])
+        self.wait_until(lambda: self.device(name).state in USABLE, f"{name} online")
+        return process
+
+    def device(self, name: str) -> Any:
+        """The device as the orchestrator sees it; an empty one if it never came."""
+        return next((d for d in self.client.devices() if d.description.device_id == name), _NO_DEVICE)
+
+    def submit(self, model: bytes, count: int = 1, **measurement: Any) -> list[str]:
+        """Upload a model and submit so many jobs; their ids."""
+        ref = self.client.put_bytes(model, "model/tflite", "drill.tflite")
+        specs = [quick_job(ref, **measurement) for _ in range(count)]
+        return [job.job_id for job in self.client.submit(specs)]
+
+    def end_of(self, job_id: str) -> job_pb2.Job:
+        """Wait for the job's end."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (job := self.client.job(job_id)).state not in FINAL:
+            assert time.monotonic() < deadline, f"job {job_id} never ended:\n{self.logs()}"
+            time.sleep(0.05)
+        return job
+
+    def wait_for_step(self, job_id: str, step: str) -> None:
+        """Wait until the job's device reports a step."""
+        self.wait_until(lambda: self.client.job(job_id).step == step, f"step {step}")
+
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Poll what another process does."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain for: {what}\n{self.logs()}"
+            time.sleep(0.02)
+
+    def logs(self) -> str:
+        """What all processes wrote."""
+        return "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in sorted(self.folder.glob("*.log")))
+
+    def close(self) -> None:
+        """End everything, workers included."""
+        for process in self._processes:
+            for victim in [*descendants(process.pid), process]:
+                if isinstance(victim, psutil.Process):
+                    _quietly(victim.kill)
+            _quietly(lambda p=process: p.send_signal(signal.SIGCONT))  # type: ignore[misc]
+            _quietly(process.kill)
+            process.wait(10)
+        self.client.close()
+
+    def _start(self, name: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env={**os.environ, "PYTHONSAFEPATH": "1"},
+            )
+        self._processes.append(process)
+        return process
+
+
+USABLE = (device_pb2.DEVICE_STATE_ONLINE, device_pb2.DEVICE_STATE_BUSY)
+_NO_DEVICE = type("NoDevice", (), {"state": device_pb2.DEVICE_STATE_UNSPECIFIED})()
+
+
+def quick_job(
+    model: artifact_pb2.ArtifactRef, seconds: float = 0.3, memory: bool = False, **changes: Any
+) -> job_pb2.JobSpec:
+    """A job that times for about so long."""
+    latency = latency_spec(
+        warmup_min_s=0.0, warmup_max_s=0.1, min_s=seconds, max_s=seconds + 0.1, half_width=1e-6, max_samples=1_000_000
+    )
+    return job_spec(measurement_spec(model, latency=latency, memory=memory, energy=False, **changes))
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """All processes below this one."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def busy_worker(agent: subprocess.Popen[bytes]) -> psutil.Process:
+    """The worker of an agent that has used most processor time: the one that measures."""
+    workers = [p for p in descendants(agent.pid) if "device_agent.worker" in p.cmdline()]
+    assert workers, "the agent has no worker"
+    return max(workers, key=lambda p: sum(p.cpu_times()[:2]))
+
+
+def _quietly(action: Callable[[], object]) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+        action()
