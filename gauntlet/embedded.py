@@ -104,7 +104,7 @@ class EmbeddedLab:
     def _own(cls, folder: Path, lock: int, measures: bool, commands_of: Commands) -> EmbeddedLab:
         lab_folder.clear_record(folder)
         runtime = lab_folder.make_runtime_folder()
-        fifo = runtime / "lifeline"
+        fifo = runtime / lab_folder.LIFELINE
         os.mkfifo(fifo, 0o600)
         address = f"unix:{runtime / 'lab.sock'}"
         # A FIFO opens for writing only while somebody reads it; this reader is gone before anything is written.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from gauntlet.errors import LabError, UsageError
 _RECORD = "lab.json"
 _LOCK = "lock"
 _PREFIX = "gauntlet-"
+#: Name of the FIFO in the private folder of a running lab, see `embedded`.
+LIFELINE = "lifeline"
+_SWEEP_AGE_S = 60.0
 #: A socket's path is limited to 107 bytes on Linux and 103 on macOS.
 _MAX_FOLDER_BYTES = 80
 
@@ -122,5 +127,26 @@ def make_runtime_folder() -> Path:
     """A private folder with a path short enough for a socket in it."""
     for parent in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/tmp"):  # noqa: S108  # mkdtemp is private
         if parent and len(os.fsencode(parent)) <= _MAX_FOLDER_BYTES and os.access(parent, os.W_OK | os.X_OK):
+            _sweep(Path(parent))
             return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     raise LabError("found no folder for the lab's socket", "set TMPDIR to a writable folder with a short path")
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed labs left here whose folders nobody came back to."""
+    for leftover in parent.glob(f"{_PREFIX}*/{LIFELINE}"):
+        with contextlib.suppress(OSError):
+            folder = leftover.parent
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            # Not one that is just being made: its lifeline has no reader yet.
+            if time.time() - folder.stat().st_mtime > _SWEEP_AGE_S and not _has_reader(leftover):
+                shutil.rmtree(folder)
+
+
+def _has_reader(fifo: Path) -> bool:
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        return error.errno != errno.ENXIO
+    return True

@@ -234,6 +234,22 @@ def test_clearing_a_record_removes_nothing_that_is_not_ours(lab_dir: Path, tmp_p
     assert precious.exists()
 
 
+def test_what_killed_labs_left_is_swept_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(folder, "_MAX_FOLDER_BYTES", 1000)
+    left, fresh, used, foreign = (tmp_path / f"gauntlet-{name}" for name in ("left", "fresh", "used", "foreign"))
+    for place in (left, fresh, used):
+        place.mkdir()
+        os.mkfifo(place / folder.LIFELINE)
+    foreign.mkdir()
+    for place in (left, used, foreign):
+        os.utime(place, (0, 0))
+    reader = os.open(used / folder.LIFELINE, os.O_RDONLY | os.O_NONBLOCK)
+    made = folder.make_runtime_folder()
+    os.close(reader)
+    assert set(tmp_path.iterdir()) == {fresh, used, foreign, made}
+
+
 def test_the_default_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/somewhere")
     assert folder.default_folder() == Path("/somewhere/gauntlet/lab")
