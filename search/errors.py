@@ -1,0 +1,37 @@
+"""What goes wrong in a search, in words for people: what, where, and what to do."""
+
+from __future__ import annotations
+
+
+class SearchError(Exception):
+    """Anything that ends a campaign or a report with one clear line.
+
+    Attributes:
+        message: one line: what is wrong, and where.
+        remedy: one line: what to do about it; may be empty.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class ObjectiveError(SearchError):
+    """An objective or a constraint that cannot be read, or contradicts another."""
+
+
+class RunLogError(SearchError):
+    """A run folder that cannot be created, read or continued."""
+
+
+class StrategyError(SearchError):
+    """A strategy was told what it did not ask for, or told it twice."""
+
+
+class Exhausted(SearchError):  # noqa: N818  # the end of a search, not a fault: `except Exhausted`
+    """The space holds no architecture that was not asked for already."""
+
+
+class Infeasible(SearchError):  # noqa: N818
+    """No architecture of the space meets the constraints that are known before any measurement."""
