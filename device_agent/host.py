@@ -42,7 +42,7 @@ def describe_device(device_id: str, labels: Mapping[str, str], device_class: str
     """
     found = hardware()
     energy = find_meter()
-    capabilities = ["latency", "memory", "accuracy", "output_check"]
+    capabilities = ["latency", "memory", "accuracy", "output_check", "faults"]
     if not energy.unavailable:
         capabilities.append("energy")
     return device_pb2.DeviceDescription(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 
 from protos import contract
-from protos.gauntlet.v1 import artifact_pb2, job_pb2, measurement_pb2
+from protos.gauntlet.v1 import artifact_pb2, fault_pb2, job_pb2, measurement_pb2
 
 MODEL_MEDIA_TYPES = ("model/tflite", "model/onnx", "model/pt2")
 _MAX_THREADS = 256
 _MAX_TIMEOUT_S = 3600.0
 _MAX_SAMPLES = 1_000_000
 _MAX_ATTEMPTS = 10
+_MAX_FAULT_MODEL_CHARS = 200
+_MAX_PATTERNS = 10_000
 
 
 class InvalidSpecError(ValueError):
@@ -66,6 +68,8 @@ def _check_measurement(spec: measurement_pb2.MeasurementSpec) -> None:
         raise InvalidSpecError("output_check.tolerance must be positive")
     if spec.HasField("energy"):
         _within("energy.window_s", spec.energy.window_s, 0.1, 600)
+    if spec.HasField("fault_plan"):
+        _check_fault_plan(spec.fault_plan)
 
 
 def _check_latency(spec: measurement_pb2.LatencySpec) -> None:
@@ -80,6 +84,20 @@ def _check_latency(spec: measurement_pb2.LatencySpec) -> None:
     _between("latency.warmup_tolerance", spec.warmup_tolerance)
     _between("latency.half_width", spec.half_width)
     _between("latency.confidence", spec.confidence)
+
+
+def _check_fault_plan(plan: fault_pb2.FaultPlan) -> None:
+    # What the text means is for the device to judge: fault models are its business.
+    if not 1 <= len(plan.fault_model) <= _MAX_FAULT_MODEL_CHARS:
+        raise InvalidSpecError(f"fault_plan.fault_model must have 1-{_MAX_FAULT_MODEL_CHARS} characters")
+    if plan.site == fault_pb2.FAULT_SITE_UNSPECIFIED:
+        raise InvalidSpecError("fault_plan.site must be given")
+    if plan.scale == fault_pb2.FAULT_SCALE_UNSPECIFIED:
+        raise InvalidSpecError("fault_plan.scale must be given")
+    _within("fault_plan.half_width", plan.half_width, 0, 0.5)
+    _between("fault_plan.confidence", plan.confidence)
+    _within("fault_plan.min_patterns", plan.min_patterns, 2, _MAX_PATTERNS)
+    _within("fault_plan.max_patterns", plan.max_patterns, plan.min_patterns, _MAX_PATTERNS)
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

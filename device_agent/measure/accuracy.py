@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from device_agent.measure import statistics
 from device_agent.measure.artifacts import write_artifact
@@ -29,31 +31,82 @@ def measure_accuracy(model: LoadedModel, spec: pb.AccuracySpec, path: Path, outp
     Raises:
         MeasurementError: invalid data where the data set does not fit the model.
     """
-    data = load_data(path, "data set")
-    if data.labels is None:
-        raise invalid_data("the data set has no labels, accuracy needs them")
-    if len(model.outputs) != 1:
-        raise invalid_data(f"accuracy needs one output of class scores, the model has {len(model.outputs)} outputs")
-    runner = BatchRunner(model, load_arrays(data.inputs, model.inputs), int(spec.batch_size))
-    predictions = np.empty(len(data), np.int32)
-    finite = np.empty(len(data), bool)
-    start = 0
-    while start < len(data):
-        count, outputs = runner(start)
-        scores = real_valued(model.outputs[0], outputs[0]).reshape(count, -1)
-        classes = scores.shape[1]
+    answers = LabelledSamples(model, path).classify(model, int(spec.batch_size))
+    samples = len(answers.predictions)
+    interval = statistics.wilson_interval(answers.right, samples, spec.confidence)
+    return pb.AccuracyResult(
+        top1=figures.measured(answers.right / samples, samples, interval),
+        samples=samples,
+        non_finite=answers.non_finite,
+        predictions=write_artifact(output_dir, answers.predictions.astype("<i4"), PREDICTIONS, "predictions"),
+    )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model made of a data set.
+
+    Attributes:
+        predictions: class of each sample, shape (n,).
+        right: how many of them are correct, with finite scores.
+        non_finite: how many samples gave NaN or infinity; they count as wrong.
+    """
+
+    predictions: NDArray[np.int32]
+    right: int
+    non_finite: int
+
+
+class LabelledSamples:
+    """A data set with labels, made fit for a model, and for others with equal inputs.
+
+    Args:
+        model: tells what inputs look like.
+        path: data set, see `protos.dataset`.
+
+    Raises:
+        MeasurementError: invalid data.
+    """
+
+    def __init__(self, model: LoadedModel, path: Path) -> None:
+        data = load_data(path, "data set")
+        if data.labels is None:
+            raise invalid_data("the data set has no labels, accuracy needs them")
+        if len(model.outputs) != 1:
+            raise invalid_data(f"accuracy needs one output of class scores, the model has {len(model.outputs)} outputs")
+        self._labels = data.labels
+        self._inputs = load_arrays(data.inputs, model.inputs)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def classify(self, model: LoadedModel, batch_size: int) -> Answers:
+        """Run all samples.
+
+        Args:
+            model: its batch size may be changed.
+            batch_size: samples to a call, wished for.
+
+        Raises:
+            MeasurementError: invalid data where labels do not fit the model's classes.
+        """
+        runner = BatchRunner(model, self._inputs, batch_size)
+        predictions = np.empty(len(self), np.int32)
+        finite = np.empty(len(self), bool)
+        start = 0
+        while start < len(self):
+            count, outputs = runner(start)
+            scores = real_valued(model.outputs[0], outputs[0]).reshape(count, -1)
+            if not start:
+                self._check_classes(scores.shape[1])
+            finite[start : start + count] = np.isfinite(scores).all(axis=1)
+            predictions[start : start + count] = scores.argmax(axis=1)
+            start += count
+        right = int(((predictions == self._labels) & finite).sum())
+        return Answers(predictions, right, int((~finite).sum()))
+
+    def _check_classes(self, classes: int) -> None:
         if classes < 2:
             raise invalid_data("accuracy needs at least two class scores a sample, the model has one")
-        if not start and int(data.labels.max()) >= classes:
-            raise invalid_data(f"label {int(data.labels.max())} in the data set, the model has {classes} classes")
-        finite[start : start + count] = np.isfinite(scores).all(axis=1)
-        predictions[start : start + count] = scores.argmax(axis=1)
-        start += count
-    right = int(((predictions == data.labels) & finite).sum())
-    interval = statistics.wilson_interval(right, len(data), spec.confidence)
-    return pb.AccuracyResult(
-        top1=figures.measured(right / len(data), len(data), interval),
-        samples=len(data),
-        non_finite=int((~finite).sum()),
-        predictions=write_artifact(output_dir, predictions.astype("<i4"), PREDICTIONS, "predictions"),
-    )
+        if int(self._labels.max()) >= classes:
+            raise invalid_data(f"label {int(self._labels.max())} in the data set, the model has {classes} classes")

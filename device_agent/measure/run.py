@@ -1,9 +1,10 @@
 """Carry out a measurement specification in the worker process.
 
-    load → check outputs → [ load, first inference, warm-up, steady state, energy ] → accuracy
+    load → check outputs → [ load, first inference, warm-up, steady state, energy ] → accuracy → faults
                            └─ under the host's lock for timed windows, gc off ─┘
 
-A model whose outputs are checked is loaded anew for timing: its first inference must be a first one.
+A model whose outputs are checked is loaded anew for timing: its first inference must be a first one. Faults come last,
+in copies of the model: everything else is measured on the clean graph.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from device_agent.measure.accuracy import measure_accuracy
 from device_agent.measure.artifacts import write_artifact
 from device_agent.measure.continuity import Continuity
 from device_agent.measure.energy import Meter, find_meter, measure_energy
+from device_agent.measure.faults import measure_faults
 from device_agent.measure.memory import measure_memory
 from device_agent.measure.outputs import check_outputs
-from device_agent.measure.tensors import fill_inputs
+from device_agent.measure.tensors import fill_inputs, invalid_data
 from device_agent.runtimes import LoadedModel, Runtime, choose, format_of
 from protos import figures
 from protos.contract import software_version
@@ -72,12 +74,6 @@ class Bench:
             MeasurementError: there is no result, and why.
         """
         try:
-            if request.spec.HasField("fault_plan"):
-                raise MeasurementError(
-                    failure_pb2.FAILURE_KIND_UNSUPPORTED_OPERATION,
-                    "this agent does not inject faults",
-                    "ask for a device with the capability 'faults'",
-                )
             job = _Job(self, request, report)
             return job.memory() if request.task == worker_pb2.WORKER_TASK_MEMORY else job.measure()
         finally:
@@ -142,7 +138,21 @@ class _Job:
             self._report("accuracy", False)
             dataset = self._path(spec.accuracy.dataset)
             result.accuracy.CopyFrom(measure_accuracy(model, spec.accuracy, dataset, self._output_dir))
+        if spec.HasField("fault_plan"):
+            self._report("faults", False)
+            result.faults.CopyFrom(self._faults(model, result))
         return self._finish(result)
+
+    def _faults(self, model: LoadedModel, result: pb.MeasurementResult) -> pb.FaultResult:
+        spec = self._spec
+        if not spec.HasField("accuracy"):
+            raise invalid_data("a fault plan needs accuracy, whose data set it uses")
+
+        def load(content: bytes, batch: int) -> LoadedModel:
+            return self._runtime.load(content, self._threads, spec.runtime.delegate, batch)
+
+        plan, content = spec.fault_plan, self._path(spec.model).read_bytes()
+        return measure_faults(model, load, content, plan, result.accuracy.top1, self._path(spec.accuracy.dataset))
 
     def memory(self) -> pb.MeasurementResult:
         result = pb.MeasurementResult()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Protocol, Sequence, Tuple
+from typing import Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,13 +102,14 @@ class Runtime(Protocol):
             MeasurementError: invalid model.
         """
 
-    def load(self, path: Path, threads: int, delegate: str) -> LoadedModel:
+    def load(self, source: Union[Path, bytes], threads: int, delegate: str, batch: Optional[int] = None) -> LoadedModel:
         """Read a model and make it ready to run.
 
         Args:
-            path: the file, checked.
+            source: the file, or its content; checked.
             threads: at least 1.
             delegate: one of `delegates`, or empty for the default.
+            batch: first dimension of every input, which `resize_batch` has found this graph to allow; None: the file's.
 
         Raises:
             MeasurementError: invalid model, unsupported operation or runtime absent, with the runtime's own words.

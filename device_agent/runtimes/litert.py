@@ -12,7 +12,7 @@ import re
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +76,7 @@ class LiteRt:
         except BrokenFileError as error:
             raise MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, f"the model is cut or damaged: {error}") from error
 
-    def load(self, path: Path, threads: int, delegate: str) -> LoadedModel:
+    def load(self, source: Union[Path, bytes], threads: int, delegate: str, batch: Optional[int] = None) -> LoadedModel:
         """See `Runtime.load`."""
         delegate = delegate or self.delegates[0]
         if delegate not in self.delegates:
@@ -88,10 +88,11 @@ class LiteRt:
         resolvers = library.OpResolverType
         resolver = resolvers.AUTO if delegate == "xnnpack" else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
-            interpreter = library.Interpreter(
-                model_path=str(path), num_threads=threads, experimental_op_resolver_type=resolver
-            )
+            given = {"model_content": source} if isinstance(source, bytes) else {"model_path": str(source)}
+            interpreter = library.Interpreter(**given, num_threads=threads, experimental_op_resolver_type=resolver)
             remarks = _resolve_dimensions(interpreter)
+            if batch is not None:
+                _resize_batch(interpreter, batch)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise _rejected(error) from error
@@ -211,6 +212,11 @@ def _resolve_dimensions(interpreter: Any) -> List[str]:
         if resolved != shape or any(n <= 0 for n in signature[1:]):
             remarks.append(f"input {details['name']!r} has dynamic shape {signature}: measured as {resolved}")
     return remarks
+
+
+def _resize_batch(interpreter: Any, size: int) -> None:
+    for details in interpreter.get_input_details():
+        interpreter.resize_tensor_input(details["index"], [size, *(int(n) for n in details["shape"][1:])])
 
 
 def _tensor(details: Dict[str, Any]) -> Tensor:

@@ -7,9 +7,9 @@ medians agree within 2 %; sample at least 30 times and 1 s until the median's 95
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from protos.gauntlet.v1 import artifact_pb2, job_pb2, measurement_pb2
+from protos.gauntlet.v1 import artifact_pb2, fault_pb2, job_pb2, measurement_pb2
 
 CONFIDENCE = 0.95
 
@@ -56,6 +56,46 @@ def output_check_spec(reference: artifact_pb2.ArtifactRef, tolerance: float = 0.
     return measurement_pb2.OutputCheckSpec(reference=reference, tolerance=tolerance)
 
 
+def fault_plan(
+    fault_model: str,
+    *,
+    seed: int = 0,
+    half_width: float = 0.01,
+    confidence: float = CONFIDENCE,
+    min_patterns: int = 30,
+    max_patterns: int = 200,
+    targets: Sequence[str] = (),
+    first_pattern: int = 0,
+) -> fault_pb2.FaultPlan:
+    """Accuracy under weight faults, see `FaultPlan`; needs accuracy, whose data set it uses.
+
+    Patterns are drawn until the mean accuracy is known to ±`half_width` at `confidence` (ratios 0-1), at least
+    `min_patterns` and at most `max_patterns` of them.
+
+    Args:
+        fault_model: text form, for example "iBF(p=0.001, per=bit)"; the device judges it.
+        seed: the same for all candidates of a campaign.
+        half_width: 0 draws `max_patterns`.
+        confidence: of the interval.
+        min_patterns: at least 2; fewer than ten would rank noise.
+        max_patterns: at most 10,000.
+        targets: glob patterns over tensor names; empty: all weights.
+        first_pattern: its number, to cut a long campaign into jobs.
+    """
+    return fault_pb2.FaultPlan(
+        fault_model=fault_model,
+        site=fault_pb2.FAULT_SITE_WEIGHTS,
+        scale=fault_pb2.FAULT_SCALE_DEPLOYED,
+        targets=targets,
+        seed=seed,
+        half_width=half_width,
+        confidence=confidence,
+        min_patterns=min(min_patterns, max_patterns),
+        max_patterns=max_patterns,
+        first_pattern=first_pattern,
+    )
+
+
 def measurement_spec(
     model: artifact_pb2.ArtifactRef,
     *,
@@ -67,6 +107,7 @@ def measurement_spec(
     accuracy: measurement_pb2.AccuracySpec | None = None,
     output_check: measurement_pb2.OutputCheckSpec | None = None,
     energy: bool = True,
+    fault_plan: fault_pb2.FaultPlan | None = None,
     timeout_s: float = 120.0,
 ) -> measurement_pb2.MeasurementSpec:
     """What to measure on one device. A part that is None or False is not measured."""
@@ -78,6 +119,7 @@ def measurement_spec(
         memory=measurement_pb2.MemorySpec(runs=5) if memory else None,
         accuracy=accuracy,
         energy=measurement_pb2.EnergySpec(window_s=5.0) if energy else None,
+        fault_plan=fault_plan,
         timeout_s=timeout_s,
     )
 

@@ -270,8 +270,7 @@ def test_other_gauntlet_processes_are_told_by_their_command_line(arguments: List
 def test_this_machine_describes_itself() -> None:
     device = host.describe_device("bench-1", {"room": "lab"}, "my-class")
     assert (device.device_id, device.device_class, device.labels["room"]) == ("bench-1", "my-class", "lab")
-    assert {"latency", "memory", "accuracy", "output_check"} <= set(device.capabilities)
-    assert "faults" not in device.capabilities
+    assert {"latency", "memory", "accuracy", "output_check", "faults"} <= set(device.capabilities)
     assert [r.name for r in device.runtimes]
     energy = next(s for s in device.sensors if s.quantity == "energy_j")
     assert ("energy" in device.capabilities) == (not energy.unavailable)

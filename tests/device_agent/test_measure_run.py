@@ -159,14 +159,6 @@ async def test_threads_beyond_the_cores_are_not_pinned_and_that_is_remarked(
     assert not any("cores" in remark for remark in told.remarks if "not held" in remark)
 
 
-async def test_a_fault_plan_is_refused(pool: WorkerPool, models: Path, spec_for: SpecFor) -> None:
-    spec, paths = spec_for(models / "kws_ref_model.tflite")
-    spec.fault_plan.SetInParent()
-    failure = bad(await pool.measure(spec, paths))
-    assert failure.kind == failure_pb2.FAILURE_KIND_UNSUPPORTED_OPERATION
-    assert "faults" in failure.message
-
-
 async def test_an_unknown_runtime_is_absent(pool: WorkerPool, models: Path, spec_for: SpecFor) -> None:
     spec, paths = spec_for(models / "kws_ref_model.tflite")
     spec.runtime.name = "abacus"
