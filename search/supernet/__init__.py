@@ -1,0 +1,30 @@
+"""Supernets: one training for all networks of a space, and how far its ranking can be trusted."""
+
+from search.supernet.accuracy import Accuracy, evaluate, wilson
+from search.supernet.audit import Audit, AuditedSubnet, audit, rank_quality
+from search.supernet.checkpoint import load_weights
+from search.supernet.elastic import Supernet
+from search.supernet.errors import CheckpointError, SupernetError, TrainingDivergedError
+from search.supernet.recalibration import recalibrate
+from search.supernet.settings import Progress, TrainSettings
+from search.supernet.training import train, train_alone
+
+__all__ = [
+    "Accuracy",
+    "Audit",
+    "AuditedSubnet",
+    "CheckpointError",
+    "Progress",
+    "Supernet",
+    "SupernetError",
+    "TrainSettings",
+    "TrainingDivergedError",
+    "audit",
+    "evaluate",
+    "load_weights",
+    "rank_quality",
+    "recalibrate",
+    "train",
+    "train_alone",
+    "wilson",
+]

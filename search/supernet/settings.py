@@ -1,0 +1,86 @@
+"""How long and how fast networks are trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Stochastic gradient descent with Nesterov's momentum, a warm-up and a cosine.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch: images of a step; those that do not fill one wait for the next epoch's order.
+        learning_rate: at its peak.
+        momentum: 0–1.
+        weight_decay: on weights, not on BatchNorm or biases.
+        warmup: share of the steps in which the learning rate rises.
+        clip: largest norm of the gradient (BigNAS).
+        random_subnets: drawn in each step of a supernet, besides the largest and the smallest.
+        seed: decides the order of the images and the networks drawn; not negative.
+        threads: of torch. Results are bit-identical only among runs with the same number; on small networks one is
+            fastest.
+    """
+
+    epochs: int = 10
+    batch: int = 64
+    learning_rate: float = 0.2
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    warmup: float = 0.1
+    clip: float = 1.0
+    random_subnets: int = 2
+    seed: int = 0
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            ValueError: a setting outside its range.
+        """
+        for name, least in (("epochs", 1), ("batch", 2), ("random_subnets", 0), ("seed", 0), ("threads", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be {least} or more: {getattr(self, name)}")
+        for name in ("learning_rate", "clip"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                raise ValueError(f"{name} must be positive: {getattr(self, name)}")
+        for name in ("momentum", "warmup", "weight_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 0 and below 1: {getattr(self, name)}")
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Steps of an epoch over so many training images; one smaller batch if they do not fill any."""
+        return max(1, images // self.batch)
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        rise = min(1.0, (step + 1) / max(1.0, self.warmup * steps))
+        return self.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands after a step.
+
+    Attributes:
+        step: steps done, those before a resume included.
+        steps: in all.
+        epoch: from 1.
+        epochs: in all.
+        loss: cross-entropy of the largest network, averaged over about the last twenty steps.
+        accuracy: of the largest network on its training batches, averaged alike, 0–1.
+        images_per_s: training images per second of the clock, each counted once however many networks saw it.
+        left_s: seconds until the end at that rate.
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+    images_per_s: float
+    left_s: float
