@@ -236,7 +236,7 @@ class Constraint:
         return max(0.0, beyond) / (abs(self.bound) or 1.0)
 
     def __str__(self) -> str:
-        return f"{self.name} {'<=' if self.upper else '>='} {self.bound:g}"
+        return f"{self.name} {'<=' if self.upper else '>='} {self.bound:.12g}"
 
 
 def total_violation(values: Mapping[str, Value], constraints: Iterable[Constraint]) -> float:
