@@ -63,19 +63,24 @@ class ArtifactCache:
             raise MeasurementError(failure_pb2.FAILURE_KIND_CORRUPT_ARTIFACT, f"{ref.digest[:80]!r} is no digest")
         path = self._root / ref.digest
         async with self._locks.setdefault(ref.digest, asyncio.Lock()):
-            if not await asyncio.to_thread(self._is_sound, path):
+            if not self._is_checked(path) and not await asyncio.to_thread(self._is_sound, path):
                 await self._fetch(ref, path, download)
         with contextlib.suppress(OSError):
             # Recently used. The time of change stays: it tells that the content was checked.
             os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
         return path
 
+    def _is_checked(self, path: Path) -> bool:
+        """Was the content compared with the name, and is the file untouched since?"""
+        try:
+            return self._checked.get(path.name) == _stamp(path)
+        except FileNotFoundError:
+            return False
+
     def _is_sound(self, path: Path) -> bool:
-        """Is the file there, with the content that its name promises? Read again only when it was touched since."""
+        """Is the file there, with the content that its name promises? One that is not goes."""
         try:
             stamp = _stamp(path)
-            if self._checked.get(path.name) == stamp:
-                return True
             if contract.digest_of_file(path) == path.name:
                 self._checked[path.name] = stamp
                 return True

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from pathlib import Path
-from typing import AsyncIterator, Callable, Dict, List, NamedTuple, Optional, Protocol
+from typing import AsyncIterator, Dict, List, NamedTuple, Optional, Protocol
 
 import grpc
 
@@ -28,7 +28,7 @@ class Events(Protocol):
     """Who is told."""
 
     def started(self, lease_id: str) -> None:
-        """The worker begins."""
+        """It is being worked on."""
 
     def progress(self, lease_id: str, step: str) -> None:
         """It reached a step."""
@@ -38,29 +38,34 @@ class Events(Protocol):
 
 
 class _Progress:
-    """Passes steps on, but no more than ten a second: a watcher cannot read faster, and a measurement that takes
-    milliseconds must not drown in messages about itself. The last step is always passed on.
+    """Tells that a job runs, and its steps, but no more than ten a second: a watcher cannot read faster, and a job that
+    takes milliseconds must not drown in messages about itself. The last step is always told.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, events: Events, lease_id: str) -> None:
+        self._events = events
+        self._lease_id = lease_id
         self._latest = ""
+        self._started = False
         self._timer: Optional[asyncio.TimerHandle] = None
 
     def step(self, name: str) -> None:
         """It reached a step."""
         self._latest = name
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_PROGRESS_EVERY_S, self._pass_on)
+            self._timer = asyncio.get_running_loop().call_later(_PROGRESS_EVERY_S, self._tell)
 
     def close(self) -> None:
         """The job is over; nothing more to say."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _pass_on(self) -> None:
+    def _tell(self) -> None:
         self._timer = None
-        self._tell(self._latest)
+        if not self._started:
+            self._started = True
+            self._events.started(self._lease_id)
+        self._events.progress(self._lease_id, self._latest)
 
 
 class _Fetched(NamedTuple):
@@ -126,7 +131,6 @@ class DeviceRunner:
         finished = agent_pb2.JobFinished(lease_id=lease.lease_id, job_id=lease.job_id, device_id=lease.device_id)
         files: Optional[Path] = None
         async with self._turn:
-            self._events.started(lease.lease_id)
             try:
                 fetched = await self._measure(lease)
                 files = fetched.outcome.folder
@@ -144,7 +148,7 @@ class DeviceRunner:
             self._events.finished(finished, files)
 
     async def _measure(self, lease: agent_pb2.Lease) -> _Fetched:
-        progress = _Progress(lambda step: self._events.progress(lease.lease_id, step))
+        progress = _Progress(self._events, lease.lease_id)
         progress.step("fetch")
         began = time.monotonic()
         try:

@@ -29,6 +29,8 @@ _LONGEST_PAUSE_S = 10.0
 #: A result that nobody acknowledged is offered again after this long.
 _OFFER_AGAIN_S = 5.0
 _GOODBYE_TIMEOUT_S = 1.0
+#: Files up to this size ride along with the result: an upload of their own costs a round trip.
+_ATTACH_BYTES = 256 * 1024
 
 Telemetry = Callable[[], Sequence[device_pb2.DeviceTelemetry]]
 
@@ -184,25 +186,32 @@ class Agent:
                 self._offered.clear()
 
     async def _deliver(self, finished: agent_pb2.JobFinished) -> None:
-        """Files first, then the message: a result never names a file that the orchestrator lacks."""
+        """Large files first, then the message: a result never names a file that the orchestrator lacks."""
+        message = agent_pb2.JobFinished()
+        message.CopyFrom(finished)
         try:
-            await self._upload_files(finished)
+            await self._send_files(message)
         except grpc.aio.AioRpcError as error:
             if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                 return  # offered again once connected
             log.error("files of job %s not taken: %s", finished.job_id, error.details())
-            _forget_files(finished, error.details() or error.code().name)
-        self._send(job_finished=finished)
+            _forget_files(message, error.details() or error.code().name)
+        self._send(job_finished=message)
 
-    async def _upload_files(self, finished: agent_pb2.JobFinished) -> None:
-        files = []
-        for ref in _files_of(finished.result):
-            path = self._spool.file(finished.lease_id, ref.digest)
+    async def _send_files(self, message: agent_pb2.JobFinished) -> None:
+        """Attach small files to the message, upload large ones."""
+        large = []
+        for ref in _files_of(message.result):
+            path = self._spool.file(message.lease_id, ref.digest)
             if path is None:
-                _forget_files(finished, "they were lost on the agent's disk")
+                _forget_files(message, "they were lost on the agent's disk")
                 return
-            files.append((ref, path))
-        await self._uplink.upload(files)
+            if ref.size_bytes <= _ATTACH_BYTES:
+                message.files.add(ref=ref, content=path.read_bytes())
+            else:
+                large.append((ref, path))
+        if large:
+            await self._uplink.upload(large)
 
     def _send(self, **event: object) -> None:
         """Send if connected; what matters is said again in the next hello or offer."""
@@ -225,6 +234,7 @@ def _files_of(result: measurement_pb2.MeasurementResult) -> List[artifact_pb2.Ar
 
 def _forget_files(finished: agent_pb2.JobFinished, reason: str) -> None:
     """Deliver the figures without the files, and say so."""
+    del finished.files[:]
     finished.result.latency.ClearField("raw_samples")
     finished.result.accuracy.ClearField("predictions")
     finished.result.provenance.remarks.append(f"raw samples not kept: {reason}")

@@ -25,6 +25,7 @@ from protos.gauntlet.v1 import artifact_pb2
 
 #: Chunks of an upload are gathered until they are worth a visit to the disk; a small file is written in one go.
 _BUFFER_BYTES = 1024 * 1024
+_FEW = 16
 #: The age from which a file that nobody needs may be evicted: time to submit the job that it was uploaded for.
 DEFAULT_GRACE_S = 3600.0
 
@@ -107,7 +108,10 @@ class ArtifactStore:
 
     async def stat(self, digests: Iterable[str]) -> list[artifact_pb2.ArtifactRef]:
         """Digest and size of those present, in the order asked; each counts as asked for now."""
-        return await asyncio.to_thread(self._stat, list(digests))
+        asked = list(digests)
+        if len(asked) <= _FEW:
+            return self._stat(asked)  # microseconds, less than the way to a thread and back
+        return await asyncio.to_thread(self._stat, asked)
 
     def _stat(self, digests: list[str]) -> list[artifact_pb2.ArtifactRef]:
         present = []
@@ -148,6 +152,18 @@ class ArtifactStore:
                     f"{self._max_total_bytes} bytes, and what it holds is needed"
                 )
         return Upload(self, ref)
+
+    async def put(self, ref: artifact_pb2.ArtifactRef, content: bytes) -> None:
+        """Keep a small file that is at hand.
+
+        It outlives the process; unlike an upload it is not flushed, so that a power failure may take it back. It is
+        written here and now: a visit to the page cache is shorter than the way to a thread and back.
+
+        Raises:
+            ArtifactError: as `begin` and `Upload.finish`.
+        """
+        upload = await self.begin(ref)
+        upload.write_whole(content)
 
     async def chunks(self, digest: str, offset_bytes: int = 0) -> AsyncIterator[bytes]:
         """The content from an offset on.
@@ -268,8 +284,8 @@ class ArtifactStore:
         with self._lock:
             self._reserved_bytes -= size_bytes
 
-    def adopt(self, part: Path, ref: artifact_pb2.ArtifactRef) -> None:
-        """Give a complete, checked and flushed upload its name."""
+    def adopt(self, part: Path, ref: artifact_pb2.ArtifactRef, durable: bool) -> None:
+        """Give a complete and checked upload its name."""
         path = self._path(ref.digest)
         is_first = not path.parent.exists()
         path.parent.mkdir(exist_ok=True)
@@ -280,9 +296,10 @@ class ArtifactStore:
             part.replace(path)
             self._held_bytes += ref.size_bytes - self._sizes.get(ref.digest, 0)
             self._sizes[ref.digest] = ref.size_bytes
-        _flush_folder(path.parent)
-        if is_first:
-            _flush_folder(self._root)
+        if durable:
+            _flush_folder(path.parent)
+            if is_first:
+                _flush_folder(self._root)
 
 
 class Upload:
@@ -305,7 +322,8 @@ class Upload:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.abort()
+        if not self._ended:
+            await self.abort()
 
     async def write(self, chunk: bytes) -> None:
         """Take the next chunk.
@@ -321,6 +339,12 @@ class Upload:
         self._buffered_bytes += len(chunk)
         if self._buffered_bytes >= _BUFFER_BYTES:
             await asyncio.to_thread(self._in_thread, self._flush)
+
+    def write_whole(self, content: bytes) -> None:
+        """All of a small file at once, in the caller's thread, without a flush to disk."""
+        self._received_bytes = len(content)
+        self._buffer = [content]
+        self._in_thread(lambda: self._finish(durable=False))
 
     async def finish(self) -> artifact_pb2.ArtifactRef:
         """Check size and digest, and keep the file; it is on disk when this returns.
@@ -363,7 +387,7 @@ class Upload:
             while view:
                 view = view[self._file.write(view) :]
 
-    def _finish(self) -> None:
+    def _finish(self, durable: bool = True) -> None:
         self._flush()
         assert self._file is not None
         if self._received_bytes != self._ref.size_bytes:
@@ -374,8 +398,9 @@ class Upload:
             raise DigestMismatchError(
                 f"artifact {_called(self._ref)} has the digest {self._sha.hexdigest()}, not {self._ref.digest}"
             )
-        os.fsync(self._file.fileno())
-        self._store.adopt(self._part, self._ref)
+        if durable:
+            os.fsync(self._file.fileno())
+        self._store.adopt(self._part, self._ref, durable)
         self._end()
 
     def _end(self) -> None:

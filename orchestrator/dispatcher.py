@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
-from functools import lru_cache
 
-from orchestrator import jobs, scheduler
+from orchestrator import jobs
 from orchestrator.artifacts import ArtifactStore
-from orchestrator.demands import Demand
 from orchestrator.hub import Hub
 from orchestrator.store.base import StoreError
 from protos.gauntlet.v1 import failure_pb2
@@ -41,25 +38,15 @@ async def _dispatch(hub: Hub) -> None:
     idle = hub.registry.idle()
     if not idle:
         return
-    connected = hub.registry.connected()
-
-    def fits(signature: str, device_id: str) -> bool:
-        return _parsed(signature).misfit(hub.registry.description(device_id)) is None
-
-    def wanted(signature: str) -> bool:
-        return any(fits(signature, device_id) for device_id in idle)
-
-    waiting = await hub.store.waiting(wanted, len(idle) + _SPARE_WINDOW)
-    assignments = scheduler.propose(idle, waiting, fits, connected)
-    leases = [hub.lease(a.job_id, a.device_id, uuid.uuid4().hex) for a in assignments]
-    granted = await asyncio.gather(*leases)
-    if not all(granted):
-        hub.kick.set()
-
-
-@lru_cache(maxsize=4096)
-def _parsed(signature: str) -> Demand:
-    return Demand.parse(signature)
+    hub.dispatching = True
+    try:
+        # A signature that no idle device can serve costs no look at its jobs.
+        waiting = await hub.store.waiting(
+            lambda signature: any(hub.fits(signature, device_id) for device_id in idle), len(idle) + _SPARE_WINDOW
+        )
+        await asyncio.gather(*(hub.lease(a.job_id, a.device_id) for a in hub.propose(waiting)))
+    finally:
+        hub.dispatching = False
 
 
 async def keep_time_forever(hub: Hub) -> None:
@@ -94,8 +81,7 @@ async def _keep_time(hub: Hub, now: float) -> None:
         )
         await hub.end_lease(lease, jobs.Failed(lease.lease_id, failure))
     for job_id in await hub.store.overdue(time.time()):
-        await hub.store.apply(job_id, jobs.Expired("waited in the queue for longer than its queue_timeout_s"))
-        hub.watchers.notify(job_id)
+        await hub.expire(job_id)
 
 
 async def collect_forever(hub: Hub, artifacts: ArtifactStore) -> None:

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+import uuid
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import grpc
 
 from orchestrator import jobs
+from orchestrator.artifacts import ArtifactError, ArtifactStore
 from orchestrator.config import Config
+from orchestrator.demands import Demand
 from orchestrator.leases import Lease, Leases
 from orchestrator.registry import Registry, Session
-from orchestrator.store.base import Applied, Store, StoreError
-from orchestrator.watchers import Watchers
+from orchestrator.scheduler import Assignment, propose
+from orchestrator.store.base import Applied, NewJob, Store, StoreError, Submitted, Waiting
+from orchestrator.watchers import Change, Watchers
 from protos import contract
 from protos.gauntlet.v1 import agent_pb2, device_pb2, failure_pb2, fleet_pb2, measurement_pb2
 
@@ -38,19 +43,23 @@ class Hub:
 
     Args:
         config: limits and durations.
-        store: what survives.
+        store: jobs and devices.
+        artifacts: files.
         watchers: told of each job that changed.
     """
 
-    def __init__(self, config: Config, store: Store, watchers: Watchers) -> None:
+    def __init__(self, config: Config, store: Store, artifacts: ArtifactStore, watchers: Watchers) -> None:
         clock = asyncio.get_running_loop().time
         self.config = config
         self.store = store
+        self.artifacts = artifacts
         self.watchers = watchers
         self.registry = Registry(clock)
         self.leases = Leases(config.lease_duration_s, clock)
         #: The dispatcher waits for it: something may be assignable.
         self.kick = asyncio.Event()
+        #: The dispatcher is looking at the queue now.
+        self.dispatching = False
         #: Steps of running jobs, as last reported.
         self.steps: dict[str, str] = {}
         self._clock = clock
@@ -172,16 +181,57 @@ class Hub:
 
     # ------------------------------------------------------------------------------------------------ jobs
 
-    async def lease(self, job_id: str, device_id: str, lease_id: str) -> bool:
+    async def submit(self, new: Sequence[NewJob]) -> list[Submitted]:
+        """Queue jobs; those that an idle device can take at once are leased in the same flush to disk.
+
+        Raises:
+            KeyConflictError, StoreError: nothing was queued.
+        """
+        assignments = (
+            self.propose(
+                [
+                    Waiting(job.job_id, job.signature, job.spec.priority, number, frozenset())
+                    for number, job in enumerate(new)
+                ]
+            )
+            if self._settled
+            else []
+        )
+        # The writer works in the order in which it is given work: first the jobs, then their leases.
+        submitting = asyncio.ensure_future(self.store.submit(new))
+        leasing = [asyncio.ensure_future(self.lease(a.job_id, a.device_id)) for a in assignments]
+        try:
+            return await submitting
+        finally:
+            await asyncio.gather(*leasing)
+            if len(assignments) < len(new):
+                self.kick.set()
+
+    @property
+    def _settled(self) -> bool:
+        """Is all that waits known to fit no idle device? Then a new job can take one without overtaking another."""
+        return not self.kick.is_set() and not self.dispatching
+
+    def propose(self, waiting: Sequence[Waiting]) -> list[Assignment]:
+        """Which idle device should get which of these jobs."""
+        return propose(self.registry.idle(), waiting, self.fits, self.registry.connected())
+
+    def fits(self, signature: str, device_id: str) -> bool:
+        """Can the device do what the signature asks?"""
+        return _demand(signature).misfit(self.registry.description(device_id)) is None
+
+    async def lease(self, job_id: str, device_id: str) -> bool:
         """Give a queued job to an idle device; False when it is no longer queued."""
+        lease_id = uuid.uuid4().hex
         self.registry.lease_granted(device_id, lease_id)  # taken, while the store decides
         applied: Applied | None = None
         try:
-            applied = await self.store.apply(job_id, jobs.Leased(lease_id, device_id))
+            applied = await self.store.apply(job_id, jobs.Leased(lease_id, device_id), whole=True)
         finally:
-            if applied is None or applied.verdict != "applied":
+            if applied is None or applied.job is None:
                 self.registry.lease_ended(device_id, lease_id)
-        if applied is None or applied.verdict != "applied":
+                self.kick.set()
+        if applied is None or applied.job is None:
             return False
         lease = Lease(lease_id, job_id, device_id)
         self.leases.grant(lease)
@@ -189,23 +239,22 @@ class Hub:
         if session is None:  # it left in the meantime
             await self.end_lease(lease, jobs.Returned(lease_id))
             return False
-        assert applied.spec is not None
         message = agent_pb2.Lease(
-            lease_id=lease_id, job_id=job_id, device_id=device_id, measurement=applied.spec.measurement
+            lease_id=lease_id, job_id=job_id, device_id=device_id, measurement=applied.job.spec.measurement
         )
         session.send(lease=message)
-        self.watchers.notify(job_id)
+        self.watchers.notify(job_id, Change(job=applied.job))
         return True
 
     async def end_lease(self, lease: Lease, event: jobs.Event) -> Applied | None:
         """Take a lease in, the job going through `event`; the device is free again."""
-        applied = await self.store.apply(lease.job_id, event)
+        applied = await self._apply(lease.job_id, event)
         self._released(lease)
         return applied
 
     async def cancel(self, job_id: str, reason: str) -> bool:
         """End a job by a user's wish; False when it had ended or does not exist."""
-        applied = await self.store.apply(job_id, jobs.Cancelled(reason))
+        applied = await self._apply(job_id, jobs.Cancelled(reason))
         if applied is None or applied.verdict != "applied":
             return False
         lease = self.leases.of_job(job_id)
@@ -214,20 +263,22 @@ class Hub:
             if session is not None:
                 session.send(cancel_lease=agent_pb2.CancelLease(lease_id=lease.lease_id))
             self._released(lease)
-        self.watchers.notify(job_id)
         return True
+
+    async def expire(self, job_id: str) -> None:
+        """End a job that waited for longer than it allows."""
+        await self._apply(job_id, jobs.Expired("waited in the queue for longer than its queue_timeout_s"))
 
     async def _started(self, lease_id: str) -> None:
         lease = self.leases.get(lease_id)
         if lease is not None:
-            await self.store.apply(lease.job_id, jobs.Started(lease_id))
-            self.watchers.notify(lease.job_id)
+            await self._apply(lease.job_id, jobs.Started(lease_id))
 
     def _progress(self, progress: agent_pb2.JobProgress) -> None:
         lease = self.leases.get(progress.lease_id)
         if lease is not None:
             self.steps[lease.job_id] = progress.step[:80]
-            self.watchers.notify(lease.job_id, stored=False)
+            self.watchers.notify(lease.job_id, Change(stored=False))
 
     async def _finished(self, session: Session, finished: agent_pb2.JobFinished) -> None:
         event, result = _outcome(finished)
@@ -235,8 +286,9 @@ class Hub:
             raise SessionRefusedError(
                 grpc.StatusCode.INVALID_ARGUMENT, f"a result of device {finished.device_id!r}, which is not yours"
             )
+        await self._keep_files(finished)
         try:
-            applied = await self.store.apply(finished.job_id, event, result)
+            applied = await self._apply(finished.job_id, event, result)
         except StoreError as error:
             # No acknowledgement: the agent keeps the result and offers it again.
             log.error("result of job %s not stored: %s", finished.job_id, error)
@@ -247,6 +299,24 @@ class Hub:
         if lease is not None:
             self._released(lease)
 
+    async def _keep_files(self, finished: agent_pb2.JobFinished) -> None:
+        for file in finished.files:
+            try:
+                await self.artifacts.put(file.ref, file.content)
+            except ArtifactError as error:
+                log.warning("a file of job %s is not kept: %s", finished.job_id, error)
+
+    async def _apply(
+        self, job_id: str, event: jobs.Event, result: measurement_pb2.MeasurementResult | None = None
+    ) -> Applied | None:
+        """Take a job through an event, and tell those who watch it."""
+        applied = await self.store.apply(job_id, event, result, whole=job_id in self.watchers)
+        if applied is not None:
+            if applied.after.state.is_final:
+                self.steps.pop(job_id, None)
+            self.watchers.notify(job_id, Change(job=applied.job))
+        return applied
+
     def _granted(self, lease: Lease) -> None:
         self.leases.grant(lease)
         self.registry.lease_granted(lease.device_id, lease.lease_id)
@@ -255,7 +325,6 @@ class Hub:
         self.leases.end(lease.lease_id)
         self.registry.lease_ended(lease.device_id, lease.lease_id)
         self.steps.pop(lease.job_id, None)
-        self.watchers.notify(lease.job_id)
         self.kick.set()
 
     def device_views(self) -> list[fleet_pb2.Device]:
@@ -265,6 +334,11 @@ class Hub:
             lease = self.leases.get(self.registry.lease_of(description.device_id) or "")
             views.append(self.registry.view(description.device_id, lease.job_id if lease else ""))
         return sorted(views, key=lambda view: view.description.device_id)
+
+
+@lru_cache(maxsize=4096)
+def _demand(signature: str) -> Demand:
+    return Demand.parse(signature)
 
 
 _DISPOSITIONS = {

@@ -62,7 +62,7 @@ async def _serve(config: Config, store: SqlStore, until: asyncio.Event, on_ready
         needed=lambda _: store.needed_artifacts(time.time()),
         grace_s=config.upload_grace_s,
     )
-    hub = Hub(config, store, Watchers())
+    hub = Hub(config, store, artifacts, Watchers())
     await hub.load()
     server = grpc.aio.server(options=contract.SERVER_OPTIONS)
     agent_pb2_grpc.add_AgentServiceServicer_to_server(AgentService(hub), server)  # type: ignore[no-untyped-call]

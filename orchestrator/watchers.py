@@ -6,22 +6,39 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+from protos.gauntlet.v1 import job_pb2
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened to a job.
+
+    Attributes:
+        stored: the store knows more than before; otherwise only the step that it reports is new.
+        job: the job as it is now, if that is at hand.
+    """
+
+    stored: bool = True
+    job: job_pb2.Job | None = None
 
 
 class Watch:
     """Collects the jobs that changed since they were last taken; a job that changes twice is named once."""
 
     def __init__(self) -> None:
-        self._changed: dict[str, bool] = {}
+        self._changed: dict[str, Change] = {}
         self._event = asyncio.Event()
 
-    def notify(self, job_id: str, *, stored: bool) -> None:
-        """A job changed: in the store, or only in the step that it reports."""
-        self._changed[job_id] = stored or self._changed.get(job_id, False)
+    def notify(self, job_id: str, change: Change) -> None:
+        """A job changed."""
+        if change.stored or job_id not in self._changed:
+            self._changed[job_id] = change
         self._event.set()
 
-    async def take(self) -> dict[str, bool]:
-        """Wait for a change; the jobs that changed, oldest change first, and whether the store knows more of them."""
+    async def take(self) -> dict[str, Change]:
+        """Wait for a change; the jobs that changed, oldest first, each with its latest change in the store."""
         await self._event.wait()
         changed = self._changed
         self._changed = {}
@@ -35,10 +52,13 @@ class Watchers:
     def __init__(self) -> None:
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
 
-    def notify(self, job_id: str, *, stored: bool = True) -> None:
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._watches
+
+    def notify(self, job_id: str, change: Change) -> None:
         """Tell every watch of this job."""
         for watch in self._watches.get(job_id, ()):
-            watch.notify(job_id, stored=stored)
+            watch.notify(job_id, change)
 
     @contextmanager
     def watching(self, job_ids: Collection[str]) -> Iterator[Watch]:

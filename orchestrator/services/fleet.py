@@ -16,6 +16,7 @@ from orchestrator.hub import Hub
 from orchestrator.services import Context, abort
 from orchestrator.store.base import KeyConflictError, NewJob, StoreError
 from orchestrator.validation import InvalidSpecError, artifacts_of, check_job
+from orchestrator.watchers import Change
 from protos import contract
 from protos.gauntlet.v1 import fleet_pb2, fleet_pb2_grpc, job_pb2
 
@@ -38,12 +39,11 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         """See fleet.proto."""
         new = [await self._new_job(spec, context) for spec in request.jobs]
         try:
-            submitted = await self._hub.store.submit(new)
+            submitted = await self._hub.submit(new)
         except KeyConflictError as error:
             await abort(context, grpc.StatusCode.ALREADY_EXISTS, str(error))
         except StoreError as error:
             await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
-        self._hub.kick.set()
         return fleet_pb2.SubmitJobsResponse(
             jobs=[fleet_pb2.SubmittedJob(job_id=s.job_id, created=s.created) for s in submitted]
         )
@@ -85,14 +85,14 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"at most {_MAX_WATCHED} jobs in one watch")
         with self._hub.watchers.watching(sorted(pending)) as watch:
             for job_id in sorted(pending):
-                watch.notify(job_id, stored=True)
+                watch.notify(job_id, Change())
             known: dict[str, job_pb2.Job] = {}
             while pending:
-                for job_id, stored in (await watch.take()).items():
+                for job_id, change in (await watch.take()).items():
                     if job_id not in pending:
                         continue  # a late result came after its end
-                    if stored:
-                        known[job_id] = await self._job(job_id, context)
+                    if change.stored:
+                        known[job_id] = change.job or await self._job(job_id, context)
                     job = known[job_id]
                     job.step = self._hub.steps.get(job_id, "")
                     if job.state in _FINAL:

@@ -77,13 +77,13 @@ class Applied:
     """What an event did to a stored job. `before` and `after` are equal unless the verdict is "applied".
 
     Attributes:
-        spec: of a job that was leased: what its device needs to know.
+        job: the job whole, after an event that was applied, if it was asked for.
     """
 
     before: jobs.Job
     after: jobs.Job
     verdict: jobs.Verdict
-    spec: job_pb2.JobSpec | None = None
+    job: job_pb2.Job | None = None
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,23 @@ class Store(Protocol):
         """
 
     async def apply(
-        self, job_id: str, event: jobs.Event, result: measurement_pb2.MeasurementResult | None = None
+        self,
+        job_id: str,
+        event: jobs.Event,
+        result: measurement_pb2.MeasurementResult | None = None,
+        *,
+        whole: bool = False,
     ) -> Applied | None:
         """Take the job through `event`; None when there is no such job.
 
         `result` goes with `Succeeded`. When the verdict on a `Succeeded` or `Failed` is "superseded", what came is kept
         beside the job: once per lease, however often it comes, and not when it is what ended that lease, sent again.
+
+        Args:
+            job_id: the job.
+            event: what happened to it.
+            result: goes with `Succeeded`.
+            whole: answer with the whole job, read in the same transaction: cheaper than asking for it afterwards.
         """
 
     async def waiting(self, wanted: Callable[[str], bool], limit: int) -> list[Waiting]:

@@ -8,9 +8,10 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection, RowMapping
 
 from orchestrator import jobs as machine
+from orchestrator.store import job_reads
 from orchestrator.store.base import Applied, KeyConflictError, NewJob, Submitted
 from orchestrator.store.tables import attempts, jobs, outcomes, superseded
-from protos.gauntlet.v1 import artifact_pb2, failure_pb2, job_pb2, measurement_pb2
+from protos.gauntlet.v1 import artifact_pb2, failure_pb2, measurement_pb2
 
 #: Keys looked up in one statement: databases limit the number of parameters.
 _LOOKUP = 500
@@ -28,7 +29,6 @@ _JOB = (
         jobs.c.max_attempts,
         jobs.c.queue_timeout_s,
         jobs.c.artifacts,
-        jobs.c.spec,
     )
     .where(jobs.c.id == bindparam("job_id"))
     .with_for_update()
@@ -130,6 +130,7 @@ def apply(
     event: machine.Event,
     result: measurement_pb2.MeasurementResult | None,
     now: float,
+    whole: bool,
 ) -> Applied | None:
     """Take the job through `event` and write down what that changed; None when there is no such job."""
     row = connection.execute(_JOB, {"job_id": job_id}).mappings().one_or_none()
@@ -143,8 +144,8 @@ def apply(
         _save_job(connection, row, step.job, result, now)
     elif step.verdict == "superseded" and isinstance(event, machine.Succeeded | machine.Failed):
         _keep(connection, before, event, result, now)
-    leased = step.verdict == "applied" and isinstance(event, machine.Leased)
-    return Applied(before, step.job, step.verdict, job_pb2.JobSpec.FromString(row["spec"]) if leased else None)
+    message = job_reads.job(connection, job_id) if whole and step.verdict == "applied" else None
+    return Applied(before, step.job, step.verdict, message)
 
 
 def _load(connection: Connection, job_id: str, row: RowMapping) -> machine.Job:

@@ -93,7 +93,12 @@ class SqlStore:
         return await self._writer.run(lambda c: job_writes.submit(c, new, self._clock()))
 
     async def apply(
-        self, job_id: str, event: jobs.Event, result: measurement_pb2.MeasurementResult | None = None
+        self,
+        job_id: str,
+        event: jobs.Event,
+        result: measurement_pb2.MeasurementResult | None = None,
+        *,
+        whole: bool = False,
     ) -> Applied | None:
         """Take the job through `event`; None when there is no such job.
 
@@ -104,7 +109,7 @@ class SqlStore:
         # disk. What ends a job, or an attempt, is.
         durable = not isinstance(event, jobs.Leased | jobs.Started)
         return await self._writer.run(
-            lambda c: job_writes.apply(c, job_id, event, result, self._clock()), durable=durable
+            lambda c: job_writes.apply(c, job_id, event, result, self._clock(), whole), durable=durable
         )
 
     async def waiting(self, wanted: Callable[[str], bool], limit: int) -> list[Waiting]:

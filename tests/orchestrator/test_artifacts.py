@@ -286,3 +286,15 @@ async def test_a_full_disk_is_said_and_leaves_nothing(
     assert files_in(root) == []
     assert await store.total_bytes() == 0
     await upload(store, LARGE)
+
+
+async def test_a_small_file_is_kept_at_once_and_checked_like_any_other(store: ArtifactStore) -> None:
+    content = b"samples"
+    ref = artifact_pb2.ArtifactRef(digest=digest_of_bytes(content), size_bytes=len(content))
+    await store.put(ref, content)
+    assert b"".join([chunk async for chunk in store.chunks(ref.digest)]) == content
+    with pytest.raises(DigestMismatchError):
+        await store.put(artifact_pb2.ArtifactRef(digest="0" * 64, size_bytes=len(content)), content)
+    with pytest.raises(DigestMismatchError):
+        await store.put(artifact_pb2.ArtifactRef(digest=ref.digest, size_bytes=99), content)
+    assert await store.total_bytes() == len(content)

@@ -1,3 +1,4 @@
+from protos.gauntlet.v1 import artifact_pb2 as _artifact_pb2
 from protos.gauntlet.v1 import device_pb2 as _device_pb2
 from protos.gauntlet.v1 import failure_pb2 as _failure_pb2
 from protos.gauntlet.v1 import measurement_pb2 as _measurement_pb2
@@ -123,18 +124,28 @@ class JobProgress(_message.Message):
     def __init__(self, lease_id: _Optional[str] = ..., step: _Optional[str] = ...) -> None: ...
 
 class JobFinished(_message.Message):
-    __slots__ = ("lease_id", "job_id", "device_id", "result", "failure")
+    __slots__ = ("lease_id", "job_id", "device_id", "result", "failure", "files")
     LEASE_ID_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
     lease_id: str
     job_id: str
     device_id: str
     result: _measurement_pb2.MeasurementResult
     failure: _failure_pb2.Failure
-    def __init__(self, lease_id: _Optional[str] = ..., job_id: _Optional[str] = ..., device_id: _Optional[str] = ..., result: _Optional[_Union[_measurement_pb2.MeasurementResult, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
+    files: _containers.RepeatedCompositeFieldContainer[AttachedFile]
+    def __init__(self, lease_id: _Optional[str] = ..., job_id: _Optional[str] = ..., device_id: _Optional[str] = ..., result: _Optional[_Union[_measurement_pb2.MeasurementResult, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., files: _Optional[_Iterable[_Union[AttachedFile, _Mapping]]] = ...) -> None: ...
+
+class AttachedFile(_message.Message):
+    __slots__ = ("ref", "content")
+    REF_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    ref: _artifact_pb2.ArtifactRef
+    content: bytes
+    def __init__(self, ref: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., content: _Optional[bytes] = ...) -> None: ...
 
 class FinishedAck(_message.Message):
     __slots__ = ("lease_id", "disposition")

@@ -263,12 +263,17 @@ class StoreContract:
         await store.waiting(wanted, 10)
         assert sorted(asked) == ["a", "b"]
 
-    async def test_a_lease_comes_with_the_specification(self, store: Store, new_job: MakeJob) -> None:
+    async def test_an_event_answers_with_the_whole_job_if_asked(self, store: Store, new_job: MakeJob) -> None:
         job = new_job()
         await store.submit([job])
-        leased = await store.apply(job.job_id, Leased("l", "d"))
+        leased = await store.apply(job.job_id, Leased("l", "d"), whole=True)
         assert leased is not None
-        assert leased.spec == job.spec
+        assert leased.job == await store.job(job.job_id)
+        assert leased.job is not None
+        assert leased.job.spec == job.spec
+        stale = await store.apply(job.job_id, Leased("m", "d"), whole=True)
+        assert stale is not None
+        assert stale.job is None
 
     async def test_overdue_jobs_are_queued_and_past_their_time(self, store: Store, new_job: MakeJob, clock) -> None:
         patient, hasty, leased = new_job(), new_job(queue_timeout_s=10.0), new_job(queue_timeout_s=10.0)
