@@ -159,5 +159,5 @@ def _pairs(name: str, inside: str) -> List[Tuple[str, str]]:
 
 def _nearest(word: object, options: Iterable[str]) -> str:
     by_lower = {option.lower(): option for option in options}
-    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
     return f"; did you mean {by_lower[close[0]]}?" if close else ""

@@ -47,9 +47,10 @@ class Precision:
 
 
 def mean_and_half_width(values: Sequence[float], confidence: float) -> Tuple[float, float]:
-    """Mean ± t·s/√n of independent values; the half-width of fewer than two is infinite."""
+    """Mean ± t·s/√n of at least one independent value; the half-width of a single one is infinite."""
     n = len(values)
-    mean = math.fsum(values) / n
+    # Taken from the first value, equal values have exactly that mean, and no spread.
+    mean = values[0] + math.fsum(value - values[0] for value in values) / n
     if n < 2:
         return mean, math.inf
     variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
