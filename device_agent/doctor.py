@@ -181,7 +181,7 @@ def _temperature(reader: HostReader) -> Finding:
     figure = reader.temperature_c()
     value = figures.value_of(figure)
     if value is None:
-        return Finding("temperature", ABSENT, _reason(figure.unavailable), _where_it_runs("temperature"))
+        return Finding("temperature", ABSENT, figure.unavailable, _where_it_runs("temperature"))
     return Finding("temperature", OK, f"{value:.1f} °C")
 
 
@@ -203,7 +203,7 @@ def _energy(root: Path) -> Finding:
     meter = find_meter(root)
     if not meter.unavailable:
         return Finding("energy", OK, meter.source)
-    reason, _, remedy = _reason(meter.unavailable).partition("; ")
+    reason, _, remedy = meter.unavailable.partition("; ")
     return Finding("energy", ABSENT, reason, remedy)
 
 
@@ -272,8 +272,3 @@ def _lock() -> Finding:
 
 def _where_it_runs(what: str) -> str:
     return f"run the agent on the machine itself, or let the container see /sys, to have the {what}"
-
-
-def _reason(text: str) -> str:
-    prefix = "unavailable: "
-    return text[len(prefix) :] if text.startswith(prefix) else text

@@ -51,11 +51,13 @@ class HostReader:
 
     def state(self, since: Optional[CpuTimes] = None) -> measurement_pb2.HostState:
         """All that can be read now; background load over the time since `since`."""
+        governor = self.governor()
         return measurement_pb2.HostState(
             temperature_c=self.temperature_c(),
             frequency_hz=self.frequency_hz(),
             load_average=self.load_average(),
-            governor=self.governor(),
+            governor=governor,
+            governor_unavailable="" if governor else "no cpufreq",
             background_cores=self.background_cores(since),
         )
 
@@ -72,14 +74,14 @@ class HostReader:
                 return figures.measured(zones[name])
         if zones:
             return figures.measured(max(zones.values()))
-        return figures.unavailable("unavailable: no thermal zone in /sys/class/thermal")
+        return figures.unavailable("no thermal zone in /sys/class/thermal")
 
     def frequency_hz(self) -> figure_pb2.Figure:
         """Mean of the cores' present clocks."""
         kilohertz = self._all_cores("cpufreq/scaling_cur_freq")
         if kilohertz:
             return figures.measured(1000 * sum(kilohertz) / len(kilohertz), len(kilohertz))
-        return figures.unavailable("unavailable: no cpufreq in /sys/devices/system/cpu (virtual machine or container?)")
+        return figures.unavailable("no cpufreq in /sys/devices/system/cpu (virtual machine or container?)")
 
     def load_average(self) -> figure_pb2.Figure:
         """Of one minute."""
@@ -87,17 +89,17 @@ class HostReader:
         try:
             return figures.measured(float((text or "").split()[0]))
         except (IndexError, ValueError):
-            return figures.unavailable("unavailable: no /proc/loadavg")
+            return figures.unavailable("no /proc/loadavg")
 
     def governor(self) -> str:
-        """Of the cores: one name, or several joined by "+"; or why it is not known."""
+        """Of the cores: one name, or several joined by "+"; empty when it is not known."""
         found = {
             name
             for folder in self._cores()
             for name in [_text(folder / "cpufreq/scaling_governor")]
             if name is not None
         }
-        return "+".join(sorted(found)) or "unavailable: no cpufreq"
+        return "+".join(sorted(found))
 
     def cpu_times(self) -> Optional[CpuTimes]:
         """Processor time used so far, or None off Linux."""
@@ -116,9 +118,9 @@ class HostReader:
         """Processor time used by other processes since then, in cores."""
         now = self.cpu_times()
         if now is None:
-            return figures.unavailable("unavailable: no /proc/stat")
+            return figures.unavailable("no /proc/stat")
         if since is None or now.at_s - since.at_s < _LEAST_SPAN_S:
-            return figures.unavailable(f"unavailable: read less than {_LEAST_SPAN_S:g} s after the last time")
+            return figures.unavailable(f"read less than {_LEAST_SPAN_S:g} s after the last time")
         others_s = (now.busy_s - since.busy_s) - (now.own_s - since.own_s)
         return figures.measured(max(0.0, others_s / (now.at_s - since.at_s)))
 

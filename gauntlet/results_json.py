@@ -16,6 +16,7 @@ from protos.gauntlet.v1 import (
     artifact_pb2,
     device_pb2,
     failure_pb2,
+    fault_pb2,
     figure_pb2,
     fleet_pb2,
     job_pb2,
@@ -65,6 +66,7 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
             "labels": dict(job.spec.device.labels),
             "latency": _latency_spec(spec.latency) if spec.HasField("latency") else None,
             "output_check_tolerance": spec.output_check.tolerance if spec.HasField("output_check") else None,
+            "fault_plan": _fault_plan(spec.fault_plan) if spec.HasField("fault_plan") else None,
         },
         "latency": _latency(job),
         "memory": _part(job, "memory", ("peak_bytes", "model_bytes")),
@@ -77,6 +79,12 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
             **_part(job, "accuracy", ("top1",)),
             "samples": result.accuracy.samples,
             "non_finite": result.accuracy.non_finite,
+        },
+        "faults": {
+            **_part(job, "faults", ("accuracy", "clean_accuracy", "non_finite"), asked="fault_plan"),
+            "pattern_accuracies": list(result.faults.pattern_accuracies),
+            "fault_counts": list(result.faults.fault_counts),
+            "stop_reason": _pattern_stop(result.faults) if result.HasField("faults") else None,
         },
         "output_check": _part(job, "output_check", ("max_difference", "top1_agreement")),
         "provenance": _provenance(result.provenance) if result.HasField("provenance") else None,
@@ -165,7 +173,7 @@ def device_document(device: fleet_pb2.Device) -> Document:
             {
                 "quantity": sensor.quantity,
                 "source": sensor.source or None,
-                "unavailable": plain_reason(sensor.unavailable) or None,
+                "unavailable": sensor.unavailable or None,
             }
             for sensor in described.sensors
         ],
@@ -226,12 +234,7 @@ def figure_document(figure: figure_pb2.Figure) -> Document:
 
 def reason_of(figure: figure_pb2.Figure) -> str:
     """Why a figure has no value."""
-    return plain_reason(figure.unavailable) or "not reported"
-
-
-def plain_reason(text: str) -> str:
-    """A reason without the word that its place says already."""
-    return text.removeprefix("unavailable: ")
+    return figure.unavailable or "not reported"
 
 
 def state_name(state: int) -> str:
@@ -255,12 +258,19 @@ def _word(enum: Any, number: int, prefix: str) -> str:
     return name.removeprefix(prefix).lower().replace("_", " ")
 
 
-def _part(job: job_pb2.Job, part: str, names: Iterable[str]) -> Document:
-    """The figures of one part of the measurement; one reason for all when there is no such part."""
+def _part(job: job_pb2.Job, part: str, names: Iterable[str], asked: str = "") -> Document:
+    """The figures of one part of the measurement; one reason for all when there is no such part.
+
+    Args:
+        job: with a result or without.
+        part: its name in the result.
+        names: of the figures.
+        asked: its name in the specification, where that is another.
+    """
     if job.result.HasField(part):
         message = getattr(job.result, part)
         return {name: figure_document(getattr(message, name)) for name in names}
-    reason = why_missing(job, part)
+    reason = why_missing(job, asked or part)
     return {name: {"unavailable": reason, "origin": "measured"} for name in names}
 
 
@@ -323,6 +333,21 @@ def _latency_spec(spec: measurement_pb2.LatencySpec) -> Document:
     return {**numbers, "pinning": _word(measurement_pb2.Pinning, spec.pinning, "PINNING_")}
 
 
+def _fault_plan(plan: fault_pb2.FaultPlan) -> Document:
+    numbers = ("seed", "half_width", "confidence", "min_patterns", "max_patterns", "first_pattern")
+    return {
+        "fault_model": plan.fault_model,
+        "site": _word(fault_pb2.FaultSite, plan.site, "FAULT_SITE_"),
+        "scale": _word(fault_pb2.FaultScale, plan.scale, "FAULT_SCALE_"),
+        "targets": list(plan.targets),
+        **{name: getattr(plan, name) for name in numbers},
+    }
+
+
+def _pattern_stop(faults: measurement_pb2.FaultResult) -> str:
+    return _word(measurement_pb2.PatternStop, faults.stop, "PATTERN_STOP_")
+
+
 def _model_facts(model: measurement_pb2.ModelFacts) -> Document:
     return {
         name: [
@@ -366,5 +391,5 @@ def _host_state(state: measurement_pb2.HostState) -> Document:
     names = ("temperature_c", "frequency_hz", "load_average", "background_cores")
     return {
         **{name: figure_document(getattr(state, name)) for name in names},
-        "governor": plain_reason(state.governor) or None,
+        "governor": state.governor or {"unavailable": state.governor_unavailable or "not reported"},
     }

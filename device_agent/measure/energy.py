@@ -143,11 +143,9 @@ def find_meter(root: Path = Path("/")) -> Meter:
             continue
         zones.append((folder, name, wrap_uj))
     if denied is not None:
-        return NoMeter(f"unavailable: no permission to read {denied}; {RAPL_REMEDY}")
+        return NoMeter(f"no permission to read {denied}; {RAPL_REMEDY}")
     if not zones:
-        return NoMeter(
-            "unavailable: no RAPL counter (/sys/class/powercap/intel-rapl:*) and no other known power sensor"
-        )
+        return NoMeter("no RAPL counter (/sys/class/powercap/intel-rapl:*) and no other known power sensor")
     return RaplMeter(zones)
 
 

@@ -60,6 +60,6 @@ def measure_memory(work: Callable[[], None], memory: Optional[ResidentMemory] = 
     work()
     peak = memory.peak_bytes()
     if before is None or peak is None:
-        absent = figures.unavailable("unavailable: no VmHWM in /proc/self/status (needs Linux)")
+        absent = figures.unavailable("no VmHWM in /proc/self/status (needs Linux)")
         return pb.MemoryResult(peak_bytes=absent, model_bytes=absent)
     return pb.MemoryResult(peak_bytes=figures.measured(peak), model_bytes=figures.measured(max(0, peak - before)))

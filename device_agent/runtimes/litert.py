@@ -31,6 +31,8 @@ _IDENTIFIER = b"TFL3"
 _UNKNOWN_OPERATION = re.compile(
     r"Didn't find op for builtin opcode|unresolved custom op|Op builtin_code out of range|Select TensorFlow op", re.I
 )
+#: A full stop with the next sentence right behind it, or a line break.
+_END_OF_COMPLAINT = re.compile(r"(?<=[a-z0-9)]\.)(?=[A-Z])|\n")
 _DELEGATE_NODE = "DELEGATE"
 _FIRST_VERIFYING = [2, 3]
 
@@ -187,8 +189,8 @@ def _verifies_files(name: str, version: str) -> bool:
 
 
 def _rejected(error: Exception) -> MeasurementError:
-    words = str(error)
-    if _UNKNOWN_OPERATION.search(words):
+    words = _first_words(str(error))
+    if _UNKNOWN_OPERATION.search(str(error)):
         return MeasurementError(pb.FAILURE_KIND_UNSUPPORTED_OPERATION, words)
     if not words.strip():
         # The one refusal without words: the arena of the tensors could not be allocated.
@@ -198,6 +200,13 @@ def _rejected(error: Exception) -> MeasurementError:
             "use a smaller model or input, or give the agent a larger --worker-memory-mb",
         )
     return MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, words)
+
+
+def _first_words(text: str) -> str:
+    """The first complaint of several: the library glues them together, often one for each tensor of the file."""
+    complaints = [c.strip() for c in _END_OF_COMPLAINT.split(text) if c.strip()]
+    more = f" (and {len(complaints) - 1} more complaints)" if len(complaints) > 1 else ""
+    return complaints[0].rstrip(".") + more if complaints else ""
 
 
 def _resolve_dimensions(interpreter: Any) -> List[str]:

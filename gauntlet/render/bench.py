@@ -14,8 +14,8 @@ from gauntlet.render import figures, histogram, missing, units
 from gauntlet.render.device import facts, lines_table, pair_grid
 from gauntlet.results_json import stop_reason_name
 from protos.blame import kind_name
-from protos.figures import value_of
-from protos.gauntlet.v1 import fleet_pb2, job_pb2, measurement_pb2
+from protos.figures import measured, value_of
+from protos.gauntlet.v1 import fault_pb2, fleet_pb2, job_pb2, measurement_pb2
 
 _STOPS = {
     measurement_pb2.STOP_REASON_PRECISE: "the median is known as precisely as asked",
@@ -73,7 +73,7 @@ def _sections(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> 
         yield Padding(_sampling(result.latency), (0, 0, 1, 2))
         if result.latency.HasField("histogram"):
             yield histogram.render(result.latency.histogram, value_of(result.latency.median_s), width)
-    if rows := _others(result):
+    if rows := _others(job):
         yield _heading("Other figures")
         yield rows
     if host := _host(result.provenance):
@@ -148,8 +148,9 @@ def _sampling(latency: measurement_pb2.LatencyResult) -> Text:
     return text
 
 
-def _others(result: measurement_pb2.MeasurementResult) -> Table | None:
+def _others(job: job_pb2.Job) -> Table | None:
     table = figures.grid()
+    result = job.result
     if result.HasField("memory"):
         figures.add(table, "peak memory", result.memory.peak_bytes, units.size, "whole process")
         figures.add(table, "model's share", result.memory.model_bytes, units.size, "less what the process held before")
@@ -165,6 +166,8 @@ def _others(result: measurement_pb2.MeasurementResult) -> Table | None:
         if accuracy.non_finite:
             remark += f", {accuracy.non_finite:,} with NaN or infinity counted as wrong"
         figures.add(table, "accuracy (top-1)", accuracy.top1, units.ratio, remark)
+    if result.HasField("faults"):
+        _add_faults(table, result.faults, job.spec.measurement.fault_plan)
     if result.HasField("output_check"):
         check = result.output_check
         figures.add(
@@ -172,6 +175,19 @@ def _others(result: measurement_pb2.MeasurementResult) -> Table | None:
         )
         figures.add(table, "top-1 agrees", check.top1_agreement, units.ratio, "with the reference")
     return table if table.row_count else None
+
+
+def _add_faults(table: Table, faults: measurement_pb2.FaultResult, plan: fault_pb2.FaultPlan) -> None:
+    patterns = units.count(len(faults.pattern_accuracies), "pattern")
+    capped = ", the most that were asked for" if faults.stop == measurement_pb2.PATTERN_STOP_CAP else ""
+    remark = f"{plan.fault_model}, mean of {patterns}{capped}"
+    if value_of(faults.non_finite):
+        remark += f"; {units.ratio_short(faults.non_finite.estimate.value)} of the outputs held NaN or infinity"
+    figures.add(table, "under faults", faults.accuracy, units.ratio, remark)
+    if faults.pattern_accuracies:
+        counts = faults.fault_counts
+        remark = f"{sum(counts) / len(counts):.1f} faults a pattern on average" if counts else ""
+        figures.add(table, "worst pattern", measured(min(faults.pattern_accuracies)), units.ratio, remark)
 
 
 def _host(provenance: measurement_pb2.Provenance) -> Table | None:
@@ -187,7 +203,7 @@ def _host(provenance: measurement_pb2.Provenance) -> Table | None:
         first, last = getattr(before, field), getattr(after, field)
         if value_of(first) is not None or value_of(last) is not None:
             table.add_row(f"  {name}", figures.short(first, text), Text("→ ", "dim") + figures.short(last, text))
-    if before.governor and before.governor in missing.GOVERNORS:
+    if before.governor:
         table.add_row("  governor", before.governor, "" if after.governor == before.governor else f"→ {after.governor}")
     return table if table.row_count else None
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gauntlet.render import figures, units
-from gauntlet.results_json import device_state_name, plain_reason
+from gauntlet.results_json import device_state_name
 from protos.gauntlet.v1 import device_pb2, fleet_pb2
 
 _STYLES: dict[int, str] = {
@@ -128,7 +128,7 @@ def _sensors(device: fleet_pb2.Device) -> RenderableType:
         if sensor.unavailable:
             table.add_row(
                 f"  {sensor.quantity}",
-                Text.assemble(("unavailable: ", "yellow"), (plain_reason(sensor.unavailable), "dim")),
+                Text.assemble(("unavailable: ", "yellow"), (sensor.unavailable, "dim")),
             )
         else:
             reading = now.get(sensor.quantity, Text("available"))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from gauntlet.results_json import plain_reason, reason_of, why_missing
+from gauntlet.results_json import reason_of, why_missing
 from protos.gauntlet.v1 import figure_pb2, fleet_pb2, job_pb2, measurement_pb2
-
-#: Linux's frequency governors. Any other text in their place is the reason why the governor is not known.
-GOVERNORS = frozenset({"performance", "powersave", "schedutil", "ondemand", "conservative", "userspace", "interactive"})
 
 _PARTS = {
     "latency": "latency",
@@ -42,13 +39,11 @@ def reasons(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> list[tu
     for name, figure in _figures(result):
         if not figure.HasField("estimate"):
             note(name, reason_of(figure))
-    governor = result.provenance.before.governor
-    if governor not in GOVERNORS:
-        note("governor", plain_reason(governor) or "not reported")
+    before = result.provenance.before
+    if not before.governor:
+        note("governor", before.governor_unavailable or "not reported")
     # A sensor that is unavailable says how to mend it, the figure often only that it is missing.
-    remedies = (
-        {sensor.quantity: plain_reason(sensor.unavailable) for sensor in device.description.sensors} if device else {}
-    )
+    remedies = {sensor.quantity: sensor.unavailable for sensor in device.description.sensors} if device else {}
     for quantity, name in (("energy_j", "energy"), ("temperature_c", "temperature"), ("frequency_hz", "clock")):
         for reason, names in list(found.items()):
             remedy = remedies.get(quantity, "")

@@ -95,7 +95,7 @@ async def test_a_whole_specification(pool: WorkerPool, models: Path, tmp_path: P
     assert (figures.value_of(result.memory.peak_bytes) or 0) > (figures.value_of(result.memory.model_bytes) or 0) > 0
     assert result.accuracy.samples == 24
     if figures.value_of(result.energy.energy_j) is None:
-        assert result.energy.energy_j.unavailable.startswith("unavailable: ")
+        assert result.energy.energy_j.unavailable
 
     content = outcome.files[result.latency.raw_samples.digest].read_bytes()
     assert digest_of_bytes(content) == result.latency.raw_samples.digest
@@ -113,7 +113,7 @@ async def test_a_whole_specification(pool: WorkerPool, models: Path, tmp_path: P
     assert len(told.cpus) == 1
     assert told.worker_s > 0
     assert told.started_at.endswith("+00:00")
-    assert told.before.governor
+    assert told.before.governor or told.before.governor_unavailable
 
 
 async def test_only_what_is_asked_is_measured(pool: WorkerPool, models: Path, spec_for: SpecFor) -> None:

@@ -10,6 +10,7 @@ from protos.gauntlet.v1 import (
     artifact_pb2,
     device_pb2,
     failure_pb2,
+    fault_pb2,
     figure_pb2,
     fleet_pb2,
     job_pb2,
@@ -70,7 +71,7 @@ def host_state(load: float) -> measurement_pb2.HostState:
         temperature_c=unavailable("no thermal zones in this container"),
         frequency_hz=measured(2.1e9),
         load_average=measured(load),
-        governor="no cpufreq in this container",
+        governor_unavailable="no cpufreq in this container",
         background_cores=measured(0.07),
     )
 
@@ -171,6 +172,33 @@ def with_data() -> job_pb2.Job:
             idle_power_w=measured(1.8),
             source="VDD_IN",
             window_s=5.0,
+        )
+    )
+    return job
+
+
+def with_faults() -> job_pb2.Job:
+    """A job with accuracy under faults too."""
+    job = with_data()
+    job.spec.measurement.fault_plan.CopyFrom(
+        fault_pb2.FaultPlan(
+            fault_model="iBF(p=0.001, per=bit)",
+            site=fault_pb2.FAULT_SITE_WEIGHTS,
+            scale=fault_pb2.FAULT_SCALE_DEPLOYED,
+            half_width=0.01,
+            confidence=0.95,
+            min_patterns=3,
+            max_patterns=3,
+        )
+    )
+    job.result.faults.CopyFrom(
+        measurement_pb2.FaultResult(
+            accuracy=measured(0.8, 3, interval(0.704, 0.896)),
+            pattern_accuracies=[0.84, 0.76, 0.8],
+            fault_counts=[620, 640, 600],
+            stop=measurement_pb2.PATTERN_STOP_CAP,
+            non_finite=measured(0.0, 3000),
+            clean_accuracy=job.result.accuracy.top1,
         )
     )
     return job

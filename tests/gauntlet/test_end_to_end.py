@@ -107,7 +107,7 @@ def test_a_signal_cancels_the_job_and_ends_the_lab(
             time.sleep(0.05)
         face.send_signal(number)
         _, err = face.communicate(timeout=30)
-        assert face.returncode == status
+        assert face.returncode == status, err
         assert "Traceback" not in err
         [job] = beside.client.jobs()
         assert beside.client.job(job.job_id).failure.kind == failure_pb2.FAILURE_KIND_CANCELLED

@@ -68,6 +68,28 @@ def test_a_report_with_data_shows_accuracy_check_and_energy() -> None:
     assert "energy 2.100 mJ one inference, VDD_IN" in report
 
 
+def test_a_report_with_faults_shows_the_mean_over_patterns_and_the_worst() -> None:
+    report = squeezed(bench.report(canned.with_faults()), 120)
+    assert (
+        "under faults 80.00 % 70.40 % – 89.60 % at 95 %; iBF(p=0.001, per=bit), mean of 3 patterns, the most" in report
+    )
+    assert "worst pattern 76.00 % 620.0 faults a pattern on average" in report
+    assert "under faults" not in squeezed(bench.report(canned.with_data()), 120)
+
+
+def test_faults_as_json_carry_plan_patterns_and_reasons() -> None:
+    asked = results_json.job_document(canned.with_faults())
+    assert asked["specification"]["fault_plan"]["fault_model"] == "iBF(p=0.001, per=bit)"
+    assert asked["specification"]["fault_plan"]["site"] == "weights"
+    assert asked["faults"]["accuracy"]["value"] == 0.8
+    assert asked["faults"]["pattern_accuracies"] == [0.84, 0.76, 0.8]
+    assert asked["faults"]["stop_reason"] == "cap"
+    json.dumps(asked, allow_nan=False)
+    without = results_json.job_document(canned.with_data())
+    assert without["specification"]["fault_plan"] is None
+    assert without["faults"]["accuracy"]["unavailable"] == "not asked for"
+
+
 def test_what_is_not_measured_stands_at_the_end_with_its_reason() -> None:
     report = squeezed(bench.report(canned.succeeded(), canned.device()))
     _, _, end = report.partition("Not measured")
@@ -250,10 +272,6 @@ class TestJson:
 
     def test_a_figure_that_was_never_set_is_missing(self) -> None:
         assert results_json.figure_document(figure_pb2.Figure())["unavailable"] == "not reported"
-
-    def test_the_word_unavailable_is_not_said_twice(self) -> None:
-        document = results_json.figure_document(unavailable("unavailable: no RAPL"))
-        assert document["unavailable"] == "no RAPL"
 
     def test_values_of_a_newer_peer_do_not_break_it(self) -> None:
         job = canned.succeeded()

@@ -329,15 +329,17 @@ class Provenance(_message.Message):
     def __init__(self, device_id: _Optional[str] = ..., device_class: _Optional[str] = ..., agent_id: _Optional[str] = ..., software_version: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., delegate: _Optional[str] = ..., threads: _Optional[int] = ..., cpus: _Optional[_Iterable[int]] = ..., model_digest: _Optional[str] = ..., host_shared: bool = ..., before: _Optional[_Union[HostState, _Mapping]] = ..., after: _Optional[_Union[HostState, _Mapping]] = ..., started_at: _Optional[str] = ..., fetch_s: _Optional[float] = ..., host_lock_wait_s: _Optional[float] = ..., worker_s: _Optional[float] = ..., remarks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class HostState(_message.Message):
-    __slots__ = ("temperature_c", "frequency_hz", "load_average", "governor", "background_cores")
+    __slots__ = ("temperature_c", "frequency_hz", "load_average", "governor", "governor_unavailable", "background_cores")
     TEMPERATURE_C_FIELD_NUMBER: _ClassVar[int]
     FREQUENCY_HZ_FIELD_NUMBER: _ClassVar[int]
     LOAD_AVERAGE_FIELD_NUMBER: _ClassVar[int]
     GOVERNOR_FIELD_NUMBER: _ClassVar[int]
+    GOVERNOR_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
     BACKGROUND_CORES_FIELD_NUMBER: _ClassVar[int]
     temperature_c: _figure_pb2.Figure
     frequency_hz: _figure_pb2.Figure
     load_average: _figure_pb2.Figure
     governor: str
+    governor_unavailable: str
     background_cores: _figure_pb2.Figure
-    def __init__(self, temperature_c: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., frequency_hz: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., load_average: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., governor: _Optional[str] = ..., background_cores: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
+    def __init__(self, temperature_c: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., frequency_hz: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., load_average: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., governor: _Optional[str] = ..., governor_unavailable: _Optional[str] = ..., background_cores: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
