@@ -69,11 +69,10 @@ def load_archive(path: str | os.PathLike[str], seed: int = 0) -> Data:
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(
-                    f"{path.name} is one array, not an archive: write it with numpy.savez(images=…, labels=…)"
-                )
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(f"{path.name} is one array, not an archive: write it with numpy.savez(…, images=, labels=)")
+        with archive:
             missing = {"images", "labels"} - set(archive.files)
             if missing:
                 found = ", ".join(archive.files) or "nothing"

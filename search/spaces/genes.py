@@ -22,8 +22,8 @@ from search.spaces.base import SpaceError
 Kind = Literal["m", "c"]
 """``m``: inverted bottleneck (Sandler et al. 2018, MobileNetV2, fig. 4d); ``c``: plain convolution."""
 
-_STAGE = re.compile(r"(\d{1,5})(?:d(\d{1,2}))?")
-_BLOCK = re.compile(r"([mc])(\d{1,2})(?:e(\d{1,2}))?")
+_STAGE = re.compile(r"([0-9]{1,5})(?:d([0-9]{1,2}))?")
+_BLOCK = re.compile(r"([mc])([0-9]{1,2})(?:e([0-9]{1,2}))?")
 
 
 @dataclass(frozen=True)

@@ -50,10 +50,11 @@ class Audit:
 
     Attributes:
         subnets: the sample.
-        tau: Kendall's τ-b between inherited accuracy and the mean of the stand-alone ones; NaN where one does not vary.
+        tau: Kendall's τ-b between inherited accuracy and the mean of the stand-alone ones; None where either does
+            not vary.
         tau_interval: 95 %, percentiles of 2000 resamples of the networks (seeds are not resampled).
         ceiling: τ-b between two seeds of training alone, averaged over pairs of seeds: what no predictor of a single
-            training can be expected to exceed. NaN with one seed.
+            training can be expected to exceed. None with one seed.
         inherited_range: lowest and highest.
         standalone_range: of the means over seeds.
         noise: standard error of a single inherited accuracy due to the number of validation images.
@@ -62,9 +63,9 @@ class Audit:
     """
 
     subnets: tuple[AuditedSubnet, ...]
-    tau: float
-    tau_interval: tuple[float, float]
-    ceiling: float
+    tau: float | None
+    tau_interval: tuple[float, float] | None
+    ceiling: float | None
     inherited_range: tuple[float, float]
     standalone_range: tuple[float, float]
     noise: float
@@ -132,7 +133,8 @@ def rank_quality(subnets: Sequence[AuditedSubnet], images: int, *, seed: int = 0
     tau = kendall_tau(inherited, means)
     interval = _interval(inherited, means, np.random.default_rng(seed))
     pairs = [(i, j) for i in range(alone.shape[1]) for j in range(i)]
-    ceiling = float(np.mean([kendall_tau(alone[:, i], alone[:, j]) for i, j in pairs])) if pairs else math.nan
+    between = [t for i, j in pairs if (t := kendall_tau(alone[:, i], alone[:, j])) is not None]
+    ceiling = float(np.mean(between)) if between else None
     centre = float(inherited.mean())
     noise = math.sqrt(centre * (1 - centre) / images)
     verdict, reason = _judge(len(subnets), tau, interval, float(inherited.std()), float(means.std()), noise)
@@ -149,35 +151,42 @@ def rank_quality(subnets: Sequence[AuditedSubnet], images: int, *, seed: int = 0
     )
 
 
-def kendall_tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """Kendall's τ-b (1945), which corrects for ties; NaN where either does not vary."""
-    one, two = (np.sign(values[:, None] - values[None, :]) for values in (first, second))
-    return _tau(one, two)
+def kendall_tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
+    """Kendall's τ-b (1945), which corrects for ties; None where either does not vary."""
+    taus = _taus(_signs(first)[None], _signs(second)[None])
+    return float(taus[0]) if len(taus) else None
 
 
-def _tau(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
-    """From the signs of all differences, (n, n) each."""
-    untied = math.sqrt(float(np.abs(one).sum()) * float(np.abs(two).sum()))
-    return float((one * two).sum()) / untied if untied else math.nan
+def _signs(values: NDArray[np.float64]) -> NDArray[np.int8]:
+    """(n, n): of all differences."""
+    return np.sign(values[:, None] - values[None, :]).astype(np.int8)
 
 
-def _interval(first: NDArray[np.float64], second: NDArray[np.float64], rng: np.random.Generator) -> tuple[float, float]:
-    one, two = (np.sign(values[:, None] - values[None, :]) for values in (first, second))
+def _taus(one: NDArray[np.int8], two: NDArray[np.int8]) -> NDArray[np.float64]:
+    """From signs, (samples, n, n) each; without the samples in which either does not vary."""
+    pairs = np.sqrt(np.abs(one).sum((1, 2), dtype=np.float64) * np.abs(two).sum((1, 2), dtype=np.float64))
+    agreement = (one * two).sum((1, 2), dtype=np.float64)
+    return agreement[pairs > 0] / pairs[pairs > 0]
+
+
+def _interval(
+    first: NDArray[np.float64], second: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[float, float] | None:
     draws = rng.integers(len(first), size=(_RESAMPLES, len(first)))
-    taus = np.array([_tau(one[np.ix_(draw, draw)], two[np.ix_(draw, draw)]) for draw in draws])
-    taus = taus[np.isfinite(taus)]
+    rows, columns = draws[:, :, None], draws[:, None, :]
+    taus = _taus(_signs(first)[rows, columns], _signs(second)[rows, columns])
     if not len(taus):
-        return math.nan, math.nan
+        return None
     low, high = np.percentile(taus, [2.5, 97.5])
     return float(low), float(high)
 
 
 def _judge(
-    n: int, tau: float, interval: tuple[float, float], spread: float, spread_alone: float, noise: float
+    n: int, tau: float | None, interval: tuple[float, float] | None, spread: float, spread_alone: float, noise: float
 ) -> tuple[Verdict, str]:
     if n < _FEWEST:
         return "insufficient", f"{n} networks are too few for a statement; at least {_FEWEST} are needed"
-    if min(spread, spread_alone) <= noise:
+    if tau is None or interval is None or min(spread, spread_alone) <= noise:
         return "insufficient", (
             f"accuracies spread by {100 * min(spread, spread_alone):.1f} points, no more than the error of one: "
             "nothing to rank; take a harder problem, more validation images or a wider space"
