@@ -1,0 +1,87 @@
+"""What a report is made from: plain data, so that a run folder is enough to draw it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from search.evaluations import Evaluation
+from search.objectives import Constraint, Objective, total_violation
+from search.pareto import front, hypervolume_series
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """A campaign.
+
+    All texts are taken as untrusted and are escaped.
+
+    Attributes:
+        title: of the campaign.
+        created: when it began, RFC 3339.
+        software_version: ours.
+        objectives: what was searched for.
+        constraints: bounds that must hold.
+        evaluations: in the order of telling.
+        settings: strategy, space, data set, seed and the like, as text by name.
+        budget: what was allowed and used, for example {"candidates": "48 of 48"}.
+        devices: their descriptions, with the keys of `DeviceDescription`.
+        audit: from `audit_document`; None without one.
+        audit_missing: why there is none.
+        stage_s: where the time of the whole run went, seconds by stage; overlapping stages are counted in full.
+        wall_s: how long the run took; None where it is not known.
+        files: winners' files relative to the report, by candidate number and then by what they are.
+        unavailable: (what, why) of whatever else was not measured.
+        provenance: software, protocols and seeds, as text by name.
+        notes: remarks, for example that a run was broken off and resumed.
+    """
+
+    title: str
+    created: str
+    software_version: str
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    budget: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[Mapping[str, Any], ...] = ()
+    audit: Mapping[str, Any] | None = None
+    audit_missing: str = "the supernet was not audited"
+    stage_s: Mapping[str, float] = field(default_factory=dict)
+    wall_s: float | None = None
+    files: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    unavailable: tuple[tuple[str, str], ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def succeeded(self) -> list[Evaluation]:
+        """The candidates that did not fail."""
+        return [evaluation for evaluation in self.evaluations if evaluation.failure is None]
+
+    @cached_property
+    def failed(self) -> list[Evaluation]:
+        """Those that did."""
+        return [evaluation for evaluation in self.evaluations if evaluation.failure is not None]
+
+    @cached_property
+    def feasible(self) -> list[Evaluation]:
+        """The candidates that keep all bounds."""
+        return [e for e in self.succeeded if total_violation(e.values, self.constraints) == 0]
+
+    @cached_property
+    def front(self) -> list[Evaluation]:
+        """The front over all objectives at once."""
+        return front(self.evaluations, self.objectives, self.constraints)
+
+    @cached_property
+    def front_numbers(self) -> frozenset[int]:
+        """Numbers of the front's members."""
+        return frozenset(evaluation.number for evaluation in self.front)
+
+    @cached_property
+    def hypervolume(self) -> list[float]:
+        """After each query."""
+        return hypervolume_series(self.evaluations, self.objectives, self.constraints)
