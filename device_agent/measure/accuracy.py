@@ -91,12 +91,13 @@ class LabelledSamples:
             MeasurementError: invalid data where labels do not fit the model's classes.
         """
         runner = BatchRunner(model, self._inputs, batch_size)
+        tensor = model.outputs[0]
         predictions = np.empty(len(self), np.int32)
         finite = np.empty(len(self), bool)
         start = 0
         while start < len(self):
             count, outputs = runner(start)
-            scores = real_valued(model.outputs[0], outputs[0]).reshape(count, -1)
+            scores = real_valued(tensor, outputs[0]).reshape(count, -1)
             if not start:
                 self._check_classes(scores.shape[1])
             finite[start : start + count] = np.isfinite(scores).all(axis=1)

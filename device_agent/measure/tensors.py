@@ -119,6 +119,8 @@ class BatchRunner:
         self._model = model
         self._inputs = inputs
         self._length = len(inputs[0])
+        # Asking a runtime for its tensors costs as much as a small inference.
+        self._outputs = range(len(model.outputs))
         self.batch = self._settle(max(1, min(batch_size, self._length)))
 
     def __call__(self, start: int) -> Tuple[int, List[Array]]:
@@ -134,7 +136,7 @@ class BatchRunner:
                 chunk = np.concatenate([chunk, np.repeat(chunk[-1:], self.batch - count, axis=0)])
             self._model.set_input(index, np.ascontiguousarray(chunk))
         self._model.invoke()
-        return count, [self._model.output(i)[:count] for i in range(len(self._model.outputs))]
+        return count, [self._model.output(i)[:count] for i in self._outputs]
 
     def _settle(self, wished: int) -> int:
         own = {tensor.shape[0] if tensor.shape else 0 for tensor in self._model.inputs}
