@@ -1,6 +1,6 @@
 """CPU seconds to export a network, tracing included.
 
-Run: ``python benchmarks/export.py [--quick]``
+Run: ``python -m benchmarks.export [--quick]``
 
 Process time, median over repetitions after one to warm up (the first export of a process also pays for imports), on
 one thread. The targets of the design are 0.02 s for ResNet-20 and 0.05 s for MobileNetV2 in float32. The agreement
@@ -10,13 +10,13 @@ quantizes.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks._report import Report, Table, main
 from search.export import ExportedModel, export_onnx, export_tflite, verify
 
 SHAPE = (1, 3, 32, 32)
@@ -101,15 +101,12 @@ def randomise(module: nn.Module) -> nn.Module:
     return module.eval()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="3 repetitions instead of 15")
-    repetitions = 3 if parser.parse_args().quick else 15
+def run(quick: bool) -> Report:
+    repetitions = 3 if quick else 15
     torch.set_num_threads(1)
     torch.manual_seed(0)
     calibration = torch.randn(64, *SHAPE[1:])
-
-    print(f"{'network':<12} {'file':<16} {'CPU s':>7} {'target':>7} {'size kB':>8} {'difference/std':>15} {'top-1':>6}")
+    table = Table("Export: processor time, tracing included")
     for name, make in (("ResNet-20", resnet20), ("MobileNetV2", mobilenet_v2)):
         network = randomise(make())
         for kind in ("float32", "int8", "onnx"):
@@ -119,13 +116,22 @@ def main() -> None:
                 exported = export(network, kind, calibration)
                 seconds.append(time.process_time() - start)
             agreement = verify(exported, network, calibration)
-            target = TARGETS_S.get((name, kind))
-            print(
-                f"{name:<12} {'tflite ' + kind if kind != 'onnx' else 'onnx float32':<16} "
-                f"{statistics.median(seconds[1:]):>7.4f} {target if target else '–':>7} "
-                f"{exported.size_bytes / 1000:>8.0f} {agreement.relative_difference:>15.1e} {agreement.top1:>6.2f}"
+            target_s = TARGETS_S.get((name, kind))
+            cpu_s = statistics.median(seconds[1:])
+            table.rows.append(
+                {
+                    "network": name,
+                    "file": f"tflite {kind}" if kind != "onnx" else "onnx float32",
+                    "CPU s": cpu_s,
+                    "size kB": exported.size_bytes / 1000,
+                    "difference/std": agreement.relative_difference,
+                    "top-1": agreement.top1,
+                    "target": None if target_s is None else f"≤ {target_s:g} s",
+                    "verdict": None if target_s is None else cpu_s <= target_s,
+                }
             )
-    print(f"int8 includes calibration on {len(calibration)} images")
+    table.notes.append(f"int8 includes calibration on {len(calibration)} images")
+    return Report([table])
 
 
 def export(network: nn.Module, kind: str, calibration: Tensor) -> ExportedModel:
@@ -135,4 +141,4 @@ def export(network: nn.Module, kind: str, calibration: Tensor) -> ExportedModel:
 
 
 if __name__ == "__main__":
-    main()
+    main(run, __doc__)
