@@ -59,10 +59,10 @@ class MobileSpace:
     image_shape: tuple[int, int, int]
     classes: int
     stem: int = 8
-    widths: tuple[tuple[int, ...], ...] = ((8, 12, 16), (12, 16, 24), (16, 24, 32))
-    depth: int = 3
+    widths: tuple[tuple[int, ...], ...] = ((4, 8, 16), (8, 16, 24), (8, 16, 32))
+    depth: int = 2
     kernels: tuple[int, ...] = (3, 5, 7)
-    expansions: tuple[int, ...] = (2, 3, 4)
+    expansions: tuple[int, ...] = (1, 2, 4)
     kinds: tuple[Kind, ...] = ("m", "c")
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ _GOOD_TAU = 0.4
 """What the interval's lower end must reach for *ranks*: seven pairs in ten are then in the right order."""
 _RESAMPLES = 2000
 _CALIBRATION = 512
-STANDALONE = TrainSettings(epochs=12, learning_rate=0.1, weight_decay=5e-4)
+STANDALONE = TrainSettings(epochs=6, learning_rate=0.1, weight_decay=5e-4)
 """How networks are trained alone, unless told."""
 
 
@@ -159,14 +159,16 @@ def kendall_tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> floa
 
 def _signs(values: NDArray[np.float64]) -> NDArray[np.int8]:
     """(n, n): of all differences."""
-    return np.sign(values[:, None] - values[None, :]).astype(np.int8)
+    signs: NDArray[np.int8] = np.sign(values[:, None] - values[None, :]).astype(np.int8)
+    return signs
 
 
 def _taus(one: NDArray[np.int8], two: NDArray[np.int8]) -> NDArray[np.float64]:
     """From signs, (samples, n, n) each; without the samples in which either does not vary."""
     pairs = np.sqrt(np.abs(one).sum((1, 2), dtype=np.float64) * np.abs(two).sum((1, 2), dtype=np.float64))
     agreement = (one * two).sum((1, 2), dtype=np.float64)
-    return agreement[pairs > 0] / pairs[pairs > 0]
+    taus: NDArray[np.float64] = agreement[pairs > 0] / pairs[pairs > 0]
+    return taus
 
 
 def _interval(

@@ -80,10 +80,6 @@ def load(path: Path, supernet: Supernet, identity: Identity) -> TrainState:
         CheckpointError: it cannot be read or belongs to another training.
     """
     content = _read(path)
-    if content["version"] != _VERSION:
-        raise CheckpointError(
-            f"{path} is of version {content['version']}, this program reads {_VERSION}; remove it to begin anew"
-        )
     found, wanted = content["identity"], asdict(identity)
     for what in wanted:
         if found[what] != wanted[what]:
@@ -102,8 +98,8 @@ def load_weights(path: Path, supernet: Supernet) -> None:
         CheckpointError: it cannot be read or belongs to another space.
     """
     content = _read(path)
-    if content["version"] != _VERSION or content["identity"]["space"] != supernet.space.name:
-        raise CheckpointError(f"{path} holds weights of another space or version: {content['identity']['space']}")
+    if content["identity"]["space"] != supernet.space.name:
+        raise CheckpointError(f"{path} holds weights of another space: {content['identity']['space']}")
     supernet.load_state_dict(content["weights"])
 
 
@@ -114,6 +110,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such file") from error
     except Exception as error:  # on files of another kind torch's reader fails with whatever it stumbles over
         raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}") from error
-    if not isinstance(content, dict) or set(content) != {"version", "identity", "weights", "state"}:
+    if not isinstance(content, dict) or "version" not in content:
         raise CheckpointError(f"{path} is no checkpoint of a supernet")
+    if content["version"] != _VERSION:
+        raise CheckpointError(
+            f"{path} is of version {content['version']}, this program reads {_VERSION}; remove it to begin anew"
+        )
     return content

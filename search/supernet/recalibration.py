@@ -10,7 +10,7 @@ _BATCH = 256
 
 @torch.no_grad()
 def recalibrate(network: nn.Module, images: Tensor) -> None:
-    """Measure mean and variance of each BatchNorm on images (BigNAS, Yu et al. 2020, section 3.5).
+    """Measure mean and variance of each BatchNorm on images (BigNAS, Yu et al. 2020, *batch norm calibration*).
 
     Args:
         network: its weights stay as they are; it ends in evaluation mode.

@@ -26,7 +26,7 @@ class TrainSettings:
 
     epochs: int = 10
     batch: int = 64
-    learning_rate: float = 0.2
+    learning_rate: float = 0.4
     momentum: float = 0.9
     weight_decay: float = 1e-4
     warmup: float = 0.1

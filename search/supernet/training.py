@@ -42,8 +42,8 @@ def train(
 ) -> bool:
     """Train a supernet, or go on where a checkpoint ends.
 
-    Each step (BigNAS, Yu et al. 2020, section 3.1) trains four networks on one batch: the largest on the labels, the
-    smallest and two random ones on what the largest says. The gradients are added up.
+    Each step (BigNAS, Yu et al. 2020, *sandwich rule* and *inplace distillation*) trains four networks on one batch:
+    the largest on the labels, the smallest and two random ones on what the largest says. The gradients are added up.
 
     Args:
         supernet: trained in place; with a checkpoint its weights are replaced first.

@@ -79,7 +79,7 @@ def test_one_seed_has_no_ceiling():
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    """Normal values with correlation r have τ = 2/π · asin r (Kendall and Gibbons 1990, eq. 10.11)."""
+    """Normal values with correlation r have τ = 2/π · asin r (Kendall and Gibbons 1990)."""
     truth, hits = 2 / math.pi * math.asin(0.8), 0
     for seed in range(100):
         rng = np.random.default_rng(seed)

@@ -13,7 +13,20 @@ from search.spaces import MobileSpace
 from search.supernet import Supernet, evaluate, recalibrate
 
 SPACE = MobileSpace((2, 8, 8), 3, stem=4, widths=((4, 8), (8, 12)), depth=2, expansions=(1, 2))
-SUPERNET = Supernet(SPACE)
+
+
+def random_supernet():
+    """With scales and shifts other than those that training begins with."""
+    supernet = Supernet(SPACE)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        for name, parameter in supernet.named_parameters():
+            if name.endswith(("scale", "shift")):
+                parameter.uniform_(0.5, 1.5)
+    return supernet
+
+
+SUPERNET = random_supernet()
 
 
 @settings(max_examples=25, deadline=None)
@@ -28,7 +41,7 @@ def test_a_subnet_computes_what_the_supernet_does(seed):
 
 def test_every_weight_is_used_by_some_network():
     rng = np.random.default_rng(0)
-    supernet = Supernet(SPACE)
+    supernet = random_supernet()
     images = torch.randn(8, 2, 8, 8)
     for _ in range(10):
         supernet(images, SPACE.largest(rng)).square().sum().backward()

@@ -198,6 +198,12 @@ def test_a_truncated_checkpoint_is_refused(data, space, tmp_path):
         train(Supernet(space), data, SHORT, checkpoint=path)
 
 
+def test_a_torch_file_of_something_else_is_refused(data, space, tmp_path):
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "state")
+    with pytest.raises(CheckpointError, match="no checkpoint of a supernet"):
+        train(Supernet(space), data, SHORT, checkpoint=tmp_path / "state")
+
+
 def test_a_failed_write_leaves_the_checkpoint_before_it(data, space, tmp_path, monkeypatch):
     path = tmp_path / "state"
     train(Supernet(space), data, SHORT, checkpoint=path, stop=after(2))
