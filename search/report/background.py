@@ -24,17 +24,16 @@ def time_spent(report: ReportInput) -> Markup:
     if not report.stage_s:
         return section("time", "Where the time went", tag("p", "Stage times were not recorded.", class_="soft"))
     total = sum(report.stage_s.values()) or 1.0
+    longest = max(report.stage_s.values()) or 1.0
     rows = []
     for stage, seconds in sorted(report.stage_s.items(), key=lambda pair: -pair[1]):
-        share = seconds / total
-        bar = tag("span", class_="bar", style=f"--share:{100 * share:.2f}%", aria_hidden="true")
-        rows.append([stage, bar, duration(seconds), f"{share:.1%}"])
+        bar = tag("span", class_="bar", style=f"--share:{100 * seconds / longest:.2f}%", aria_hidden="true")
+        rows.append([stage, bar, duration(seconds), f"{seconds / total:.1%}"])
     wall = f" The run took {duration(report.wall_s)}." if report.wall_s is not None else ""
     lead = f"Seconds by stage, {duration(total)} in all; stages that ran side by side count in full.{wall}"
-    heads = ["Stage", tag("span", "Share", class_="hidden"), "Time", "Share"]
-    return section(
-        "time", "Where the time went", table("Time by stage", heads, rows, class_="bars", numeric_from=2), lead=lead
-    )
+    heads = ["Stage", tag("span", "Bar", class_="hidden"), "Time", "Share"]
+    bars = tag("div", table("Time by stage", heads, rows, numeric=(2, 3), class_="bars"), class_="slim")
+    return section("time", "Where the time went", bars, lead=lead)
 
 
 def provenance(report: ReportInput) -> Markup:
@@ -46,7 +45,7 @@ def provenance(report: ReportInput) -> Markup:
             seen.setdefault(name, Counter())[value] += 1
     for name, values in seen.items():
         pairs.setdefault(name, _distinct(values))
-    notes = tag("ul", *(tag("li", note) for note in report.notes)) if report.notes else ""
+    notes = tag("ul", *(tag("li", note) for note in report.notes), class_="notes") if report.notes else ""
     return section("provenance", "Provenance", facts(pairs.items()), notes)
 
 
@@ -71,7 +70,7 @@ def missing(report: ReportInput) -> Markup:
     if not rows:
         body = tag("p", "Nothing: every figure that was asked for is there.")
     else:
-        body = table("What is missing", ["What", "Why", "Candidates"], rows, class_="prose", numeric_from=2)
+        body = table("What is missing", ["What", "Why", "Candidates"], rows, numeric=(2,), class_="prose")
     return section("missing", "Not measured, and why", body)
 
 

@@ -27,16 +27,17 @@ def winners(report: ReportInput, units: Units) -> Markup:
         for objective in report.objectives:
             value = evaluation.value(objective.name)
             top = best[objective.name] == value.value
-            cells.append(tag("span", _figure(value, units[objective.name]), class_="best" if top else None))
+            cells.append(tag("span", figure_cell(value, units[objective.name]), class_="best" if top else None))
         macs, parameters = _counts(report)
-        cells += [macs.text(evaluation.macs), parameters.text(evaluation.parameters), _files(report, evaluation)]
+        cells += [macs.number(evaluation.macs), parameters.number(evaluation.parameters), _files(report, evaluation)]
         rows.append(cells)
-    heads = ["Candidate", *(_head(objective, units) for objective in report.objectives), "MACs", "Parameters", "Files"]
+    heads = ["Candidate", *(_head(objective, units) for objective in report.objectives), *_count_heads(report), "Files"]
     lead = (
         f"{count(len(report.front), 'candidate')} that no other one beats in every objective at once. "
         "The best value of each objective is set in bold; intervals stand below the values."
     )
-    return section("winners", "Winners", table("Candidates on the front", heads, rows, class_="figures"), lead=lead)
+    front = table("Candidates on the front", heads, rows, numeric=range(1, len(heads) - 1), class_="figures")
+    return section("winners", "Winners", front, lead=lead)
 
 
 def everybody(report: ReportInput, units: Units) -> Markup:
@@ -46,8 +47,7 @@ def everybody(report: ReportInput, units: Units) -> Markup:
         _sorter("No."),
         _sorter("Architecture"),
         *(_sorter(_head(objective, units)) for objective in report.objectives),
-        _sorter("MACs"),
-        _sorter("Parameters"),
+        *map(_sorter, _count_heads(report)),
         _sorter("Outcome"),
     ]
     body = []
@@ -60,11 +60,11 @@ def everybody(report: ReportInput, units: Units) -> Markup:
         for objective in report.objectives:
             value = evaluation.value(objective.name)
             known = "" if value.value is None else repr(value.value)
-            cells.append(tag("td", _figure(value, units[objective.name]), class_="number", data_value=known))
+            cells.append(tag("td", figure_cell(value, units[objective.name]), class_="number", data_value=known))
         outcome, order = _outcome(report, evaluation)
         cells += [
-            tag("td", macs.text(evaluation.macs), class_="number", data_value=evaluation.macs),
-            tag("td", parameters.text(evaluation.parameters), class_="number", data_value=evaluation.parameters),
+            tag("td", macs.number(evaluation.macs), class_="number", data_value=evaluation.macs),
+            tag("td", parameters.number(evaluation.parameters), class_="number", data_value=evaluation.parameters),
             tag("td", outcome, data_value=order),
         ]
         body.append(tag("tr", *cells, class_="front" if on_front else None))
@@ -134,7 +134,7 @@ def _files(report: ReportInput, evaluation: Evaluation) -> Markup:
     return tag("span", *links, class_="files") if links else tag("span", "–", class_="soft")
 
 
-def _figure(value: Value, unit: Unit) -> Markup:
+def figure_cell(value: Value, unit: Unit) -> Markup:
     """A value with its interval below it, and its origin where it was not measured."""
     if value.value is None:
         return tag("span", "–", class_="soft", title=value.unavailable)
@@ -166,6 +166,11 @@ def _architecture(evaluation: Evaluation) -> Markup:
 def _counts(report: ReportInput) -> tuple[Unit, Unit]:
     macs = Unit.fitting("", [evaluation.macs for evaluation in report.evaluations])
     return macs, Unit.fitting("", [evaluation.parameters for evaluation in report.evaluations])
+
+
+def _count_heads(report: ReportInput) -> list[str]:
+    names = zip(("MACs", "Parameters"), _counts(report), strict=True)
+    return [f"{name}, {unit.suffix}" if unit.suffix else name for name, unit in names]
 
 
 def _cost(evaluation: Evaluation, objective: Objective) -> float:

@@ -11,7 +11,7 @@ from search.objectives import Direction, Objective
 from search.pareto import front
 from search.report.drawing import Chart, Trace, bars, hover, marker, objective_axis, wrapped
 from search.report.inputs import ReportInput
-from search.report.units import Unit, heading
+from search.report.units import Unit, heading, in_sentence
 
 
 def front_chart(report: ReportInput, pair: tuple[Objective, Objective], units: dict[str, Unit], index: int) -> Chart:
@@ -60,8 +60,9 @@ def front_chart(report: ReportInput, pair: tuple[Objective, Objective], units: d
         f"Scatter plot of {heading(y.quantity)} against {heading(x.quantity)}: {len(shown)} candidates, "
         f"{len(edge)} of them on the front of the two. All values are in the table of candidates."
     )
-    layout = {"xaxis": objective_axis(x, units), "yaxis": objective_axis(y, units)}
-    return Chart(f"front-{index}", summary, traces, layout)
+    layout = {"xaxis": objective_axis(x, units), "yaxis": objective_axis(y, units), "showlegend": False}
+    title = f"{heading(y.quantity)} against {in_sentence(x.quantity)}"
+    return Chart(f"front-{index}", title, summary, traces, layout, 340)
 
 
 def hypervolume_chart(report: ReportInput) -> Chart:
@@ -98,7 +99,7 @@ def hypervolume_chart(report: ReportInput) -> Chart:
         "yaxis": {"title": {"text": "Hypervolume, share of the box"}, "rangemode": "tozero"},
         "showlegend": bool(failed),
     }
-    return Chart("hypervolume", summary, traces, layout, 320)
+    return Chart("hypervolume", "Hypervolume over queries", summary, traces, layout, 320)
 
 
 def audit_chart(report: ReportInput) -> Chart | None:
@@ -133,7 +134,8 @@ def audit_chart(report: ReportInput) -> Chart | None:
         "yaxis": {"title": {"text": "Accuracy trained alone, %"}},
         "showlegend": False,
     }
-    return Chart("audit", summary, [trace], layout, 360)
+    title = "Accuracy trained alone against inherited accuracy"
+    return Chart("audit", title, summary, [trace], layout, 360)
 
 
 def _scaled(evaluations: Sequence[Evaluation], name: str, units: dict[str, Unit]) -> list[float]:

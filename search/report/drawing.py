@@ -25,6 +25,7 @@ class Chart:
 
     Attributes:
         identity: of its element in the page.
+        title: over it.
         summary: what it shows, for those who cannot see it.
         data: Plotly's traces.
         layout: Plotly's layout.
@@ -32,6 +33,7 @@ class Chart:
     """
 
     identity: str
+    title: str
     summary: str
     data: list[Trace]
     layout: dict[str, Any] = field(default_factory=dict)
@@ -52,7 +54,12 @@ def objective_axis(objective: Objective, units: dict[str, Unit]) -> dict[str, An
     """An axis named for people, with its unit and which way is better."""
     suffix = units[objective.name].suffix
     name = heading(objective.quantity) + (f", {suffix}" if suffix else "")
-    return {"title": {"text": f"{html.escape(name)}<br><sub>{better(objective)}</sub>"}}
+    return {"title": {"text": f"{html.escape(name)}<br>{remark(better(objective))}"}}
+
+
+def remark(words: str) -> str:
+    """A second, smaller line of an axis title."""
+    return f'<span style="font-size:11px">{words}</span>'
 
 
 def hover(report: ReportInput, evaluation: Evaluation, units: dict[str, Unit]) -> str:
@@ -61,8 +68,7 @@ def hover(report: ReportInput, evaluation: Evaluation, units: dict[str, Unit]) -
     for objective in report.objectives:
         figure = units[objective.name].figure(evaluation.value(objective.name))
         lines.append(html.escape(f"{heading(objective.quantity)}: {figure}"))
-    macs = Unit.fitting("", [evaluation.macs]).text(evaluation.macs)
-    return "<br>".join([*lines, f"MACs: {macs}"])
+    return "<br>".join([*lines, f"MACs: {evaluation.macs:,}"])
 
 
 def wrapped(architecture: str, width: int = 44) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 
@@ -49,7 +49,7 @@ def section(identity: str, title: str, *children: object, lead: object = "") -> 
 
 
 def table(
-    caption: str, heads: Sequence[object], rows: Iterable[Sequence[object]], *, class_: str = "", numeric_from: int = 1
+    caption: str, heads: Sequence[object], rows: Iterable[Sequence[object]], numeric: Container[int], class_: str = ""
 ) -> Markup:
     """A plain table in a frame that scrolls by itself. The first cell of a row is its heading.
 
@@ -57,20 +57,15 @@ def table(
         caption: what the table holds; for screen readers.
         heads: of the columns.
         rows: of cells.
+        numeric: the columns that are set flush right.
         class_: further CSS classes.
-        numeric_from: the first column that is set flush right.
     """
-    head = tag("tr", *(tag("th", cell, scope="col", class_=_flush(i, numeric_from)) for i, cell in enumerate(heads)))
-    body = [
-        tag(
-            "tr",
-            *(
-                tag("td", cell, class_=_flush(i, numeric_from)) if i else tag("th", cell, scope="row")
-                for i, cell in enumerate(row)
-            ),
-        )
-        for row in rows
-    ]
+    flush = ["number" if column in numeric else None for column in range(len(heads))]
+    head = tag("tr", *(tag("th", cell, scope="col", class_=look) for cell, look in zip(heads, flush, strict=True)))
+    body = []
+    for first, *rest in rows:
+        cells = (tag("td", cell, class_=look) for cell, look in zip(rest, flush[1:], strict=True))
+        body.append(tag("tr", tag("th", first, scope="row"), *cells))
     whole = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body), class_=class_ or None)
     return tag("div", whole, class_="scroll", tabindex=0, role="region", aria_label=caption)
 
@@ -78,7 +73,3 @@ def table(
 def facts(pairs: Iterable[tuple[object, object]], class_: str = "facts") -> Markup:
     """Names and what belongs to them."""
     return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs), class_=class_)
-
-
-def _flush(column: int, numeric_from: int) -> str | None:
-    return "number" if column >= numeric_from else None

@@ -33,6 +33,8 @@ function axis(own) {
     ticklen: 4,
     nticks: narrow.matches ? 5 : 8,
     automargin: true,
+    // Ticks that a figure names itself would run into one another.
+    tickangle: narrow.matches && own.ticktext ? -40 : "auto",
     ...own,
     title: { standoff: 12, font: { size: 13, color: "@ink-soft" }, ...own.title },
   };
@@ -46,7 +48,7 @@ function layout(own) {
     margin: { l: 48, r: 12, t: 8, b: 48 },
     hovermode: "closest",
     hoverlabel: { bgcolor: "@panel", bordercolor: "@rule", font: { color: "@ink", size: 12 }, align: "left" },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 }, itemsizing: "constant" },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 }, tracegroupgap: 0 },
     dragmode: coarse.matches ? false : "zoom",
     ...own,
     xaxis: axis(own.xaxis),
@@ -58,9 +60,8 @@ function draw() {
   const style = getComputedStyle(document.documentElement);
   const config = {
     responsive: true,
-    displaylogo: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-    displayModeBar: coarse.matches ? false : "hover",
+    // Dragging zooms and a double click resets; a bar of buttons over each figure would hide more than it helps.
+    displayModeBar: false,
   };
   for (const chart of charts) {
     Plotly.react(chart.id, painted(chart.data, style), painted(layout(chart.layout), style), config);

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from search.evaluations import Evaluation, FaultAccuracy
 from search.objectives import Direction, Objective
-from search.report.drawing import Chart, Trace, bars, marker, wrapped
+from search.report.drawing import Chart, Trace, bars, marker, remark, wrapped
 from search.report.inputs import ReportInput
 from search.report.units import Unit
 from search.values import Value
@@ -44,7 +44,7 @@ def named_members(report: ReportInput) -> list[Evaluation]:
     return list(members.values())[:_NAMED]
 
 
-def fault_chart(report: ReportInput, model: str) -> Chart | None:
+def fault_chart(report: ReportInput, model: str, index: int) -> Chart | None:
     """Accuracy against fault rate: front members in colour, the rest of the front behind, and both ends in size."""
     drawn = [evaluation for evaluation in report.succeeded if curve(evaluation, model)]
     if not drawn:
@@ -52,26 +52,25 @@ def fault_chart(report: ReportInput, model: str) -> Chart | None:
     rates = sorted({point.rate for evaluation in drawn for point in curve(evaluation, model)})
     clean_at = rates[0] / 4
     named = [evaluation for evaluation in named_members(report) if evaluation in drawn]
-    ends = {
-        "Smallest": min(drawn, key=lambda evaluation: evaluation.macs),
-        "Largest": max(drawn, key=lambda evaluation: evaluation.macs),
-    }
-    behind = [e for e in report.front if e in drawn and e not in named]
+    smallest = min(drawn, key=lambda evaluation: evaluation.macs)
+    largest = max(drawn, key=lambda evaluation: evaluation.macs)
+    curves = list({evaluation.number: evaluation for evaluation in [*named, smallest, largest]}.values())
     traces: list[Trace] = []
+    for place, evaluation in enumerate(curves):
+        on_front = evaluation in named
+        color = f"@series-{place + 1}" if on_front else "@ink-soft"
+        size = ", smallest" if evaluation is smallest else ", largest" if evaluation is largest else ""
+        shift = _APART ** (place - (len(curves) - 1) / 2)
+        line = _line(evaluation, model, clean_at, shift, f"Candidate {evaluation.number}{size}", color)
+        symbol = _SYMBOLS[place] if on_front else "circle-open"
+        dash = "solid" if on_front else "dot" if evaluation is smallest else "dash"
+        traces.append({**line, "line": {**line["line"], "dash": dash}, "marker": marker(color, 8, symbol)})
+    behind = [e for e in report.front if e in drawn and e not in curves]
     for place, evaluation in enumerate(behind):
-        line = _line(evaluation, model, clean_at, 1.0, "On the front", "@accent-soft")
+        line = _line(evaluation, model, clean_at, 1.0, "Others on the front", "@accent-soft")
+        del line["error_y"]
         line |= {"mode": "lines", "showlegend": place == 0, "legendgroup": "front", "opacity": 0.6}
-        traces.append({key: value for key, value in line.items() if key != "error_y"})
-    middle = (len(named) + len(ends) - 1) / 2
-    for place, evaluation in enumerate(named):
-        color = f"@series-{place + 1}"
-        line = _line(evaluation, model, clean_at, _APART ** (place - middle), f"Candidate {evaluation.number}", color)
-        traces.append({**line, "marker": marker(color, 8, _SYMBOLS[place])})
-    for place, (end, evaluation) in enumerate(ends.items(), len(named)):
-        name = f"{end} of all ({evaluation.number})"
-        line = _line(evaluation, model, clean_at, _APART ** (place - middle), name, "@ink-soft")
-        dash = "dot" if end == "Smallest" else "dash"
-        traces.append({**line, "line": {**line["line"], "dash": dash}, "marker": marker("@ink-soft", 7, "circle-open")})
+        traces.insert(place, {**line, "legendrank": 2000})
     ticks = [clean_at, *rates]
     axis = {
         "title": {"text": f"Fault rate, {html.escape(model)}"},
@@ -80,7 +79,8 @@ def fault_chart(report: ReportInput, model: str) -> Chart | None:
         "ticktext": ["clean", *(f"{rate:g}" for rate in rates)],
     }
     summary = f"Lines: accuracy against the rate of {model} faults, from clean to {rates[-1]:g}, with intervals."
-    return Chart(f"faults-{model}", summary, traces, {"xaxis": axis, "yaxis": {"title": {"text": "Accuracy, %"}}}, 420)
+    layout = {"xaxis": axis, "yaxis": {"title": {"text": "Accuracy, %"}}}
+    return Chart(f"faults-{index}", f"Accuracy under {model}", summary, traces, layout, 420)
 
 
 def drop_conditions(report: ReportInput) -> list[str]:
@@ -117,11 +117,12 @@ def drop_chart(report: ReportInput, condition: str, index: int) -> Chart | None:
             trace["error_y"] = bars([drop for _, drop in group], 0.01, "@accent-soft")
         traces.append(trace)
     layout = {
-        "xaxis": {"title": {"text": f"MACs, {unit.suffix or 'count'}"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": "Accuracy lost, points<br><sub>lower is better</sub>"}},
+        "xaxis": {"title": {"text": ", ".join(filter(None, ["MACs", unit.suffix]))}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "Accuracy lost, points<br>" + remark("lower is better")}},
+        "showlegend": False,
     }
     summary = f"Scatter plot of the accuracy lost under {condition} against MACs, for {len(rows)} candidates."
-    return Chart(f"drop-{index}", summary, traces, layout, 360)
+    return Chart(f"drop-{index}", f"Accuracy lost under {condition}", summary, traces, layout, 360)
 
 
 def _points(evaluations: Iterable[Evaluation]) -> list[FaultAccuracy]:

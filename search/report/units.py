@@ -13,7 +13,7 @@ _PREFIXES = {
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")),
     "J": ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"), (1e-9, "nJ")),
     "B": ((1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024.0, "KiB"), (1.0, "B")),
-    "": ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")),
+    "": ((1e9, "billions"), (1e6, "millions"), (1e3, "thousands"), (1.0, "")),
 }
 _WORDS = {
     "accuracy": "Accuracy",
@@ -94,19 +94,25 @@ def heading(quantity: Quantity) -> str:
     return f"{_WORDS[quantity.kind]}{device}{fault}"
 
 
+def in_sentence(quantity: Quantity) -> str:
+    """The heading inside a sentence: "accuracy on pi4", but "MACs"."""
+    words = heading(quantity)
+    return words if words[1].isupper() else words[0].lower() + words[1:]
+
+
 def better(objective: Objective) -> str:
     """Which way is better, in two words."""
     return "higher is better" if objective.direction is Direction.MAXIMIZE else "lower is better"
 
 
 def duration(seconds: float) -> str:
-    """75 is "1 min 15 s"."""
+    """75 is "1 min 15 s", with spaces that do not break."""
     if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+        return f"{seconds:.1f}\u00a0s" if seconds < 10 else f"{seconds:.0f}\u00a0s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+        return f"{minutes}\u00a0min\u00a0{rest}\u00a0s"
+    return f"{minutes // 60}\u00a0h\u00a0{minutes % 60}\u00a0min"
 
 
 def count(number: int, noun: str) -> str:
