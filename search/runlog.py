@@ -92,23 +92,32 @@ class History:
         """The data of all notes of that name, in order."""
         return [event.data for event in self.events if isinstance(event, Note) and event.name == name]
 
-    def add(self, event: Event) -> None:
-        """Append an event that fits those before it.
+    def check(self, event: Event) -> None:
+        """Refuse an event that does not fit those before it.
 
         Raises:
             ValueError: it does not.
         """
-        if isinstance(event, Asked):
-            if event.number != len(self.asked):
-                raise ValueError(f"candidate {event.number} follows {len(self.asked) - 1}")
-            self.asked.update(enumerate(event.architectures, event.number))
-        elif isinstance(event, Told):
+        if isinstance(event, Asked) and event.number != len(self.asked):
+            raise ValueError(f"candidate {event.number} follows {len(self.asked) - 1}")
+        if isinstance(event, Told):
             number = event.evaluation.number
             if self.asked.get(number) != event.evaluation.architecture:
                 raise ValueError(f"candidate {number}, {event.evaluation.architecture!r}, was not asked for")
             if number in self.told:
                 raise ValueError(f"candidate {number} was told before")
-            self.told[number] = event.evaluation
+
+    def add(self, event: Event) -> None:
+        """Append an event.
+
+        Raises:
+            ValueError: it does not fit those before it.
+        """
+        self.check(event)
+        if isinstance(event, Asked):
+            self.asked.update(enumerate(event.architectures, event.number))
+        elif isinstance(event, Told):
+            self.told[event.evaluation.number] = event.evaluation
         self.events.append(event)
 
 
@@ -202,6 +211,9 @@ class RunLog:
 
         Args:
             architectures: their canonical texts, in the order of asking.
+
+        Raises:
+            RunLogError: the disk is full or gone; the log is as it was.
         """
         event = Asked(len(self.history.asked), tuple(architectures))
         self._append(event, {"event": "asked", "number": event.number, "architectures": list(architectures)})
@@ -212,6 +224,7 @@ class RunLog:
 
         Raises:
             ValueError: not asked for, or told before.
+            RunLogError: the disk is full or gone; the log is as it was.
         """
         self._append(Told(evaluation), {"event": "told", "evaluation": evaluation.to_json()})
 
@@ -234,8 +247,15 @@ class RunLog:
         self.close()
 
     def _append(self, event: Event, document: Mapping[str, Any]) -> None:
+        self.history.check(event)
+        whole = os.fstat(self._descriptor).st_size
+        try:
+            _append(self._descriptor, document, self._durable)
+        except OSError as error:
+            # A later event behind half a line would make damage of what was a full disk.
+            os.ftruncate(self._descriptor, whole)
+            raise RunLogError(f"{self.path} cannot be written: {error}", "make room, then resume the run") from error
         self.history.add(event)
-        _append(self._descriptor, document, self._durable)
 
 
 def read_history(folder: Path) -> History:

@@ -123,7 +123,7 @@ def _outcome(report: ReportInput, evaluation: Evaluation) -> tuple[Markup, int]:
         return words, 3
     if evaluation.number in report.front_numbers:
         return join([tag("span", "front", class_="chip"), " ", _files(report, evaluation)]), 0
-    if evaluation not in report.feasible:
+    if evaluation.number not in report.feasible_numbers:
         return tag("span", "breaks a constraint", class_="soft"), 2
     return tag("span", "dominated", class_="soft"), 1
 

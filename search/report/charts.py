@@ -19,10 +19,9 @@ def front_chart(report: ReportInput, pair: tuple[Objective, Objective], units: d
     # Costs lie on the x axis where there is a choice: "what do I pay, what do I get".
     x, y = sorted(pair, key=lambda objective: objective.direction is Direction.MAXIMIZE)
     shown = [e for e in report.succeeded if e.value(x.name).value is not None and e.value(y.name).value is not None]
-    feasible = {e.number for e in report.feasible}
     winners = [e for e in shown if e.number in report.front_numbers]
-    others = [e for e in shown if e.number not in report.front_numbers and e.number in feasible]
-    beyond = [e for e in shown if e.number not in feasible]
+    others = [e for e in shown if e.number not in report.front_numbers and e.number in report.feasible_numbers]
+    beyond = [e for e in shown if e.number not in report.feasible_numbers]
     edge = sorted(front(report.evaluations, (x, y), report.constraints), key=lambda e: e.value(x.name).value or 0.0)
 
     def places(evaluations: Sequence[Evaluation]) -> Trace:

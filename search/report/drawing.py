@@ -71,7 +71,7 @@ def hover(report: ReportInput, evaluation: Evaluation, units: dict[str, Unit]) -
     return "<br>".join([*lines, f"MACs: {evaluation.macs:,}"])
 
 
-def wrapped(architecture: str, width: int = 44) -> str:
+def wrapped(architecture: str, width: int = 36) -> str:
     """A long text in lines: Plotly's hover boxes do not wrap."""
     pieces = [architecture[start : start + width] for start in range(0, len(architecture), width)]
     return "<br>".join(html.escape(piece) for piece in pieces)

@@ -82,6 +82,11 @@ class ReportInput:
         return frozenset(evaluation.number for evaluation in self.front)
 
     @cached_property
+    def feasible_numbers(self) -> frozenset[int]:
+        """Numbers of those that keep all bounds."""
+        return frozenset(evaluation.number for evaluation in self.feasible)
+
+    @cached_property
     def hypervolume(self) -> list[float]:
         """After each query."""
         return hypervolume_series(self.evaluations, self.objectives, self.constraints)

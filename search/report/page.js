@@ -47,7 +47,7 @@ function layout(own) {
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: "@ink-soft" },
     margin: { l: 48, r: 12, t: 8, b: 48 },
     hovermode: "closest",
-    hoverlabel: { bgcolor: "@panel", bordercolor: "@rule", font: { color: "@ink", size: 12 }, align: "left" },
+    hoverlabel: { bgcolor: "@panel", bordercolor: "@rule", font: { color: "@ink", size: 11.5 }, align: "left" },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 }, tracegroupgap: 0 },
     dragmode: coarse.matches ? false : "zoom",
     ...own,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -182,6 +183,27 @@ def test_what_contradicts_the_log_is_never_written(tmp_path: Path) -> None:
                 log.told(wrong)
         log.note("end", None)
     assert len(read_history(tmp_path).events) == 3
+
+
+def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+
+    def full(descriptor: int, line: bytes) -> int:
+        if len(line) < 40:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, line[:20])
+
+    with RunLog.create(tmp_path, "1") as log:
+        log.asked(["a"])
+        before = log.path.read_bytes()
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(RunLogError, match="cannot be written: .*No space left") as caught:
+            log.told(Evaluation(0, "a", 1, 1))
+        assert "make room" in caught.value.remedy
+        monkeypatch.undo()
+        assert log.path.read_bytes() == before
+        log.told(Evaluation(0, "a", 1, 1))
+    assert read_history(tmp_path).pending == {}
 
 
 WRITER = """
