@@ -197,7 +197,7 @@ def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, monkeypatch: pytes
         log.asked(["a"])
         before = log.path.read_bytes()
         monkeypatch.setattr(os, "write", full)
-        with pytest.raises(RunLogError, match="cannot be written: .*No space left") as caught:
+        with pytest.raises(RunLogError, match=r"cannot be written: .*No space left") as caught:
             log.told(Evaluation(0, "a", 1, 1))
         assert "make room" in caught.value.remedy
         monkeypatch.undo()
