@@ -43,7 +43,8 @@ def train(
     """Train a supernet, or go on where a checkpoint ends.
 
     Each step (BigNAS, Yu et al. 2020, *sandwich rule* and *inplace distillation*) trains four networks on one batch:
-    the largest on the labels, the smallest and two random ones on what the largest says. The gradients are added up.
+    the largest on the labels, the smallest and two random ones on a mixture of the labels and what the largest says
+    (as OFA does too, Cai et al. 2020). The gradients are added up.
 
     Args:
         supernet: trained in place; with a checkpoint its weights are replaced first.
@@ -81,7 +82,7 @@ def train(
         for step, images, labels in _batches(data.train, settings, state.step, steps):
             rng = np.random.default_rng([settings.seed, _NETWORKS, step])
             optimizer.zero_grad(set_to_none=True)
-            loss, accuracy, trouble = _sandwich(supernet, images, labels, settings.random_subnets, rng)
+            loss, accuracy, trouble = _sandwich(supernet, images, labels, settings, rng)
             norm = float(nn.utils.clip_grad_norm_(supernet.parameters(), settings.clip))
             trouble = trouble or (None if math.isfinite(norm) else ("the gradient's norm", norm))
             if trouble is not None:
@@ -141,7 +142,7 @@ def train_alone(
 
 
 def _sandwich(
-    supernet: Supernet, images: Tensor, labels: Tensor, random_subnets: int, rng: np.random.Generator
+    supernet: Supernet, images: Tensor, labels: Tensor, settings: TrainSettings, rng: np.random.Generator
 ) -> tuple[float, float, tuple[str, float] | None]:
     """Add up the gradients of one step.
 
@@ -153,10 +154,11 @@ def _sandwich(
     loss = F.cross_entropy(logits, labels)
     loss.backward()  # type: ignore[no-untyped-call]
     accuracy = float((logits.argmax(1) == labels).float().mean())
-    teacher = logits.detach().softmax(1)
+    certain = F.one_hot(labels, space.classes)
+    target = torch.lerp(logits.detach().softmax(1), certain.float(), settings.label_share)
     losses = [("the loss of the largest network", loss.item())]
-    for architecture in [space.smallest(rng), *(space.sample(rng) for _ in range(random_subnets))]:
-        distilled = F.cross_entropy(supernet(images, architecture), teacher)
+    for architecture in [space.smallest(rng), *(space.sample(rng) for _ in range(settings.random_subnets))]:
+        distilled = F.cross_entropy(supernet(images, architecture), target)
         distilled.backward()  # type: ignore[no-untyped-call]
         losses.append((f"the loss of {architecture}", distilled.item()))
     return loss.item(), accuracy, next((entry for entry in losses if not math.isfinite(entry[1])), None)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.spaces import Architecture
@@ -26,6 +26,7 @@ def sample(n=20, noise=0.0, seed=0, seeds=2, spread=0.1):
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=30))
 def test_tau_is_scipys(pairs):
     stats = pytest.importorskip("scipy.stats")

@@ -221,7 +221,15 @@ def test_a_failed_write_leaves_the_checkpoint_before_it(data, space, tmp_path, m
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"epochs": 0}, {"batch": 1}, {"learning_rate": float("nan")}, {"clip": 0.0}, {"momentum": 1.0}]
+    "wrong",
+    [
+        {"epochs": 0},
+        {"batch": 1},
+        {"learning_rate": float("nan")},
+        {"clip": 0.0},
+        {"momentum": 1.0},
+        {"label_share": 1.5},
+    ],
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
