@@ -1,70 +1,23 @@
-"""One lock for the whole host around timed and energy windows, so that no two agents disturb each other.
-
-flock(2) on one fixed file that every user may open for reading: the kernel lets go of it when the holder dies, however
-it dies. Starting a process takes processor time from its neighbours, so spawners hold the lock shared.
-"""
+"""Waiting for the host's lock around timed windows, for a bounded time and with a failure that names the holder."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
 import time
-from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable
 
 from device_agent.errors import MeasurementError
+from protos import hostlock
 from protos.gauntlet.v1 import failure_pb2
+from protos.hostlock import PATH_VARIABLE, lock_path
 
-#: Set it to one path for all agents of a host where /tmp is private to each of them.
-PATH_VARIABLE = "GAUNTLET_HOST_LOCK"
-DEFAULT_PATH = Path("/tmp/gauntlet-host.lock")  # noqa: S108  # opened without following links, never written to
 DEFAULT_WAIT_S = 120.0
 _POLL_S = 0.01
 
-
-def lock_path() -> Path:
-    """Where this host's lock lies."""
-    return Path(os.environ.get(PATH_VARIABLE) or DEFAULT_PATH)
+__all__ = ["DEFAULT_WAIT_S", "PATH_VARIABLE", "HostLock", "lock_path"]
 
 
-class HostLock:
-    """The lock, not held at first. One object belongs to one thread.
-
-    Args:
-        path: the file; made when absent.
-    """
-
-    def __init__(self, path: Optional[Path] = None) -> None:
-        self._path = path or lock_path()
-        self._fd: Optional[int] = None
-
-    @property
-    def held(self) -> bool:
-        """Does this object hold it?"""
-        return self._fd is not None
-
-    def try_acquire(self, shared: bool = False) -> bool:
-        """Take it if it is free.
-
-        Raises:
-            OSError: the file cannot be opened or made.
-        """
-        while self._fd is None:
-            fd = self._open()
-            try:
-                fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            except OSError as error:
-                os.close(fd)
-                if error.errno in (errno.EWOULDBLOCK, errno.EINTR):
-                    return False
-                raise
-            if self._is_current(fd):
-                self._fd = fd
-            else:
-                # Somebody who cleans /tmp removed the file: a lock on it excludes nobody.
-                os.close(fd)
-        return True
+class HostLock(hostlock.HostLock):
+    """The lock, for an agent."""
 
     def acquire(
         self,
@@ -110,46 +63,3 @@ class HostLock:
                 f"make it readable, or set {PATH_VARIABLE} to one path for all agents of this host",
             ) from error
         return clock() - begin
-
-    def release(self) -> None:
-        """Let go of it, if held."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def holder(self) -> Optional[int]:
-        """Id of a process that holds it, as far as this one may know."""
-        try:
-            place = os.stat(self._path)
-            locks = Path("/proc/locks").read_text().splitlines()
-        except OSError:
-            return None
-        # proc(5): "1: FLOCK  ADVISORY  WRITE 1234 08:01:5678 0 EOF", the device in hexadecimal.
-        inode = f"{os.major(place.st_dev):02x}:{os.minor(place.st_dev):02x}:{place.st_ino}"
-        for line in locks:
-            fields = line.split()
-            if len(fields) >= 6 and fields[1] == "FLOCK" and fields[5] == inode and int(fields[4]) > 0:
-                return int(fields[4])
-        return None
-
-    def _open(self) -> int:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-        while True:
-            try:
-                # Without O_CREAT: the kernel refuses it for other users' files in /tmp (fs.protected_regular).
-                return os.open(self._path, flags)
-            except FileNotFoundError:
-                pass
-            try:
-                fd = os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o644)
-            except FileExistsError:
-                continue
-            os.fchmod(fd, 0o644)
-            return fd
-
-    def _is_current(self, fd: int) -> bool:
-        try:
-            there, mine = os.stat(self._path), os.fstat(fd)
-        except FileNotFoundError:
-            return False
-        return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)

@@ -74,10 +74,10 @@ async def _keep_time(hub: Hub, now: float) -> None:
         if now - session.heard_at > limit:
             await hub.close_session(session, f"no heartbeat for {limit:g} s")
     for lease in hub.leases.expired():
-        session = hub.registry.session_for(lease.device_id)
-        if session is not None and now - session.heard_at > 2 * hub.config.heartbeat_interval_s:
+        holder = hub.registry.session_for(lease.device_id)
+        if holder is not None and now - holder.heard_at > 2 * hub.config.heartbeat_interval_s:
             # Silent as well, if not yet for the full time: its device must not get the job again.
-            await hub.close_session(session, f"no heartbeat for {now - session.heard_at:.0f} s")
+            await hub.close_session(holder, f"no heartbeat for {now - holder.heard_at:.0f} s")
         failure = failure_pb2.Failure(
             kind=failure_pb2.FAILURE_KIND_DEVICE_LOST,
             message=f"device {lease.device_id} was not heard for {limit:g} s while it held the job",

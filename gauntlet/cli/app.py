@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.cli import bench, devices, jobs, lab
+from gauntlet.cli import bench, devices, jobs, lab, search
 from gauntlet.cli.output import EXIT_INTERRUPTED, Settings, print_error
 
 _USAGE = 2
@@ -25,6 +25,9 @@ app = typer.Typer(
     epilog="[bold]Exit status[/]: 0 done, 1 a measurement failed or the lab is gone, 2 asked wrongly, 130 interrupted.",
 )
 app.command("bench", epilog=bench.EPILOG)(bench.bench)
+app.command("search", epilog=search.EPILOG)(search.search)
+app.command("report")(search.report)
+app.add_typer(search.supernet_app, name="supernet")
 app.add_typer(devices.app, name="devices")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(lab.app, name="lab")
@@ -57,6 +60,7 @@ def root(
 
       [cyan]gauntlet bench model.tflite[/]                   measure a model here
       [cyan]gauntlet bench *.tflite --threads 2 --json[/]    several, for a program
+      [cyan]gauntlet search examples/digits.yaml[/]          find fast and robust networks
       [cyan]gauntlet devices[/]                              what can measure here
 
     A lab for several people and boards is a server that agents join:
@@ -118,6 +122,18 @@ def _report(error: Exception, as_json: bool) -> int:
     # What the parser makes of Ctrl-C.
     if type(error).__name__ == "Abort":
         return _interrupted()
+    if "search.errors" in sys.modules:
+        from search.errors import SearchError
+
+        if isinstance(error, SearchError):
+            print_error(error.message, error.remedy, "", _USAGE, as_json)
+            return _USAGE
+    if "search.supernet.errors" in sys.modules:
+        from search.supernet.errors import SupernetError
+
+        if isinstance(error, SupernetError):
+            print_error(str(error), "", "", 1, as_json)
+            return 1
     if "orchestrator.client" in sys.modules:
         from orchestrator.client import ClientError, NotFound, Refused
 

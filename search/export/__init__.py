@@ -17,7 +17,7 @@ from search.export.model import ExportedModel
 from search.export.quantize import calibrate
 from search.export.tflite_file import OUTPUT, write_tflite
 from search.export.trace import INPUT, trace
-from search.export.verify import Agreement, verify
+from search.export.verify import Agreement, outputs_of, verify
 
 __all__ = [
     "Agreement",
@@ -26,6 +26,7 @@ __all__ = [
     "UnsupportedModuleError",
     "export_onnx",
     "export_tflite",
+    "outputs_of",
     "verify",
 ]
 

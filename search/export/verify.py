@@ -57,22 +57,40 @@ def verify(exported: ExportedModel, module: nn.Module, images: Tensor) -> Agreem
         ValueError: images that do not fit the file.
         ImportError: the runtime is not installed.
     """
-    batch = exported.input_shape[0]
-    if images.dim() != 4 or len(images) == 0 or len(images) % batch:
-        raise ValueError(f"images must be (N, C, H, W), N a positive multiple of {batch}: {tuple(images.shape)}")
+    got = outputs_of(exported, images)
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     with single_thread(), torch.inference_mode(), _evaluation_mode(module):
         outputs = [module(part.to(device)).cpu() for part in torch.split(images, _BATCH)]
     expected = torch.cat(outputs).flatten(1).numpy()
-    run = _tflite_runner(exported) if exported.format == "tflite" else _onnx_runner(exported)
-    pixels = images.cpu().numpy()
-    got = np.concatenate([run(pixels[i : i + batch]) for i in range(0, len(pixels), batch)]).reshape(expected.shape)
+    got = got.reshape(expected.shape)
     return Agreement(
         images=len(images),
         max_difference=float(np.abs(got - expected).max()),
         logit_std=float(expected.std()),
         top1=float((got.argmax(1) == expected.argmax(1)).mean()),
     )
+
+
+def outputs_of(exported: ExportedModel, images: Tensor) -> NDArray[np.float32]:
+    """What the file computes on this host, dequantised.
+
+    Args:
+        exported: the file.
+        images: (N, C, H, W), float32, N ≥ 1 and a multiple of the file's batch.
+
+    Returns:
+        (N, …), in torch's order of dimensions.
+
+    Raises:
+        ValueError: images that do not fit the file.
+        ImportError: the runtime is not installed.
+    """
+    batch = exported.input_shape[0]
+    if images.dim() != 4 or len(images) == 0 or len(images) % batch:
+        raise ValueError(f"images must be (N, C, H, W), N a positive multiple of {batch}: {tuple(images.shape)}")
+    run = _tflite_runner(exported) if exported.format == "tflite" else _onnx_runner(exported)
+    pixels = images.cpu().numpy()
+    return np.concatenate([run(pixels[i : i + batch]) for i in range(0, len(pixels), batch)])
 
 
 @contextmanager

@@ -1,0 +1,182 @@
+"""`gauntlet search`, `gauntlet report` and `gauntlet supernet audit`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gauntlet.cli.output import EXIT_INTERRUPTED, LabDirOption, LabOption, open_lab, stderr, stdout
+
+if TYPE_CHECKING:
+    from search.campaign.campaign import Observer, Outcome
+    from search.runlog import RunLog
+
+EPILOG = """\
+[bold]Examples[/]
+
+  gauntlet search examples/digits.yaml                 a campaign on this machine
+  gauntlet search mine.yaml --run runs/mine --lab HOST:PORT
+  gauntlet search --resume runs/digits                 go on where it was broken off, however it was
+  gauntlet search --keys                               what a campaign file may say
+"""
+
+supernet_app = typer.Typer(help="The supernet of a run.", rich_markup_mode="rich")
+
+
+@supernet_app.callback(invoke_without_command=True)
+def supernet(context: typer.Context) -> None:
+    """The supernet of a run."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def search(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE.yaml", help="The campaign.", show_default=False)] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the run.  [dim]\\[default: runs/ and the file's name][/]"),
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with the run in this folder.")] = None,
+    keys: Annotated[bool, typer.Option("--keys", metavar="", help="List all keys of a campaign file.")] = False,
+    address: LabOption = "",
+    lab_dir: LabDirOption = None,
+) -> int:
+    """Search for networks that are accurate, fast and robust, measuring every candidate on the devices of a lab.
+
+    Writes a run folder: the log, the report (report.html) and the Pareto-optimal models with a card each (winners/).
+    """
+    from gauntlet.errors import UsageError
+
+    if keys:
+        return _print_keys()
+    if (file is None) == (resume is None):
+        raise UsageError("name a campaign file, or a run to --resume", "see gauntlet search --help")
+    log = _open_log(file, run, resume)
+    with log:
+        return _carry_out(log, address, lab_dir)
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)],
+) -> int:
+    """Draw the report of a run again, from its log; the run may be under way."""
+    from search.campaign.reporting import report as draw
+
+    stdout().print(str(draw(run)))
+    return 0
+
+
+@supernet_app.command()
+def audit(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)],
+    subnets: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Networks to train alone.")] = 12,
+    seeds: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Trainings of each.")] = 2,
+) -> int:
+    """Does accuracy inherited from the supernet rank networks as training them alone does?
+
+    States Kendall's tau with its interval, the spread of the accuracies, and the ceiling that two seeds of training
+    alone set.
+    """
+    from gauntlet.render.campaign import audit_panel
+    from gauntlet.render.progress import bars
+    from search.campaign.audits import audit_run
+
+    with bars() as progress:
+        task = progress.add_task("training networks alone", total=subnets * seeds)
+        found = audit_run(run, subnets, seeds, lambda done, total: progress.update(task, completed=done, total=total))
+    stdout().print(audit_panel(found))
+    return 0
+
+
+def _open_log(file: Path | None, run: Path | None, resume: Path | None) -> RunLog:
+    from search.campaign.campaign import create
+    from search.campaign.config import load
+    from search.runlog import RunLog
+
+    if resume is not None:
+        return RunLog.open(resume)
+    assert file is not None
+    config = load(file)
+    return create(run or Path("runs") / file.stem, config)
+
+
+def _carry_out(log: RunLog, address: str, lab_dir: Path | None) -> int:
+    from gauntlet.render.campaign import summary
+    from search.campaign.reporting import report as draw
+
+    folder = log.path.parent
+    with _stopping() as stop:
+        outcome = _run(log, address, lab_dir, stop)
+    draw(folder)
+    stdout().print(summary(log.history, folder, outcome.complete))
+    if not outcome.complete:
+        stderr().print(f"stopped; go on with: gauntlet search --resume {folder}", style="bold")
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def _run(log: RunLog, address: str, lab_dir: Path | None, stop: threading.Event) -> Outcome:
+    from gauntlet.render.progress import bars
+    from search.campaign.campaign import Campaign
+
+    with bars() as progress:
+        campaign = Campaign(log, _observer(progress), stop.is_set)
+        campaign.check()
+        with open_lab(address, lab_dir) as lab:
+            return asyncio.run(_with_client(campaign, lab.client.address))
+
+
+async def _with_client(campaign: object, address: str) -> Outcome:
+    from orchestrator.client import Client
+    from search.campaign.campaign import Campaign
+
+    assert isinstance(campaign, Campaign)
+    async with Client(address) as client:
+        return await campaign.run(client)
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """Ctrl-C asks for a clean stop; a second one interrupts at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        stderr().print("stopping after this step; Ctrl-C again to stop at once")
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _observer(progress: object) -> Observer:
+    from gauntlet.render.progress import CampaignBars
+    from search.campaign.campaign import Observer
+
+    shown = CampaignBars(progress)
+    return Observer(shown.stage, shown.trained, shown.evaluated, shown.audited, shown.note)
+
+
+def _print_keys() -> int:
+    from rich.table import Table
+
+    from search.campaign.config import explain
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("key", "default", "meaning"):
+        table.add_column(column, overflow="fold")
+    for key, default, meaning in explain():
+        table.add_row(key if "." in key or default else f"[bold]{key}[/]", default, meaning)
+    stdout().print(table)
+    return 0

@@ -1,0 +1,271 @@
+"""From a candidate's file to jobs, and from their results to an evaluation.
+
+For each device one job measures latency, memory and clean accuracy; for each fault condition another one measures the
+accuracy under it. A job's key is made of the campaign, the model's digest, the device, the specification and the
+replicate: submitted again, it is the same job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from google.protobuf.json_format import MessageToDict
+
+from fault_injection.models import parse as parse_fault
+from orchestrator.client.specs import (
+    accuracy_spec,
+    fault_plan,
+    job_spec,
+    latency_spec,
+    measurement_spec,
+    output_check_spec,
+)
+from protos.blame import Blame, blame, kind_name
+from protos.gauntlet.v1 import artifact_pb2, fleet_pb2, job_pb2, measurement_pb2
+from search.campaign.config import CampaignConfig
+from search.errors import SearchError
+from search.evaluations import Failure, FaultAccuracy
+from search.values import Value
+
+#: Outputs of one int8 file differ by a step or two between kernels; a wrong model differs by whole deviations.
+_TOLERANCE = 0.25
+
+
+@dataclass(frozen=True)
+class DataSets:
+    """What every candidate is measured with, uploaded once.
+
+    Attributes:
+        accuracy: labelled images for clean accuracy.
+        faults: labelled images under each fault pattern.
+    """
+
+    accuracy: artifact_pb2.ArtifactRef
+    faults: artifact_pb2.ArtifactRef
+
+
+@dataclass(frozen=True)
+class Target:
+    """A device as the campaign names it.
+
+    Attributes:
+        name: as in the objectives, for example "local".
+        device_id: set when the name is a device's.
+        device_class: set when the name is a class.
+    """
+
+    name: str
+    device_id: str = ""
+    device_class: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job of a candidate.
+
+    Attributes:
+        target: where.
+        condition: the fault condition; empty for the measurement on clean hardware.
+        spec: what is submitted.
+    """
+
+    target: Target
+    condition: str
+    spec: job_pb2.JobSpec
+
+    @property
+    def step(self) -> str:
+        """For people."""
+        return f"{self.condition or 'measurement'} on {self.target.name}"
+
+
+def find_targets(names: Sequence[str], devices: Sequence[fleet_pb2.Device]) -> list[Target]:
+    """The devices that objectives name, by id or class; without names, any device of the lab.
+
+    Raises:
+        SearchError: a name that is neither, with what exists.
+    """
+    if not devices:
+        raise SearchError("the lab has no device", "start an agent: gauntlet-agent run --orchestrator ADDRESS")
+    ids = {device.description.device_id for device in devices}
+    classes = {device.description.device_class for device in devices}
+    targets = []
+    for name in names:
+        if name in ids:
+            targets.append(Target(name, device_id=name))
+        elif name in classes:
+            targets.append(Target(name, device_class=name))
+        else:
+            known = ", ".join(
+                sorted(f"{d.description.device_id} (class {d.description.device_class})" for d in devices)
+            )
+            raise SearchError(f"no device or class {name!r} in the lab", f"there are: {known}")
+    return targets or [Target(sorted(ids)[0], device_id=sorted(ids)[0])]
+
+
+def tasks(
+    config: CampaignConfig,
+    campaign_id: str,
+    targets: Sequence[Target],
+    data: DataSets,
+    model: artifact_pb2.ArtifactRef,
+    reference: artifact_pb2.ArtifactRef | None,
+    seed: int,
+) -> list[Task]:
+    """All jobs of a candidate.
+
+    Args:
+        config: of the campaign.
+        campaign_id: its id.
+        targets: devices; the first one measures what belongs to no device in particular.
+        data: data sets.
+        model: the uploaded file.
+        reference: the host's outputs for it, or None to trust the file.
+        seed: of the fault patterns, the same for all candidates.
+    """
+    measure, faults = config.measure, config.faults
+    runtime = {"threads": measure.threads, "delegate": measure.delegate, "timeout_s": measure.timeout_s}
+    latency = latency_spec(
+        warmup_min_s=measure.warmup_s,
+        warmup_max_s=max(1.0, measure.warmup_s),
+        min_s=measure.min_s,
+        max_s=measure.max_s,
+        half_width=measure.precision,
+    )
+    clean = measurement_spec(
+        model,
+        latency=latency,
+        accuracy=accuracy_spec(data.accuracy),
+        output_check=output_check_spec(reference, _TOLERANCE) if reference else None,
+        **runtime,  # type: ignore[arg-type]  # a mapping of mixed types
+    )
+    found = [_task(campaign_id, target, "", clean) for target in targets]
+    for target in targets:
+        for condition in _conditions(config, target, targets[0]):
+            plan = fault_plan(
+                condition,
+                seed=seed,
+                half_width=faults.half_width,
+                min_patterns=faults.min_patterns,
+                max_patterns=faults.max_patterns,
+            )
+            hit = measurement_spec(
+                model,
+                memory=False,
+                energy=False,
+                accuracy=accuracy_spec(data.faults, batch_size=128),
+                fault_plan=plan,
+                **runtime,  # type: ignore[arg-type]
+            )
+            found.append(_task(campaign_id, target, condition, hit))
+    return found
+
+
+def _conditions(config: CampaignConfig, target: Target, first: Target) -> list[str]:
+    """The fault conditions to measure on this device: all on the first one, elsewhere those that name it."""
+    if target == first:
+        return config.fault_conditions()
+    return list(dict.fromkeys(q.fault for q in config.quantities() if q.fault and q.device == target.name))
+
+
+def _task(campaign_id: str, target: Target, condition: str, measurement: measurement_pb2.MeasurementSpec) -> Task:
+    content = measurement.SerializeToString(deterministic=True)
+    parts = (campaign_id, measurement.model.digest, target.name, condition, hashlib.sha256(content).hexdigest(), "0")
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    spec = job_spec(
+        measurement,
+        device_id=target.device_id,
+        device_class=target.device_class,
+        idempotency_key=key,
+        campaign_id=campaign_id,
+    )
+    return Task(target, condition, spec)
+
+
+@dataclass
+class Findings:
+    """What the jobs of a candidate found out, to be filled by `add`."""
+
+    figures: dict[str, Value]
+    faults: list[FaultAccuracy]
+    stage_s: dict[str, float]
+    provenance: dict[str, str]
+    failure: Failure | None = None
+
+    def add(self, task: Task, job: job_pb2.Job, first: Target) -> None:
+        """Take a finished job in."""
+        if not job.HasField("result"):
+            self._add_failure(task, job, first)
+            return
+        result = job.result
+        spent = result.provenance.worker_s - result.provenance.host_lock_wait_s
+        stage = "faults" if task.condition else "measurement"
+        self.stage_s[stage] = self.stage_s.get(stage, 0.0) + spent
+        self.stage_s["dispatch"] = self.stage_s.get("dispatch", 0.0) + max(
+            0.0, _leased_s(job) - result.provenance.worker_s
+        )
+        if task.condition:
+            self._add_faults(task, result.faults, first)
+        else:
+            self._add_clean(task, result, first)
+
+    def _add_clean(self, task: Task, result: measurement_pb2.MeasurementResult, first: Target) -> None:
+        name = task.target.name
+        accuracy = Value.from_figure(result.accuracy.top1)
+        self.figures[f"latency_s@{name}"] = Value.from_figure(result.latency.median_s)
+        self.figures[f"peak_memory_bytes@{name}"] = Value.from_figure(result.memory.peak_bytes)
+        self.figures[f"energy_j@{name}"] = Value.from_figure(result.energy.energy_j)
+        self.figures[f"accuracy@{name}"] = accuracy
+        if task.target == first:
+            self.figures["accuracy"] = accuracy
+        told = result.provenance
+        self.provenance[f"runtime@{name}"] = (
+            f"{told.runtime} {told.runtime_version}, {told.delegate}, {told.threads} threads, "
+            f"cores {', '.join(map(str, told.cpus)) or 'any'}"
+        )
+        for remark in told.remarks:
+            self.provenance.setdefault(f"remarks@{name}", remark)
+
+    def _add_faults(self, task: Task, result: measurement_pb2.FaultResult, first: Target) -> None:
+        value = Value.from_figure(result.accuracy)
+        self._name_fault(task, value, first)
+        model = parse_fault(task.condition)
+        rate = float(getattr(model, "p", 0.0))
+        patterns = len(result.pattern_accuracies)
+        self.faults.append(FaultAccuracy(task.condition, model.name, rate, value, patterns, task.target.name))
+
+    def _name_fault(self, task: Task, value: Value, first: Target) -> None:
+        self.figures[f"accuracy@{task.target.name}@{task.condition}"] = value
+        if task.target == first:
+            self.figures[f"accuracy@{task.condition}"] = value
+
+    def _add_failure(self, task: Task, job: job_pb2.Job, first: Target) -> None:
+        """The model's failure is the candidate's; a device's leaves a gap with its reason."""
+        what = f"{kind_name(job.failure.kind)}: {job.failure.message}"
+        if blame(job.failure) is Blame.MODEL:
+            step = f"{task.step}, {job.failure.last_step}" if job.failure.last_step else task.step
+            self.failure = self.failure or Failure(
+                kind_name(job.failure.kind), job.failure.message, step, job.failure.remedy
+            )
+        missing = Value.missing(what)
+        if task.condition:
+            self._name_fault(task, missing, first)
+            return
+        names = [f"{kind}@{task.target.name}" for kind in ("latency_s", "peak_memory_bytes", "energy_j", "accuracy")]
+        self.figures.update(dict.fromkeys(names, missing))
+        if task.target == first:
+            self.figures["accuracy"] = missing
+
+
+def _leased_s(job: job_pb2.Job) -> float:
+    """Seconds from the last lease to the committed result, by the orchestrator's clock."""
+    attempt = job.attempts[-1]
+    return (datetime.fromisoformat(attempt.ended_at) - datetime.fromisoformat(attempt.started_at)).total_seconds()
+
+
+def describe(device: fleet_pb2.Device) -> Mapping[str, object]:
+    """A device as a report shows it."""
+    return MessageToDict(device.description, preserving_proto_field_name=True)

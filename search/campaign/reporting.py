@@ -1,0 +1,80 @@
+"""The report of a run folder, complete or not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from search.campaign.config import parse
+from search.campaign.problem import front_of
+from search.campaign.winners import file_stem
+from search.report import ReportInput, write_report
+from search.runlog import History, read_history
+
+REPORT = "report.html"
+
+
+def report(folder: Path) -> Path:
+    """Draw the report of a run.
+
+    Returns:
+        The file.
+
+    Raises:
+        RunLogError: no run there, or of another version.
+    """
+    history = read_history(folder)
+    path = folder / REPORT
+    write_report(report_input(history, folder), path)
+    return path
+
+
+def report_input(history: History, folder: Path) -> ReportInput:
+    """All that a report shows, from the log alone."""
+    about = history.about
+    config = parse(dict(about["config"]), str(folder))
+    processes = history.notes("process")
+    audits, devices = history.notes("audit"), history.notes("devices")
+    told, wanted = len(history.told), config.search.candidates
+    notes = [f"The run was broken off and resumed {len(devices) - 1} times."] if len(devices) > 1 else []
+    if history.pending or told < wanted:
+        notes.append(f"The run is not complete: {told} of {wanted} candidates.")
+    winners = front_of(history, config) if (folder / "winners").is_dir() else []
+    return ReportInput(
+        title=config.title,
+        created=str(about["created"]),
+        software_version=history.software_version,
+        objectives=tuple(config.parsed_objectives()),
+        constraints=tuple(config.parsed_constraints()),
+        evaluations=tuple(history.evaluations),
+        settings={
+            "Strategy": config.search.strategy,
+            "Space": config.space.kind,
+            "Data": config.data,
+            "Seed": str(config.seed),
+            "Campaign": str(about["campaign_id"]),
+        },
+        budget={"candidates": f"{told} of {wanted}"},
+        devices=tuple(devices[-1]) if devices else (),
+        audit=audits[-1] if audits else None,
+        audit_missing="the campaign asks for none" if not config.audit.subnets else "the run ended before it",
+        stage_s=_stages(history),
+        wall_s=sum(float(note["wall_s"]) for note in processes) if processes else None,
+        files={
+            winner.number: {kind: f"winners/{file_stem(winner)}.{suffix}" for kind, suffix in _FILES.items()}
+            for winner in winners
+        },
+        notes=tuple(notes),
+    )
+
+
+_FILES = {"int8": "tflite", "card": "json"}
+
+
+def _stages(history: History) -> dict[str, float]:
+    spent = [(str(note["stage"]), float(note["seconds"])) for note in history.notes("stage")]
+    spent += [item for evaluation in history.evaluations for item in evaluation.stage_s.items()]
+    total: defaultdict[str, float] = defaultdict(float)
+    for stage, seconds in spent:
+        total[stage] += seconds
+    return dict(total)
