@@ -1,10 +1,15 @@
-# Everything a newcomer needs: `make venv`, `make test`, `make lint`, `make bench`.
+# Everything a newcomer needs: `make demo`, `make test`, `make lint`, `make bench`.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/complete
 
-.PHONY: venv test lint format bench bench-quick protos check-agent constraints clean
+.PHONY: demo venv test lint format bench bench-quick protos check-agent constraints clean
+
+# A search for fast and robust networks on this machine, start to finish; resumes if it was broken off.
+demo: venv
+	@if [ -e runs/digits/log.jsonl ]; then $(BIN)/gauntlet search --resume runs/digits; \
+	else $(BIN)/gauntlet search examples/digits.yaml; fi
 
 venv: $(STAMP)
 

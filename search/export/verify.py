@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,8 +111,9 @@ Runner = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 def _tflite_runner(exported: ExportedModel) -> Runner:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=exported.data, num_threads=1)
-    interpreter.allocate_tensors()
+    with _without_greeting():
+        interpreter = Interpreter(model_content=exported.data, num_threads=1)
+        interpreter.allocate_tensors()
     (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -121,6 +123,19 @@ def _tflite_runner(exported: ExportedModel) -> Runner:
         return output.transpose(0, 3, 1, 2) if output.ndim == 4 else output
 
     return run
+
+
+@contextmanager
+def _without_greeting() -> Iterator[None]:
+    """LiteRT announces its delegate on file descriptor 2, which tears progress bars; no setting keeps it quiet."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _stored(values: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any]:

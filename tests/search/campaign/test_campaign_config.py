@@ -1,0 +1,97 @@
+"""The campaign file: what it says, and what is said about its mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from search.campaign.config import CampaignConfig, ConfigError, explain, load, parse
+from tests.search.campaign import tiny
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_the_example_is_valid_and_names_its_conditions_canonically() -> None:
+    config = load(ROOT / "examples" / "digits.yaml")
+    assert config.data == "digits"
+    assert config.devices() == ["local"]
+    assert "iBF(p=0.003, per=bit)" in config.fault_conditions()
+    assert len(config.fault_conditions()) == len(set(config.fault_conditions())) == 3
+    assert config.search.candidates >= 40
+
+
+def test_what_goes_into_the_log_comes_back() -> None:
+    config = parse(tiny.document(), "x")
+    assert parse(config.model_dump(mode="json"), "log") == config
+
+
+def test_a_path_is_taken_relative_to_the_file(tmp_path: Path) -> None:
+    path = tiny.write(tmp_path)
+    assert load(path).data == str(tmp_path / "blobs.npz")
+    assert load(path).title == "tiny"
+
+
+def test_every_key_is_explained() -> None:
+    rows = explain()
+    assert all(meaning for _, _, meaning in rows)
+    assert "search.candidates" in {key for key, _, _ in rows}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "remedy"),
+    [
+        ({"serch": {}}, "no key serch", "did you mean search"),
+        ({"search": {"candidate": 3}}, r"no key search\.candidate", "did you mean candidates"),
+        ({"search": {"candidates": "many"}}, r"search\.candidates", "--keys"),
+        ({"search": {"candidates": 0}}, r"search\.candidates", ""),
+        ({"search": {"strategy": "magic"}}, r"search\.strategy", ""),
+        ({"seed": -1}, "seed", ""),
+        ({"objectives": []}, "objectives", ""),
+        ({"objectives": ["speed@local"]}, "speed", "there are"),
+        ({"objectives": ["latency_s"]}, "which device", "latency_s@DEVICE"),
+        ({"objectives": ["accuracy@iBF(p=2)"]}, "0 to 1", ""),
+        ({"objectives": ["accuracy@xBF(p=0.1)"]}, "xBF", ""),
+        ({"faults": {"models": ["iBF(q=1)"]}}, "'q'", ""),
+        ({"constraints": ["parameters <= 10", "parameters >= 20"]}, "parameters", ""),
+        ({"constraints": ["parameters < 10"]}, "'<'", "<="),
+        ({"faults": {"min_patterns": 9, "max_patterns": 3}}, "max_patterns", ""),
+        ({"measure": {"min_s": 2, "max_s": 1}}, "max_s", ""),
+        ({"measure": {"precision": 1.5}}, r"measure\.precision", ""),
+    ],
+)
+def test_a_mistake_is_one_line_with_a_remedy(changes: dict[str, Any], message: str, remedy: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse(tiny.document(**changes), "file.yaml")
+    assert "\n" not in caught.value.message
+    assert remedy in caught.value.remedy
+
+
+def test_a_missing_key_is_named() -> None:
+    with pytest.raises(ConfigError, match="objectives is missing"):
+        parse({"data": "digits"}, "file.yaml")
+
+
+@pytest.mark.parametrize("content", ["", "- a\n- b\n", "a: [", "\x00", "just words"])
+def test_a_file_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=r"x\.yaml"):
+        load(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "absent.yaml")
+
+
+def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("title: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(ConfigError, match="no YAML"):
+        load(path)
+
+
+def test_the_file_may_be_minimal() -> None:
+    config = CampaignConfig.model_validate(yaml.safe_load("data: digits\nobjectives: [accuracy]\n"))
+    assert config.fault_conditions() == []
+    assert config.devices() == []
