@@ -1,8 +1,8 @@
 """A campaign on the digits: candidates per minute, and where the time goes.
 
-Runs `gauntlet search` on a shortened examples/digits.yaml with the embedded lab, as a user would, and reads the run's log:
-seconds by stage, candidates per minute of the search proper (training apart), and the time lost to dispatch as a share of
-the time that the device measured. Stages that overlap count in full.
+Runs `gauntlet search` on a shortened examples/digits.yaml with the embedded lab, as a user would, and reads the run's
+log: seconds by stage, candidates per minute of the search proper (training apart), and the time lost to dispatch as a
+share of the time that the device measured. Stages that overlap count in full.
 """
 
 from __future__ import annotations
