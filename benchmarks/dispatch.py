@@ -3,8 +3,9 @@
 Run: ``python -m benchmarks.dispatch [--quick]``
 
 An orchestrator and an agent run as processes of their own, over a unix socket (the embedded lab) and over TCP on
-loopback; both labs are up at once, and all variants take turns, so that noise falls on each alike. A warm worker gets
-tiny jobs (10 samples, no warm-up, no memory, no energy) one after another from `orchestrator.client.Client`:
+loopback; both labs are up at once and are used in turns of a few jobs, within which all variants take turns, so that
+noise falls on each alike. A warm worker gets tiny jobs (10 samples, no warm-up, no memory, no energy) one after another
+from `orchestrator.client.Client`:
 
     upload          submit ───────────── orchestrator ── agent ──[ worker measures ]── agent ── orchestrator ── watched
     └ (c) with upload┘ └──────── (a), (b) overhead ────┘           not counted         └────── overhead ────────────┘
@@ -13,6 +14,8 @@ tiny jobs (10 samples, no warm-up, no memory, no energy) one after another from 
   end, which the runtime ignores), so the agent fetches it. (c) the same, with the client's upload.
 - *Floor*: one bare gRPC call with as many bytes as the model has, to another process, with nothing behind it: no
   queue, no disk, no model. "× floor" is the ratio of medians.
+- *Floor, back to back*: such calls without the pauses in which the others take their turns. The difference is what
+  this machine takes to wake processes that slept, with caches that others have used; a dispatch wakes ten threads.
 - *Queued*: jobs submitted at once to one agent; the worker's share is part of the rate, so the time between two
   measurements is given beside it, and the processor time of each process.
 
@@ -52,7 +55,8 @@ from orchestrator.client import Client
 from protos import contract
 
 TARGET_MS = 5.0
-CACHED, UNSEEN, UPLOADED, FLOOR = "cached", "never seen", "never seen, with upload", "floor: bare gRPC call"
+CACHED, UNSEEN, UPLOADED = "cached", "never seen", "never seen, with upload"
+FLOOR, BUSY_FLOOR = "floor: bare gRPC call", "floor, back to back"
 
 
 @dataclass
@@ -109,6 +113,13 @@ class Course:
             **{f"{name} CPU ms": value for name, value in cpu_ms.items()},
         }
 
+    async def busy_floor(self, calls: int) -> None:
+        """Bare calls, one right after another."""
+        for _ in range(calls):
+            begin = time.perf_counter()
+            await self.way.floor(self._model)
+            self.seconds[BUSY_FLOOR].append(time.perf_counter() - begin)
+
     async def _cached(self) -> None:
         self.seconds[CACHED].append(await self._overhead_s(self._known))
 
@@ -135,10 +146,12 @@ class Course:
 
 
 def run(quick: bool) -> Report:
-    return asyncio.run(_measure(rounds=10 if quick else 200, warm=3 if quick else 20, batch=20 if quick else 200))
+    if quick:
+        return asyncio.run(_measure(blocks=2, block=5, warm=3, batch=20))
+    return asyncio.run(_measure(blocks=10, block=20, warm=20, batch=200))
 
 
-async def _measure(rounds: int, warm: int, batch: int) -> Report:
+async def _measure(blocks: int, block: int, warm: int, batch: int) -> Report:
     async with contextlib.AsyncExitStack() as stack:
         # A short path: a unix socket's has at most 107 characters.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gauntlet-")))
@@ -159,9 +172,12 @@ async def _measure(rounds: int, warm: int, batch: int) -> Report:
             courses.append(Course(Way(name, lab, client, _floor.caller(channel)), model))
         for course in courses:
             await course.warm_up(warm)
-        for _ in range(rounds):
+        for _ in range(blocks):
             for course in courses:
-                await course.turn()
+                for _ in range(block):
+                    await course.turn()
+        for course in courses:
+            await course.busy_floor(blocks * block)
         queued = [await course.queued(batch) for _ in range(3) for course in courses]
     return Report([_overheads(courses, len(model)), _rates(queued)])
 
@@ -170,7 +186,7 @@ def _overheads(courses: list[Course], size: int) -> Table:
     table = Table(f"Dispatch overhead: submit → committed result less the measurement ({size / 1000:.0f} kB model)")
     for course in courses:
         floor_ms = _stats.median(course.seconds[FLOOR]) * 1e3
-        for what in (CACHED, UNSEEN, UPLOADED, FLOOR):
+        for what in (CACHED, UNSEEN, UPLOADED, FLOOR, BUSY_FLOOR):
             values_ms = [value * 1e3 for value in course.seconds[what]]
             median_ms = _stats.median(values_ms)
             aimed_at = what in (CACHED, UNSEEN)
