@@ -237,13 +237,14 @@ class WorkerPool:
         Raises:
             SpawnError: none came up, after several attempts.
         """
+        ready = self._idle_one(fresh)
+        if ready is not None:
+            return ready  # without waiting for a spare one that is starting up
         async with self._spawning:
             await self._bury_the_dead()
-            # Used ones first: the fresh one is for peak memory.
-            for worker in sorted(self._idle, key=lambda w: w.fresh):
-                if worker.fresh or not fresh:
-                    self._idle.remove(worker)
-                    return worker
+            ready = self._idle_one(fresh)
+            if ready is not None:
+                return ready
             for attempt in range(1, self._settings.spawn_attempts + 1):
                 try:
                     return await self._spawn()
@@ -253,6 +254,14 @@ class WorkerPool:
                         raise
                 await asyncio.sleep(_SPAWN_PAUSE_S * attempt)
             raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _idle_one(self, fresh: bool) -> Optional[WorkerProcess]:
+        """Used ones first: the fresh one is for peak memory."""
+        for worker in sorted(self._idle, key=lambda w: w.fresh):
+            if worker.alive and (worker.fresh or not fresh):
+                self._idle.remove(worker)
+                return worker
+        return None
 
     async def _spawn(self) -> WorkerProcess:
         settings = self._settings
