@@ -11,7 +11,7 @@ import secrets
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import AsyncIterator, Callable, Dict, Iterable, Iterator, Tuple
+from typing import AsyncIterator, Callable, Dict, Iterable, Iterator, List, Tuple
 
 from device_agent.errors import MeasurementError
 from protos import contract
@@ -41,6 +41,8 @@ class ArtifactCache:
         root.mkdir(parents=True, exist_ok=True)
         for leftover in root.glob("*.part"):
             leftover.unlink()
+        # Counted once; the folder is looked through only when it may be full.
+        self._held_bytes = sum(path.stat().st_size for path in self._files())
 
     @asynccontextmanager
     async def hold(
@@ -84,6 +86,7 @@ class ArtifactCache:
             if contract.digest_of_file(path) == path.name:
                 self._checked[path.name] = stamp
                 return True
+            self._held_bytes -= path.stat().st_size
             path.unlink()
         except FileNotFoundError:
             pass
@@ -107,6 +110,7 @@ class ArtifactCache:
                     f"{ref.name or ref.digest[:12]} arrived with other content than its digest says",
                 )
             os.replace(part, path)
+            self._held_bytes += size
             self._checked[ref.digest] = _stamp(path)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -121,21 +125,25 @@ class ArtifactCache:
                 part.unlink()
 
     def _make_room(self, ref: artifact_pb2.ArtifactRef) -> None:
-        files = [path for path in self._root.iterdir() if contract.is_digest(path.name)]
-        stats = {path: path.stat() for path in files}
-        total = sum(stat.st_size for stat in stats.values()) + ref.size_bytes
-        for path in sorted(files, key=lambda path: stats[path].st_atime_ns):
-            if total <= self._cap_bytes:
+        if self._held_bytes + ref.size_bytes <= self._cap_bytes:
+            return
+        stats = {path: path.stat() for path in self._files()}
+        self._held_bytes = sum(stat.st_size for stat in stats.values())
+        for path in sorted(stats, key=lambda path: stats[path].st_atime_ns):
+            if self._held_bytes + ref.size_bytes <= self._cap_bytes:
                 return
             if path.name not in self._in_use:
                 path.unlink()
-                total -= stats[path].st_size
-        if total > self._cap_bytes:
+                self._held_bytes -= stats[path].st_size
+        if self._held_bytes + ref.size_bytes > self._cap_bytes:
             raise MeasurementError(
                 failure_pb2.FAILURE_KIND_DISK_FULL,
                 f"{ref.size_bytes} bytes do not fit the agent's cache of {self._cap_bytes}",
                 "give the agent a larger --cache-mb",
             )
+
+    def _files(self) -> List[Path]:
+        return [path for path in self._root.iterdir() if contract.is_digest(path.name)]
 
     @contextlib.contextmanager
     def _using(self, digest: str) -> Iterator[None]:

@@ -166,16 +166,15 @@ class EmbeddedLab:
 
     def close(self) -> None:
         """Let the lab go. It ends here unless another command uses it; then it ends with that one."""
+        for child in self._children:
+            child.leave()  # first of all: none that ends now is to be started again
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
         if self._lock is None:
             return
         record = lab_folder.read_record(self.folder)
-        if record is not None and self._children and _has_writer(Path(record.lifeline)):
-            for child in self._children:
-                child.leave()
-        else:
+        if record is None or not self._children or not _has_writer(Path(record.lifeline)):
             for child in self._children:
                 child.close()
             lab_folder.clear_record(self.folder)

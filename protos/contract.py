@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -46,6 +47,7 @@ CLIENT_OPTIONS = [
 ]
 
 
+@lru_cache(maxsize=1)
 def software_version() -> str:
     """Version of the installed distribution."""
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import threading
 from collections.abc import Iterator
@@ -123,6 +122,8 @@ def _carry_out(log: RunLog, address: str, lab_dir: Path | None) -> int:
 
 
 def _run(log: RunLog, address: str, lab_dir: Path | None, stop: threading.Event) -> Outcome:
+    import asyncio
+
     from gauntlet.render.progress import bars
     from search.campaign.campaign import Campaign
 

@@ -229,6 +229,8 @@ class Client:
                     yield response.job
                     if response.job.state in _FINAL:
                         pending.discard(response.job.job_id)
+                    if not pending:
+                        return  # without waiting for the server to end the stream
             except grpc.aio.AioRpcError as error:
                 await attempt.pause_or_raise(from_rpc(error, self.address), error)
             else:

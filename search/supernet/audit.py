@@ -199,4 +199,6 @@ def _judge(
         return "ranks", f"{figures}: inherited accuracy ranks networks"
     if low > 0:
         return "ranks weakly", f"{figures}: better than chance; train the winners alone before choosing among them"
-    return "does not rank", f"{figures}: chance would do as well; train the supernet longer or audit more networks"
+    if high < _GOOD_TAU:
+        return "does not rank", f"{figures}: inherited accuracy says little; train the supernet longer"
+    return "insufficient", f"{figures}: {n} networks cannot tell it from chance; audit more of them"
