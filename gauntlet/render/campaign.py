@@ -28,7 +28,8 @@ def summary(history: History, folder: Path, complete: bool) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     table.add_column("candidate", justify="right")
     for objective in objectives:
-        table.add_column(objective.name.replace(", per=bit", ""), justify="right", overflow="fold")
+        heading = objective.name.replace(", per=bit", "").replace("@", "\n@")
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("parameters", justify="right")
     table.add_column("MACs", justify="right")
     for member in sorted(members, key=lambda e: objectives[0].cost(e.value(objectives[0].name).value or 0.0)):
