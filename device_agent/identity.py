@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
@@ -10,7 +9,7 @@ import socket
 from pathlib import Path
 from typing import IO
 
-from protos import contract
+from protos import contract, folderlock
 
 
 class StateError(Exception):
@@ -65,20 +64,13 @@ class StateFolder:
 
 
 def _lock(path: Path) -> IO[str]:
-    file = path.open("a+")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        owner = file.read().strip() or "unknown"
-        file.close()
+        return folderlock.own(path)
+    except folderlock.FolderInUseError as error:
         raise StateError(
-            f"{path.parent} belongs to a running agent (process {owner})\nstop it, or give this one its own --state-dir"
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
+            f"{path.parent} belongs to a running agent (process {error.owner})\n"
+            "stop it, or give this one its own --state-dir"
+        ) from error
 
 
 def _replace(path: Path, text: str) -> None:

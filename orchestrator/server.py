@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import os
 import resource
 import time
 from collections.abc import Callable
@@ -24,7 +22,7 @@ from orchestrator.services.campaigns import CampaignService
 from orchestrator.services.fleet import FleetService
 from orchestrator.store.sql import SqlStore
 from orchestrator.watchers import Watchers
-from protos import contract
+from protos import contract, folderlock
 from protos.gauntlet.v1 import agent_pb2_grpc, artifact_pb2_grpc, campaign_pb2_grpc, fleet_pb2_grpc
 
 log = logging.getLogger(__name__)
@@ -93,22 +91,13 @@ async def _serve(config: Config, store: SqlStore, until: asyncio.Event, on_ready
 
 
 def _lock(folder: Path) -> IO[str]:
-    """At most one orchestrator owns a folder; the lock ends with the process."""
-    file = (folder / "orchestrator.lock").open("a+")
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        owner = file.read().strip() or "unknown"
-        file.close()
+        return folderlock.own(folder / "orchestrator.lock")
+    except folderlock.FolderInUseError as error:
         raise ConfigError(
-            f"{folder} belongs to a running orchestrator (process {owner})\n"
+            f"{folder} belongs to a running orchestrator (process {error.owner})\n"
             "stop it, or choose another folder with --dir"
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
+        ) from error
 
 
 def _raise_file_limit() -> None:
