@@ -19,6 +19,7 @@ def main() -> int:
     if base is None:
         print("buf breaking: skipped, no earlier commit to compare with")
         return 0
+    print(f"buf breaking: against {base}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         archive = subprocess.run(["git", "archive", base, "protos"], cwd=ROOT, capture_output=True, check=True)
         subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
@@ -28,14 +29,17 @@ def main() -> int:
 
 
 def _base() -> str | None:
-    """Where this work left main: its remote state, or the last release tag."""
-    for ref in ("origin/main", "main~1"):
-        found = subprocess.run(
-            ["git", "rev-parse", "--verify", "--quiet", f"{ref}:protos/buf.yaml"], cwd=ROOT, check=False
-        )
-        if found.returncode == 0:
+    """The main that this work builds on: the remote's, or, on main itself, the commit before."""
+    head = _resolve("HEAD")
+    for ref in ("origin/main", "HEAD~1"):
+        if _resolve(f"{ref}:protos/buf.yaml") and _resolve(ref) != head:
             return ref
     return None
+
+
+def _resolve(ref: str) -> str:
+    command = ["git", "rev-parse", "--verify", "--quiet", ref]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 if __name__ == "__main__":
