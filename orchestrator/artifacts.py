@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from protos.contract import CHUNK_BYTES, digest_of_file, is_digest
+from protos.contract import CHUNK_BYTES, is_digest
 from protos.gauntlet.v1 import artifact_pb2
 
 #: Chunks of an upload are gathered until they are worth a visit to the disk; a small file is written in one go.
@@ -204,21 +204,6 @@ class ArtifactStore:
         now = self._clock()
         os.utime(file.fileno(), (now, now))
         return file
-
-    async def verify(self, digest: str) -> bool:
-        """Does the file hold what its name says? If not, it is removed.
-
-        Raises:
-            NotFoundError: no such artifact.
-        """
-        return await asyncio.to_thread(self._verify, digest)
-
-    def _verify(self, digest: str) -> bool:
-        self._open(digest, 0).close()
-        if digest_of_file(self._path(digest)) == digest:
-            return True
-        self._remove(digest)
-        return False
 
     async def collect(self, needed: Collection[str], older_than_s: float) -> int:
         """Remove what is not needed and was last asked for longer ago than `older_than_s`; return how many."""
