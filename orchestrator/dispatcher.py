@@ -44,7 +44,7 @@ async def _dispatch(hub: Hub) -> None:
         waiting = await hub.store.waiting(
             lambda signature: any(hub.fits(signature, device_id) for device_id in idle), len(idle) + _SPARE_WINDOW
         )
-        await asyncio.gather(*(hub.lease(a.job_id, a.device_id) for a in hub.propose(waiting)))
+        await asyncio.gather(*map(hub.lease, hub.propose(waiting)))
     finally:
         hub.dispatching = False
 

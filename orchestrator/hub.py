@@ -187,19 +187,11 @@ class Hub:
         Raises:
             KeyConflictError, StoreError: nothing was queued.
         """
-        assignments = (
-            self.propose(
-                [
-                    Waiting(job.job_id, job.signature, job.spec.priority, number, frozenset())
-                    for number, job in enumerate(new)
-                ]
-            )
-            if self._settled
-            else []
-        )
+        waiting = [Waiting(job.job_id, job.signature, job.spec.priority, n, frozenset()) for n, job in enumerate(new)]
+        assignments = self.propose(waiting) if self._settled else []
         # The writer works in the order in which it is given work: first the jobs, then their leases.
         submitting = asyncio.ensure_future(self.store.submit(new))
-        leasing = [asyncio.ensure_future(self.lease(a.job_id, a.device_id)) for a in assignments]
+        leasing = [self.lease(assignment) for assignment in assignments]
         try:
             return await submitting
         finally:
@@ -220,10 +212,16 @@ class Hub:
         """Can the device do what the signature asks?"""
         return _demand(signature).misfit(self.registry.description(device_id)) is None
 
-    async def lease(self, job_id: str, device_id: str) -> bool:
-        """Give a queued job to an idle device; False when it is no longer queued."""
+    def lease(self, assignment: Assignment) -> asyncio.Future[bool]:
+        """Give a queued job to an idle device; False when it is no longer queued.
+
+        The device is taken when this returns, not only when the store has decided: nobody else may count on it.
+        """
         lease_id = uuid.uuid4().hex
-        self.registry.lease_granted(device_id, lease_id)  # taken, while the store decides
+        self.registry.lease_granted(assignment.device_id, lease_id)
+        return asyncio.ensure_future(self._lease(assignment.job_id, assignment.device_id, lease_id))
+
+    async def _lease(self, job_id: str, device_id: str, lease_id: str) -> bool:
         applied: Applied | None = None
         try:
             applied = await self.store.apply(job_id, jobs.Leased(lease_id, device_id), whole=True)

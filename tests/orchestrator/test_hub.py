@@ -1,0 +1,35 @@
+"""The hub by itself: what no message order through gRPC brings about reliably."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.artifacts import ArtifactStore
+from orchestrator.config import Config
+from orchestrator.demands import Demand
+from orchestrator.hub import Hub
+from orchestrator.registry import Session
+from orchestrator.store.base import NewJob
+from orchestrator.store.sql import SqlStore
+from orchestrator.watchers import Watchers
+from protos.gauntlet.v1 import device_pb2, job_pb2
+from tests.orchestrator.lab import device
+
+ANY = Demand.of(job_pb2.JobSpec(measurement={"model": {"media_type": "model/tflite"}})).signature
+
+
+async def test_submissions_at_one_moment_never_share_a_device(tmp_path: Path, new_job: Callable[..., NewJob]) -> None:
+    store = await SqlStore.open(tmp_path / "lab.sqlite")
+    artifacts = ArtifactStore(tmp_path / "artifacts", 1000, 1000)
+    hub = Hub(Config(f"unix:{tmp_path}/s", tmp_path), store, artifacts, Watchers())
+    session = Session(device_pb2.AgentDescription(agent_id="a1"), "1-x", 0.0)
+    hub.registry.attach(session, [device("d1")])
+    await asyncio.gather(*(hub.submit([new_job(signature=ANY)]) for _ in range(3)))
+    assert (await session.next_command()).HasField("lease")
+    held = await store.held()
+    assert [lease.device_id for lease in held] == ["d1"]
+    assert hub.registry.lease_of("d1") == held[0].lease_id
+    assert hub.kick.is_set()  # the others wait for their turn
+    await store.close()
