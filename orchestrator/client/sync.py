@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import threading
 from collections.abc import Collection, Coroutine, Iterator, Sequence
 from pathlib import Path
@@ -84,12 +85,25 @@ class SyncClient:
 
     def watch(self, job_ids: Collection[str]) -> Iterator[job_pb2.Job]:
         """See `Client.watch`."""
-        stream = self._client.watch(job_ids)
+        seen: queue.SimpleQueue[job_pb2.Job | BaseException | None] = queue.SimpleQueue()
+
+        async def pump() -> None:
+            try:
+                async for job in self._client.watch(job_ids):
+                    seen.put(job)
+                seen.put(None)
+            except BaseException as error:
+                seen.put(error)
+                raise
+
+        pumping = asyncio.run_coroutine_threadsafe(pump(), self._loop)
         try:
-            while (job := self._do(_next(stream))) is not None:
-                yield job
+            while (item := seen.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
         finally:
-            self._do(stream.aclose())  # type: ignore[attr-defined]  # an asynchronous generator
+            pumping.cancel()  # whoever iterates may stop at any job, or be interrupted while he waits
 
     def run(self, specs: Sequence[job_pb2.JobSpec]) -> list[job_pb2.Job]:
         """See `Client.run`."""
@@ -122,7 +136,3 @@ class SyncClient:
 
 async def _make(address: str, timeout_s: float, patience_s: float) -> Client:
     return Client(address, timeout_s, patience_s)  # a channel belongs to the loop that made it
-
-
-async def _next(stream: Any) -> job_pb2.Job | None:
-    return await anext(stream, None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from orchestrator.client import Client, ClientError, NotFound, Refused, Unreachable
+from orchestrator.client import Client, ClientError, NotFound, Refused, SyncClient, Unreachable
 from orchestrator.client.specs import job_spec, latency_spec, measurement_spec
 from orchestrator.config import Config, ConfigError
 from protos.gauntlet.v1 import agent_pb2, campaign_pb2, device_pb2, failure_pb2, job_pb2
@@ -111,6 +111,20 @@ async def test_the_models_fault_is_final_the_devices_is_tried_elsewhere(address:
     assert job.state == job_pb2.JOB_STATE_FAILED
     assert job.failure.message == "no such operator"
     assert len(job.attempts) == 2
+
+
+async def test_a_synchronous_watch_may_be_left_at_any_moment(address: str, client: Client) -> None:
+    agent = ScriptedAgent(address)
+    await agent.hello()
+    [submitted] = await client.submit([await a_job(client)])
+
+    def look_once() -> int:
+        with SyncClient(address) as beside:
+            for job in beside.watch([submitted.job_id]):
+                return job.state
+        raise AssertionError("a watch begins with the job as it stands")
+
+    assert await asyncio.to_thread(look_once) == job_pb2.JOB_STATE_LEASED
 
 
 # ---------------------------------------------------------------------------------------------------- leases
