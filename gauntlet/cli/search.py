@@ -14,7 +14,7 @@ import typer
 from gauntlet.cli.output import EXIT_INTERRUPTED, LabDirOption, LabOption, open_lab, stderr, stdout
 
 if TYPE_CHECKING:
-    from search.campaign.campaign import Observer, Outcome
+    from search.campaign.campaign import Campaign, Observer, Outcome
     from search.runlog import RunLog
 
 EPILOG = """\
@@ -134,11 +134,9 @@ def _run(log: RunLog, address: str, lab_dir: Path | None, stop: threading.Event)
             return asyncio.run(_with_client(campaign, lab.client.address))
 
 
-async def _with_client(campaign: object, address: str) -> Outcome:
+async def _with_client(campaign: Campaign, address: str) -> Outcome:
     from orchestrator.client import Client
-    from search.campaign.campaign import Campaign
 
-    assert isinstance(campaign, Campaign)
     async with Client(address) as client:
         return await campaign.run(client)
 
@@ -171,6 +169,7 @@ def _observer(progress: object) -> Observer:
 
 def _print_keys() -> int:
     from rich.table import Table
+    from rich.text import Text
 
     from search.campaign.config import explain
 
@@ -178,6 +177,7 @@ def _print_keys() -> int:
     for column in ("key", "default", "meaning"):
         table.add_column(column, overflow="fold")
     for key, default, meaning in explain():
-        table.add_row(key if "." in key or default else f"[bold]{key}[/]", default, meaning)
+        # As text: a default such as [m, c] is no markup.
+        table.add_row(Text(key, "" if "." in key or default else "bold"), Text(default), Text(meaning))
     stdout().print(table)
     return 0

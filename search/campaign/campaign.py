@@ -83,8 +83,10 @@ def create(folder: Path, config: CampaignConfig) -> RunLog:
     """Begin a run in a new folder.
 
     Raises:
+        SearchError: data that cannot be read, or a space with no feasible architecture: no folder is taken for it.
         RunLogError: the folder holds a run already, or cannot be written.
     """
+    problem.strategy(config, problem.space(config, problem.load_data(config))).ask(1)
     campaign_id = f"{problem.identifier(config.title)}-{secrets.token_hex(4)}"
     about = {
         "campaign_id": campaign_id,
@@ -116,13 +118,11 @@ class Campaign:
         """Everything that can be known to be wrong before the lab starts.
 
         Raises:
-            SearchError: contradicting bounds, data that cannot be read, a space with no feasible architecture.
+            SearchError: data that can no longer be read.
         """
         self.data = problem.load_data(self.config)
         self.space = problem.space(self.config, self.data)
         self.strategy = problem.strategy(self.config, self.space)
-        if not self.log.history.asked:
-            problem.strategy(self.config, self.space).ask(1)  # raises where nothing is feasible
 
     async def run(self, client: Client) -> Outcome:
         """Carry it to its end, or to a stop.

@@ -152,6 +152,8 @@ def test_a_campaign_that_cannot_be_is_one_line(tmp_path: Path, changes: dict[str
     assert process.returncode == code, said
     assert words in said
     assert "Traceback" not in said
+    if "data" in changes or "constraints" in changes or "space" in changes:
+        assert not (tmp_path / "run").exists()  # mended, the same command can be given again
 
 
 def kill(face: subprocess.Popen[str], victim: str) -> None:
