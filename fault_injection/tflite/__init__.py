@@ -35,6 +35,7 @@ def read_model(data: bytes) -> Model:
             raise MalformedModelError(f"graph {graph.name!r} lacks tensors, inputs, outputs or operators")
         if any(operator.large_custom_options_size for operator in graph.operators):
             raise MalformedModelError("custom options behind the tables are not supported")
+    _check_numbers(model)
     for buffer in model.buffers:
         # Files near 2 GB keep constants behind the tables; offset 1 is the schema's mark for "not written yet".
         if buffer.offset > 1:
@@ -43,6 +44,22 @@ def read_model(data: bytes) -> Model:
             buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
     return model
+
+
+def _check_numbers(model: Model) -> None:
+    """Whoever follows a number to a tensor, buffer or operator code finds one."""
+    for graph in model.subgraphs:
+        operators = graph.operators
+        numbers = [("buffer", len(model.buffers), 0, [tensor.buffer for tensor in graph.tensors])]
+        numbers.append(("operator code", len(model.operator_codes), 0, [o.opcode_index for o in operators]))
+        numbers.append(("tensor", len(graph.tensors), 0, graph.inputs + graph.outputs))
+        # -1 stands for an input or output left out.
+        used = [number for o in operators for number in (o.inputs or []) + (o.outputs or [])]
+        numbers.append(("tensor", len(graph.tensors), -1, used))
+        for what, count, least, named in numbers:
+            if named and not least <= min(named) <= max(named) < count:
+                wrong = min(named) if min(named) < least else max(named)
+                raise MalformedModelError(f"graph {graph.name!r} names {what} {wrong}; there are {count}")
 
 
 def write_model(model: Model) -> bytes:

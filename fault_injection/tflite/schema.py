@@ -53,6 +53,7 @@ class BuiltinOperator(enum.IntEnum):
     PADV2 = 60
     QUANTIZE = 114
     HARD_SWISH = 117
+    SELECT_V2 = 123
     PLACEHOLDER_FOR_GREATER_OP_CODES = 127
     BITCAST = 159
     BITWISE_XOR = 160
@@ -176,6 +177,21 @@ class ReducerOptions(Record):
     keep_dims: bool = scalar("?", False)
 
 
+@dataclasses.dataclass(eq=False)
+class SelectV2Options(Record):
+    """Elementwise choice between two tensors by a third of truth values, with broadcasting."""
+
+
+@dataclasses.dataclass(eq=False)
+class BitcastOptions(Record):
+    """The same bits as another type."""
+
+
+@dataclasses.dataclass(eq=False)
+class BitwiseXorOptions(Record):
+    """Elementwise exclusive or of integers, with broadcasting."""
+
+
 def _carried(name: str, codes: str) -> Type[Record]:
     """A table that holds references and that nobody here looks into: its fields are called f0, f1, …
 
@@ -204,8 +220,11 @@ OPTIONS: Dict[int, Type[Record]] = {
     27: ReducerOptions,
     30: _carried("SqueezeOptions", "[i]"),
     43: PadV2Options,
+    98: SelectV2Options,
     111: _carried("VarHandleOptions", "s s"),
     115: _carried("BucketizeOptions", "[f]"),
+    124: BitcastOptions,
+    125: BitwiseXorOptions,
 }
 """Described members of the union BuiltinOptions."""
 _LAST_OPTIONS = 126

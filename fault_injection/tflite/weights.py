@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections import Counter
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from fault_injection.models import IndependentBitFlips
 from fault_injection.sampling import BITS, BitFlips, draw_bit_flips
 from fault_injection.tflite import Model, read_model
 from fault_injection.tflite.schema import BuiltinOperator, Tensor, TensorType
+from fault_injection.tflite.sites import SiteNames, type_name
 
 #: Operators with weights, and the input that holds them.
 _WEIGHTS_INPUT: Dict[int, int] = {
@@ -70,17 +70,16 @@ def find_weights(data: bytes) -> List[WeightTensor]:
     """
     model = read_model(data)
     start = _address(np.frombuffer(data, np.uint8))
-    repeated = _repeated_names(model)
+    names = SiteNames(model)
     found: Dict[int, WeightTensor] = {}
     others: List[Tuple[str, str]] = []
     for operator, graph, index, tensor in _uses(model):
         content = model.buffers[tensor.buffer].data
         if content is None or tensor.buffer in found:
             continue
-        name = tensor.name or ""
-        site = f"{name}#{graph}.{index}" if not name or name in repeated else name
+        site = names(graph, index)
         if tensor.type not in _EIGHT_BITS:
-            others.append((site, _type_name(tensor.type)))
+            others.append((site, type_name(tensor.type)))
             continue
         shape = tuple(tensor.shape or ())
         if tensor.sparsity is not None or math.prod(shape) != len(content):
@@ -156,15 +155,6 @@ def _uses(model: Model) -> Iterator[Tuple[str, int, int, Tensor]]:
             if place is not None and operator.inputs and len(operator.inputs) > place and operator.inputs[place] >= 0:
                 index = operator.inputs[place]
                 yield BuiltinOperator(code).name, number, index, graph.tensors[index]
-
-
-def _repeated_names(model: Model) -> Set[str]:
-    names = Counter(tensor.name for graph in model.subgraphs for tensor in graph.tensors)
-    return {name for name, count in names.items() if name and count > 1}
-
-
-def _type_name(number: int) -> str:
-    return TensorType(number).name.lower() if number in list(TensorType) else f"of type {number}"
 
 
 def _address(array: NDArray[np.uint8]) -> int:

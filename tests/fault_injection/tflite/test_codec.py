@@ -212,3 +212,20 @@ def test_a_small_file_cannot_unfold_without_end():
     data[first : last + 4] = b"".join(pack("<I", target - where) for where in range(first, last + 4, 4))
     with pytest.raises(MalformedModelError, match="unfolds"):
         read_model(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda model: setattr(model.subgraphs[0].operators[0], "inputs", [0, 3]), "names tensor 3; there are 3"),
+        (lambda model: setattr(model.subgraphs[0].operators[0], "outputs", [-2]), "names tensor -2"),
+        (lambda model: setattr(model.subgraphs[0], "outputs", [-1]), "names tensor -1"),
+        (lambda model: setattr(model.subgraphs[0].operators[1], "opcode_index", 2), "names operator code 2"),
+        (lambda model: setattr(model.subgraphs[0].tensors[1], "buffer", 2), "names buffer 2; there are 2"),
+    ],
+)
+def test_numbers_that_lead_nowhere_are_refused(damage, message):
+    model = small_model()
+    damage(model)
+    with pytest.raises(MalformedModelError, match=message):
+        read_model(write_model(model))
