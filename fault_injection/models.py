@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import enum
 import re
-from typing import Any, Callable, ClassVar, Dict, Iterable, List, Tuple, Type
+import sys
+from typing import Any, Callable, ClassVar, Dict, Iterable, List, Tuple, Type, Union
 
 from fault_injection.errors import InvalidFaultModelError
 
@@ -39,14 +41,17 @@ def _read_number(word: str) -> float:
     return float(word)
 
 
-def _check_probability(value: Any) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise InvalidFaultModelError(f"must be a number, not {value!r}") from None
-    if not 0 <= number <= 1:  # NaN fails, too
-        raise InvalidFaultModelError(f"must lie in 0 to 1, not {number:g}")
-    return number + 0.0  # no negative zero
+def _checker(low: float, high: float, words: str) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise InvalidFaultModelError(f"must be a number, not {value!r}") from None
+        if not low <= number <= high:  # NaN fails, too
+            raise InvalidFaultModelError(f"must {words}, not {number:g}")
+        return number + 0.0  # no negative zero
+
+    return check
 
 
 def _write_number(value: float) -> str:
@@ -54,9 +59,29 @@ def _write_number(value: float) -> str:
     return text[:-2] if text.endswith(".0") else text
 
 
-def probability() -> Any:
+def probability(default: Any = dataclasses.MISSING) -> Any:
     """A parameter in 0 to 1, both included."""
-    return dataclasses.field(metadata={"kind": _Kind(_read_number, _check_probability, _write_number)})
+    kind = _Kind(_read_number, _checker(0, 1, "lie in 0 to 1"), _write_number)
+    return dataclasses.field(default=default, metadata={"kind": kind})
+
+
+def at_least(low: float, default: Any = dataclasses.MISSING) -> Any:
+    """A finite number of at least `low`."""
+    kind = _Kind(_read_number, _checker(low, sys.float_info.max, f"be {low:g} or more"), _write_number)
+    return dataclasses.field(default=default, metadata={"kind": kind})
+
+
+def count(least: int, most: int, default: Any = dataclasses.MISSING) -> Any:
+    """A whole number."""
+    in_range = _checker(least, most, f"be a whole number in {least} to {most}")
+
+    def check(value: Any) -> int:
+        number = in_range(value)
+        if not number.is_integer():
+            raise InvalidFaultModelError(f"must be a whole number in {least} to {most}, not {number:g}")
+        return int(number)
+
+    return dataclasses.field(default=default, metadata={"kind": _Kind(_read_number, check, str)})
 
 
 def choice(*options: str) -> Any:
@@ -72,15 +97,31 @@ def choice(*options: str) -> Any:
     return dataclasses.field(default=options[0], metadata={"kind": _Kind(str, check, str)})
 
 
+class Place(enum.Enum):
+    """Where faults lie."""
+
+    WEIGHTS = "weights"
+    FEATURES = "features"
+
+
+_BOTH = (Place.WEIGHTS, Place.FEATURES)
+
+
 @dataclasses.dataclass(frozen=True)
 class FaultModel:
     """What breaks, and how often. Its canonical text is ``str(model)``; :func:`parse` is the inverse.
 
     Attributes:
         name: as it is written.
+        places: where it can strike, the usual one first.
+        has_bits: it hits single bits, so that a plan may confine it to some of them.
+        dtype_bits: width of the values that it breaks.
     """
 
     name: ClassVar[str]
+    places: ClassVar[Tuple[Place, ...]] = _BOTH
+    has_bits: ClassVar[bool] = False
+    dtype_bits: ClassVar[int] = 8
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -107,12 +148,190 @@ class IndependentBitFlips(FaultModel):
     """
 
     name: ClassVar[str] = "iBF"
+    has_bits: ClassVar[bool] = True
     p: float = probability()
     per: str = choice("bit", "value")
 
 
-MODELS: Dict[str, Type[FaultModel]] = {model.name: model for model in (IndependentBitFlips,)}
+@dataclasses.dataclass(frozen=True)
+class FloatBitFlips(FaultModel):
+    """iBF32: the same in a memory of 32-bit floating-point values, bit 31 being the sign.
+
+    Attributes:
+        p: probability of a hit, 0-1, independent for each bit or value.
+        per: "bit" or "value", see :class:`IndependentBitFlips`.
+    """
+
+    name: ClassVar[str] = "iBF32"
+    has_bits: ClassVar[bool] = True
+    dtype_bits: ClassVar[int] = 32
+    p: float = probability()
+    per: str = choice("bit", "value")
+
+
+@dataclasses.dataclass(frozen=True)
+class SingleUpset(FaultModel):
+    """SEU: exactly one flipped bit in all that the plan aims at, each bit as likely as any other."""
+
+    name: ClassVar[str] = "SEU"
+    has_bits: ClassVar[bool] = True
+
+
+@dataclasses.dataclass(frozen=True)
+class MacBitBias(FaultModel):
+    """MiBB: MAC-i.i.d. bit-bias, faulty multiply-accumulate units (Ning et al., FTT-NAS).
+
+    A value behind n multiply-accumulates is hit with probability 1 - (1 - p_m)^n and then changes by ±2^a steps of its
+    scale, a being one of 0-7 and both signs and all a equally likely; the sum saturates. An 8-bit register holds no
+    +128, so that it becomes +127 on the deployed scale, on every backend alike; see `Scale`.
+
+    Attributes:
+        p_m: probability that a multiply-accumulate goes wrong, 0-1.
+    """
+
+    name: ClassVar[str] = "MiBB"
+    places: ClassVar[Tuple[Place, ...]] = (Place.FEATURES,)
+    p_m: float = probability()
+
+
+@dataclasses.dataclass(frozen=True)
+class StuckCells(FaultModel):
+    """adSAF: arbitrary-distributed stuck-at faults of the memory cells that hold weights (Ning et al., FTT-NAS).
+
+    Weights are signed steps q, as pos - neg with pos = max(q, 0) and neg = max(-q, 0) in two arrays of resistive cells.
+
+    Attributes:
+        p: probability that a cell is stuck, 0-1.
+        variant: "all": a cell holds a whole magnitude, stuck at one is the largest magnitude of the tensor, stuck at
+            zero is none; the paper's. "bit": a cell holds one bit of a 7-bit magnitude. "memory": no arrays; a cell
+            holds one bit of the stored byte, two's complement.
+        sa1: share of stuck-at-one among the faults, 0-1; the paper's 1.75 % of 10.79 % (Chen et al., IEEE TC 2015) as
+            its code rounds it.
+    """
+
+    name: ClassVar[str] = "adSAF"
+    places: ClassVar[Tuple[Place, ...]] = (Place.WEIGHTS,)
+    p: float = probability()
+    variant: str = choice("all", "bit", "memory")
+    sa1: float = probability(0.163)
+
+
+@dataclasses.dataclass(frozen=True)
+class StuckBits(FaultModel):
+    """stuck: bits of an 8-bit memory that always read as the same.
+
+    Attributes:
+        p: probability that a bit is stuck, 0-1.
+        to: what it reads as, 0 or 1.
+    """
+
+    name: ClassVar[str] = "stuck"
+    has_bits: ClassVar[bool] = True
+    p: float = probability()
+    to: int = count(0, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomValue(FaultModel):
+    """random: a value is replaced by one of the 256 that 8 bits can hold, each as likely as the others.
+
+    Attributes:
+        p: probability that a value is hit, 0-1.
+    """
+
+    name: ClassVar[str] = "random"
+    p: float = probability()
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianNoise(FaultModel):
+    """gauss: every value changes by normal noise, rounded to whole steps; the sum saturates.
+
+    Attributes:
+        sigma: standard deviation over the largest magnitude that 8 bits can hold (127 steps), 0-1.
+    """
+
+    name: ClassVar[str] = "gauss"
+    sigma: float = probability()
+
+
+@dataclasses.dataclass(frozen=True)
+class ConductanceDrift(FaultModel):
+    """drift: weights of analog memory fade as w·t^-v, v being normal for each cell (Joshi et al., Nat. Commun. 2020).
+
+    Attributes:
+        t: time since programming over the time of the first reading, at least 1.
+        nu: mean of the exponent v.
+        sd: its standard deviation from cell to cell; a v below 0 counts as 0.
+    """
+
+    name: ClassVar[str] = "drift"
+    places: ClassVar[Tuple[Place, ...]] = (Place.WEIGHTS,)
+    t: float = at_least(1)
+    nu: float = at_least(0, 0.05)
+    sd: float = at_least(0, 0.02)
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelFault(FaultModel):
+    """channel: a whole output channel, of weights or of a feature map, reads as one number.
+
+    Attributes:
+        p: probability that a channel is hit, 0-1.
+        to: "zero": what stands for 0. "max": the largest number of 8 bits. "random": any, one for the whole channel.
+    """
+
+    name: ClassVar[str] = "channel"
+    p: float = probability()
+    to: str = choice("zero", "max", "random")
+
+
+@dataclasses.dataclass(frozen=True)
+class BurstFlips(FaultModel):
+    """burst: neighbouring bits of the memory flip together (multi-bit upsets of one particle).
+
+    Attributes:
+        p: probability that a burst begins at a bit, 0-1.
+        length: bits that flip, the lowest bit of a value following the highest of the one before it.
+    """
+
+    name: ClassVar[str] = "burst"
+    p: float = probability()
+    length: int = count(2, 64)
+
+
+_ALL: Tuple[Type[FaultModel], ...] = (
+    IndependentBitFlips,
+    FloatBitFlips,
+    SingleUpset,
+    MacBitBias,
+    StuckCells,
+    StuckBits,
+    RandomValue,
+    GaussianNoise,
+    ConductanceDrift,
+    ChannelFault,
+    BurstFlips,
+)
+MODELS: Dict[str, Type[FaultModel]] = {model.name: model for model in _ALL}
 """All fault models, by the name that starts their text."""
+
+
+def rate_name(model: Union[FaultModel, Type[FaultModel]]) -> str:
+    """The parameter that says how often or how much, which a sweep changes.
+
+    Raises:
+        InvalidFaultModelError: the model has none.
+    """
+    for name in ("p", "p_m", "sigma", "t"):
+        if any(field.name == name for field in dataclasses.fields(model)):
+            return name
+    raise InvalidFaultModelError(f"{model.name} has no rate that could be swept")
+
+
+def with_rate(model: FaultModel, rate: float) -> FaultModel:
+    """The same model at another rate; raises like its constructor."""
+    return dataclasses.replace(model, **{rate_name(model): rate})
 
 
 def parse(text: str) -> FaultModel:
@@ -141,7 +360,7 @@ def parse(text: str) -> FaultModel:
             raise InvalidFaultModelError(f"{name}: {key} {error}") from None
     for key, field in fields.items():
         if key not in values and field.default is dataclasses.MISSING:
-            raise InvalidFaultModelError(f"{name}: {key} is missing; write it like {_EXAMPLE}")
+            raise InvalidFaultModelError(f"{name}: {key} is missing; write it like {name}({key}=…)")
     return model(**values)
 
 

@@ -1,8 +1,10 @@
-"""Which bits are hit: sparse, seeded, and the same on every machine, Python and NumPy.
+"""Which cells are hit: sparse, seeded, and the same on every machine, Python and NumPy.
 
 Random words come from Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011), a
-counter-based generator, keyed by (seed, number of the pattern, site). So it makes no difference which sites are drawn,
-in what order, or how a campaign is cut into jobs. NumPy guarantees the raw stream of its bit generators (NEP 19).
+counter-based generator. Its key is made of the seed and whatever tells one draw from another (the number of the
+pattern, a tensor's name); its counter starts at (sample, lane). So it makes no difference which tensors are drawn, in
+what order, in what batches, or how a campaign is cut into jobs. NumPy guarantees the raw stream of its bit generators
+(NEP 19).
 
 Libraries draw binomial counts and geometric gaps with floating-point logarithms, which differ in the last place between
 machines and now and then give another fault. Here everything is integers. With x = 1 - p, the gap G >= 0 before a hit
@@ -10,9 +12,13 @@ has P(G >= g) = x^g, and its digits in a base B are **independent**:
 
     G = g0 + B g1 + B² g2 + …      P(gk = d) ∝ y^d with y = x^(B^k), d = 0 … B-1
 
-because x^G is the product of x^(gk B^k). Each digit is one 64-bit word, looked up among thresholds that are computed
-once for each p, in fixed point. Every cell is thus hit independently with probability p, up to 2^-64 for each digit;
+because x^G is the product of x^(gk B^k). Each digit is half a random word, looked up among thresholds that are computed
+once for each p, in fixed point. Every cell is thus hit independently with probability p, up to 2^-32 for each digit;
 the number of hits is binomial and their places are distinct without rejection, at a cost that grows with the hits.
+
+From one hit in two on, asking each cell costs less than gaps do: 64 cells at once are compared with p, bit by bit
+from the top, and words leave as soon as all their cells have differed from it (about eight words of randomness for 64
+cells, whatever p is).
 """
 
 from __future__ import annotations
@@ -20,19 +26,19 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import List, Tuple
+from statistics import NormalDist
+from typing import Any, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fault_injection.models import IndependentBitFlips
-
-BITS = 8
 #: Part of every key: another way to draw must get another domain.
-_DOMAIN = b"gauntlet faults 1\0"
+_DOMAIN = b"gauntlet faults 2\0"
+
+#: From this probability on, cells are asked one by one; measured, see `benchmarks/faults.py`.
+DENSE_P = 0.5
 
 _BASE_BITS = 12
 _BASE = 1 << _BASE_BITS
@@ -40,123 +46,290 @@ _BASE = 1 << _BASE_BITS
 _MAX_DIGITS = 5
 _FRACTION_BITS = 256
 _ONE = 1 << _FRACTION_BITS
-_WORD_BITS = 64
-_LARGEST_WORD = (1 << _WORD_BITS) - 1
-_LEAST_P = Fraction(1, 1 << 128)
+_DIGIT_BITS = 32
+_LARGEST_WORD = (1 << _DIGIT_BITS) - 1
+_GUIDE_BITS = 16
+_UNDECIDED = -1
+_LEAST_P = Fraction(1, 1 << 60)
 _MAX_ROWS = 1 << 18
+_BLOCK_ROWS = 1 << 15
+_INT32_CELLS = 1 << 30
+_LANES = 64
+_DENSE_BITS = 64
 
-Words = NDArray[np.uint64]
+_NORMAL_BITS = 16
+#: Fixed point of :func:`normals`.
+NORMAL_ONE = 1 << 12
 
-
-@dataclass(frozen=True, eq=False)
-class BitFlips:
-    """Bits to flip in one tensor: the truth about a pattern, of which the seed is only the recipe.
-
-    Attributes:
-        site: name of the tensor.
-        elements: index of each hit value in the flattened tensor, ascending, int64, shape (n,).
-        bits: which bit of it, 0 (least significant) to 7 (sign), uint8, shape (n,).
-    """
-
-    site: str
-    elements: NDArray[np.int64]
-    bits: NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.elements)
+#: Lanes of a stream: what the words are for.
+GAPS, OPERANDS, EXTRAS = range(3)
 
 
-def generator(seed: int, pattern: int, site: str) -> np.random.Philox:
-    """The stream of random words that belongs to a site in a pattern.
+class Stream:
+    """Random words that belong to a key; for each sample and lane a sequence of their own.
 
     Args:
         seed: root of all patterns, 0 to 2^64 - 1.
         pattern: its number, 0 to 2^64 - 1.
-        site: name of a tensor or layer.
+        site: name of a tensor, or of what else is drawn for.
     """
-    key = hashlib.sha256(_DOMAIN + struct.pack("<QQ", seed, pattern) + site.encode("utf-8", "surrogateescape"))
-    return np.random.Philox(key=np.frombuffer(key.digest()[:16], "<u8").astype(np.uint64))
+
+    def __init__(self, seed: int, pattern: int, site: str) -> None:
+        text = _DOMAIN + struct.pack("<QQ", seed, pattern) + site.encode("utf-8", "surrogateescape")
+        key = np.frombuffer(hashlib.sha256(text).digest()[:16], "<u8").astype(np.uint64)
+        self._philox = np.random.Philox(key=key)
+        # Setting the state costs an eighth of making a generator.
+        self._state: Any = self._philox.state
+        self._counter: NDArray[np.uint64] = self._state["state"]["counter"]
+
+    def seek(self, sample: int, lane: int) -> None:
+        """Go to the beginning of a sequence.
+
+        Args:
+            sample: 0 to 2^64 - 1.
+            lane: one of GAPS, OPERANDS, EXTRAS.
+        """
+        self._counter[2], self._counter[3] = lane, sample
+        self._philox.state = self._state
+
+    def words(self, count: int) -> NDArray[np.uint64]:
+        """The next `count` words, shape (count,)."""
+        return self._philox.random_raw(count)
 
 
-def draw_hits(words: np.random.Philox, cells: int, p: float, extra: int = 0) -> Tuple[NDArray[np.int64], Words]:
+def halves(words: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Each word as two, the lower first: shape (..., 2n)."""
+    return _little(words).view("<u4")
+
+
+def octets(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """Each word as eight bytes, the lowest first: shape (..., 8n)."""
+    return _little(words).view(np.uint8)
+
+
+def _little(words: NDArray[np.uint64]) -> NDArray[Any]:
+    return words.astype("<u8", copy=False)
+
+
+def draw_hits(stream: Stream, cells: int, p: float, sample: int = 0) -> NDArray[np.int64]:
     """Hit each of `cells` cells independently with probability p.
 
-    A memory that is larger agrees with a smaller one on the cells that both have.
-
     Args:
-        words: where randomness comes from; used up.
+        stream: where randomness comes from; its lane GAPS is used up.
         cells: how many there are, 0 to 2^48.
         p: 0-1.
-        extra: random words that each hit needs besides.
+        sample: see :meth:`Stream.seek`.
 
     Returns:
-        The cells that are hit, ascending, shape (n,), and their extra words, shape (n, extra).
+        The cells that are hit, ascending, shape (n,).
     """
-    found: List[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    extras: List[Words] = [np.empty((0, extra), np.uint64)]
-    last = -1
-    if Fraction(p) >= _LEAST_P:
-        tables = _thresholds(p)
-        width = len(tables) + extra
-        while last < cells - 1:
-            # The size of a block decides how often this loop runs, never what is drawn.
-            expected = (cells - 1 - last) * p
-            rows = min(int(expected + 4 * math.sqrt(expected)) + 8, _MAX_ROWS)
-            block = words.random_raw(rows * width).reshape(rows, width)
-            gaps = np.zeros(rows, np.int64)
-            for place, table in enumerate(tables):
-                gaps += table.searchsorted(block[:, place], side="right").astype(np.int64) << (_BASE_BITS * place)
-            # A gap beyond the end is as good as any other beyond it, and sums stay small.
-            cell = last + np.cumsum(np.minimum(gaps, cells) + 1)
-            inside = int(cell.searchsorted(cells))
-            found.append(cell[:inside])
-            extras.append(block[:inside, len(tables) :])
-            last = int(cell[-1])
-    return np.concatenate(found), np.concatenate(extras)
+    return draw_hits_in_samples(stream, cells, p, (sample,)).cells.astype(np.int64)
 
 
-def draw_bit_flips(model: IndependentBitFlips, seed: int, pattern: int, site: str, values: int) -> BitFlips:
-    """Draw the flips of one pattern in a tensor of 8-bit values.
+class SampleHits(NamedTuple):
+    """Hits of several samples, one after another.
 
-    Args:
-        model: probability and unit.
-        seed: root of all patterns.
-        pattern: its number.
-        site: name of the tensor.
-        values: size of the tensor.
+    Attributes:
+        cells: ascending within a sample, shape (n,), int32 or int64.
+        counts: how many of them belong to each sample, shape (samples,).
     """
-    words = generator(seed, pattern, site)
-    if model.per == "bit":
-        cells, _ = draw_hits(words, values * BITS, model.p)
-        return BitFlips(site, cells // BITS, (cells % BITS).astype(np.uint8))
-    hits, extra = draw_hits(words, values, model.p, extra=1)
-    # The topmost three bits of a word are a number from 0 to 7.
-    return BitFlips(site, hits, (extra[:, 0] >> np.uint64(_WORD_BITS - 3)).astype(np.uint8))
+
+    cells: NDArray[Any]
+    counts: NDArray[np.int64]
+
+
+def draw_hits_in_samples(stream: Stream, cells: int, p: float, samples: Sequence[int]) -> SampleHits:
+    """Hit each cell of each sample independently with probability p; see :func:`draw_hits`.
+
+    What a sample gets does not depend on the others.
+    """
+    dtype = np.int32 if cells < _INT32_CELLS else np.int64
+    if not cells or Fraction(p) < _LEAST_P:
+        return SampleHits(np.empty(0, dtype), np.zeros(len(samples), np.int64))
+    if p >= DENSE_P:
+        dense = []
+        for sample in samples:
+            stream.seek(sample, GAPS)
+            dense.append(_draw_dense(stream, cells, p).astype(dtype))
+        return SampleHits(np.concatenate(dense), np.array([len(hits) for hits in dense], np.int64))
+    tables = _thresholds(p)
+    # The sizes of blocks decide how often more is drawn and what the caches hold, never what is drawn.
+    rows = _rows(cells, p, len(tables))
+    together = max(1, _BLOCK_ROWS // rows)
+    found: List[NDArray[Any]] = []
+    counts = np.empty(len(samples), np.int64)
+    for first in range(0, len(samples), together):
+        part = samples[first : first + together]
+        words = np.empty((len(part), rows * len(tables) // 2), np.uint64)
+        for block, sample in zip(words, part):
+            stream.seek(sample, GAPS)
+            block[:] = stream.words(len(block))
+        places = np.cumsum(_gaps(words, tables, cells).reshape(len(part), rows), axis=1, dtype=np.int64)
+        places -= 1
+        inside = places < cells
+        here = counts[first : first + together] = np.count_nonzero(inside, axis=1)
+        if not (here == rows).any():
+            found.append(places[inside].astype(dtype))
+            continue
+        for index, (row, count, sample) in enumerate(zip(places, here, part)):
+            hits = row[:count]
+            if count == rows:
+                stream.seek(sample, GAPS)
+                stream.words(words.shape[1])
+                hits = _draw_on(stream, cells, p, tables, hits)
+                counts[first + index] = len(hits)
+            found.append(hits.astype(dtype))
+    return SampleHits(np.concatenate(found), counts)
+
+
+def _rows(cells: int, p: float, digits: int) -> int:
+    expected = cells * p
+    rows = min(int(expected + 6 * math.sqrt(expected)) + 8, _MAX_ROWS)
+    # A row's digits must fill whole words.
+    return rows + rows % 2 if digits % 2 else rows
+
+
+def _draw_on(
+    stream: Stream, cells: int, p: float, tables: Tuple[_Digit, ...], begun: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Go on where a block of rows ended before the cells did."""
+    found, last = [begun], int(begun[-1])
+    while last < cells - 1:
+        words = stream.words(_rows(cells - 1 - last, p, len(tables)) * len(tables) // 2)
+        ends = last + np.cumsum(_gaps(words, tables, cells), dtype=np.int64)
+        found.append(ends[: int(ends.searchsorted(cells))])
+        last = int(ends[-1])
+    return np.concatenate(found)
+
+
+def _gaps(words: NDArray[np.uint64], tables: Tuple[_Digit, ...], cells: int) -> NDArray[Any]:
+    """Distance of each hit from the one before, from -1 at the beginning; one after another, shape (rows,).
+
+    One beyond the end is as good as any other beyond it, and sums stay small.
+    """
+    parts = halves(words).reshape(-1)
+    places = len(tables)
+    gaps: NDArray[Any] = tables[0].look_up(parts[0::places])
+    if places == 2:
+        higher = tables[1].look_up(parts[1::2])
+        higher <<= np.int32(_BASE_BITS)
+        gaps += higher
+    elif places > 2:
+        gaps = gaps.astype(np.int64)
+        for place in range(1, places):
+            gaps += tables[place].look_up(parts[place::places]).astype(np.int64) << (_BASE_BITS * place)
+        np.minimum(gaps, cells, out=gaps)
+    gaps += 1
+    return gaps
+
+
+class _Digit(NamedTuple):
+    """One digit of a gap.
+
+    Attributes:
+        thresholds: half-words at which it becomes 1, 2, …, ascending.
+        guide: the digit by the upper half of a half-word, where that decides, else undecided (Chen and Asau, 1974).
+    """
+
+    thresholds: NDArray[np.uint32]
+    guide: NDArray[np.int32]
+
+    def look_up(self, parts: NDArray[np.uint32]) -> NDArray[np.int32]:
+        """The digit of each half-word, an array of its own."""
+        upper = parts >> np.uint32(_DIGIT_BITS - _GUIDE_BITS)
+        digits = self.guide.take(upper)
+        left = np.flatnonzero(digits < 0)
+        if len(left):
+            digits[left] = self.thresholds.searchsorted(parts[left], side="right")
+        return digits
 
 
 @lru_cache(maxsize=64)
-def _thresholds(p: float) -> Tuple[Words, ...]:
-    """For each digit, lowest first, the words at which it becomes 1, 2, …; empty for p = 1, where no gap is left.
+def _thresholds(p: float) -> Tuple[_Digit, ...]:
+    """The digits of a gap, lowest first.
 
     The last digit is the one beyond which gaps have a probability below 2^-64; it knows no upper end but that.
     """
-    tables: List[Words] = []
+    digits: List[_Digit] = []
     power = _ONE - _round(Fraction(p) * _ONE)
-    while power and len(tables) < _MAX_DIGITS:
+    while power and len(digits) < _MAX_DIGITS:
         powers = [power]
         while len(powers) < _BASE:
             powers.append(powers[-1] * power >> _FRACTION_BITS)
         beyond = powers[-1]
-        if beyond >> (_FRACTION_BITS - _WORD_BITS) and len(tables) < _MAX_DIGITS - 1:
+        if beyond >> (_FRACTION_BITS - 64) and len(digits) < _MAX_DIGITS - 1:
             rest = _ONE - beyond
-            words = [(_ONE - y << _WORD_BITS) // rest for y in powers[:-1]]
+            words = [(_ONE - y << _DIGIT_BITS) // rest for y in powers[:-1]]
             power = beyond
         else:
-            words = [(_ONE - y) >> (_FRACTION_BITS - _WORD_BITS) for y in powers]
+            words = [(_ONE - y) >> (_FRACTION_BITS - _DIGIT_BITS) for y in powers]
             power = 0
-        tables.append(np.array([min(word, _LARGEST_WORD) for word in words], np.uint64))
-    return tuple(tables)
+        digits.append(_digit(np.array([min(word, _LARGEST_WORD) for word in words], np.uint32)))
+    return tuple(digits)
+
+
+def _digit(thresholds: NDArray[np.uint32]) -> _Digit:
+    first = np.arange(1 << _GUIDE_BITS, dtype=np.uint32) << np.uint32(_DIGIT_BITS - _GUIDE_BITS)
+    last = first | np.uint32((1 << (_DIGIT_BITS - _GUIDE_BITS)) - 1)
+    low, high = thresholds.searchsorted(first, side="right"), thresholds.searchsorted(last, side="right")
+    return _Digit(thresholds, np.where(low == high, low, _UNDECIDED).astype(np.int32))
 
 
 def _round(value: Fraction) -> int:
     return (2 * value.numerator + value.denominator) // (2 * value.denominator)
+
+
+def _draw_dense(stream: Stream, cells: int, p: float) -> NDArray[np.int64]:
+    """Compare 64 cells' random fractions with p at once, a binary place at a time."""
+    if p == 1:
+        return np.arange(cells, dtype=np.int64)
+    places = _round(Fraction(p) * (1 << _DENSE_BITS))
+    size = -(-cells // _LANES)
+    hit = np.zeros(size, np.uint64)
+    active = np.arange(size)
+    equal = np.full(size, ~np.uint64(0))  # cells whose fractions have agreed with p so far
+    for place in range(_DENSE_BITS - 1, -1, -1):
+        words = stream.words(len(active))
+        if places >> place & 1:
+            hit[active] |= equal & ~words  # 0 where p has 1: below p
+            equal &= words
+        else:
+            equal &= ~words
+        open_ = equal != 0
+        if not open_.all():
+            active, equal = active[open_], equal[open_]
+            if not len(active):
+                break
+    flags = np.unpackbits(octets(hit), bitorder="little")[:cells]
+    return np.flatnonzero(flags)
+
+
+def chosen(parts: NDArray[np.uint32], p: float) -> NDArray[np.bool_]:
+    """True with probability p, for each half-word on its own (up to 2^-32)."""
+    threshold = _round(Fraction(p) * (1 << _DIGIT_BITS))
+    if threshold > _LARGEST_WORD:
+        return np.ones(parts.shape, bool)
+    return parts < np.uint32(threshold)
+
+
+def below(words: NDArray[np.uint64], limit: int) -> int:
+    """A number from 0 to `limit` - 1 out of the first word, each as likely as the others (up to 2^-64 `limit`)."""
+    return int(words[0]) * limit >> 64
+
+
+def normals(stream: Stream, count: int, sample: int = 0) -> NDArray[np.int32]:
+    """Normal numbers of mean 0 and standard deviation 1, as multiples of 1 / `NORMAL_ONE`.
+
+    Quantiles of 65,536 equal shares, each at its middle; so no number lies beyond ±4.3.
+    """
+    stream.seek(sample, OPERANDS)
+    parts = _little(stream.words(-(-count // 4))).view("<u2")[:count]
+    return _normal_table().take(parts)
+
+
+@lru_cache(maxsize=1)
+def _normal_table() -> NDArray[np.int32]:
+    shares = 1 << _NORMAL_BITS
+    upper = [round(NormalDist().inv_cdf((i + 0.5) / shares) * NORMAL_ONE) for i in range(shares // 2, shares)]
+    # Symmetric to the bit, so that the mean is exactly 0.
+    return np.array([-number for number in reversed(upper)] + upper, np.int32)
