@@ -13,8 +13,8 @@ import grpc
 from device_agent.cache import ArtifactCache, Download
 from device_agent.errors import MeasurementError
 from device_agent.workers import Outcome, WorkerPool
-from protos import contract
-from protos.gauntlet.v1 import agent_pb2, artifact_pb2, device_pb2, failure_pb2, measurement_pb2
+from protos import artifacts, contract
+from protos.gauntlet.v1 import agent_pb2, device_pb2, failure_pb2, measurement_pb2
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class DeviceRunner:
         progress.step("fetch")
         began = time.monotonic()
         try:
-            async with self._cache.hold(_artifacts_of(lease.measurement), self._patient_download) as paths:
+            async with self._cache.hold(artifacts.needed(lease.measurement), self._patient_download) as paths:
                 fetch_s = time.monotonic() - began
                 return _Fetched(await self._pool.measure(lease.measurement, paths, progress.step), fetch_s)
         finally:
@@ -191,12 +191,3 @@ class DeviceRunner:
         result.provenance.software_version = contract.software_version()
         result.provenance.fetch_s = fetch_s
         return result
-
-
-def _artifacts_of(spec: measurement_pb2.MeasurementSpec) -> List[artifact_pb2.ArtifactRef]:
-    refs = [spec.model]
-    if spec.HasField("accuracy"):
-        refs.append(spec.accuracy.dataset)
-    if spec.HasField("output_check"):
-        refs.append(spec.output_check.reference)
-    return refs

@@ -18,8 +18,8 @@ import grpc
 from device_agent.runner import DeviceRunner
 from device_agent.spool import Spool
 from device_agent.uplink import Stream, Uplink
-from protos import contract
-from protos.gauntlet.v1 import agent_pb2, artifact_pb2, device_pb2, measurement_pb2
+from protos import artifacts, contract
+from protos.gauntlet.v1 import agent_pb2, device_pb2
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ class Agent:
     async def _send_files(self, message: agent_pb2.JobFinished) -> None:
         """Attach small files to the message, upload large ones."""
         large = []
-        for ref in _files_of(message.result):
+        for ref in artifacts.made(message.result):
             path = self._spool.file(message.lease_id, ref.digest)
             if path is None:
                 _forget_files(message, "they were lost on the agent's disk")
@@ -227,14 +227,8 @@ class Agent:
             self._pause_s = _LONGEST_PAUSE_S
 
 
-def _files_of(result: measurement_pb2.MeasurementResult) -> List[artifact_pb2.ArtifactRef]:
-    refs = [result.latency.raw_samples, result.accuracy.predictions]
-    return [ref for ref in refs if ref.digest]
-
-
 def _forget_files(finished: agent_pb2.JobFinished, reason: str) -> None:
     """Deliver the figures without the files, and say so."""
     del finished.files[:]
-    finished.result.latency.ClearField("raw_samples")
-    finished.result.accuracy.ClearField("predictions")
+    artifacts.forget_made(finished.result)
     finished.result.provenance.remarks.append(f"raw samples not kept: {reason}")

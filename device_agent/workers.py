@@ -25,6 +25,7 @@ import psutil
 from device_agent.host import Neighbours
 from device_agent.hostlock import DEFAULT_WAIT_S, HostLock
 from device_agent.workerprocess import WORKER_COMMAND, Budget, SpawnError, WorkerProcess
+from protos import artifacts
 from protos.gauntlet.v1 import failure_pb2, measurement_pb2, worker_pb2
 from protos.gauntlet.v1.failure_pb2 import Failure
 
@@ -192,8 +193,7 @@ class WorkerPool:
                 _merge(result, response.result)
         assert result is not None
         result.provenance.host_shared = self._neighbours.any()
-        references = (result.latency.raw_samples, result.accuracy.predictions)
-        files = {r.digest: folder / r.digest for r in references if r.digest}
+        files = {ref.digest: folder / ref.digest for ref in artifacts.made(result)}
         return Outcome(result=result, folder=folder, files=files)
 
     async def _request(

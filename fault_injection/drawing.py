@@ -113,6 +113,15 @@ def showing(plan: FaultPlan, pattern: int, samples: Sequence[int]) -> NDArray[np
     return chosen(halves(words)[1::2], plan.duty)
 
 
+def effect_on_features(model: m.FaultModel) -> Effect:
+    """What a model does to the values of feature maps that it hits."""
+    if isinstance(model, (m.MacBitBias, m.GaussianNoise)):
+        return Effect.ADD
+    if isinstance(model, (m.RandomValue, m.ChannelFault)):
+        return Effect.SET
+    return Effect.STICK if isinstance(model, m.StuckBits) else Effect.FLIP
+
+
 def _check_signed(plan: FaultPlan, sites: Sequence[Site]) -> None:
     if not isinstance(plan.model, (m.StuckCells, m.GaussianNoise, m.ConductanceDrift)):
         return

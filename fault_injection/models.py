@@ -45,8 +45,8 @@ def _checker(low: float, high: float, words: str) -> Callable[[Any], float]:
     def check(value: Any) -> float:
         try:
             number = float(value)
-        except (TypeError, ValueError):
-            raise InvalidFaultModelError(f"must be a number, not {value!r}") from None
+        except (TypeError, ValueError, OverflowError):  # the last of whole numbers beyond a float
+            raise InvalidFaultModelError(f"must be a number, not {value!r:.40}") from None
         if not low <= number <= high:  # NaN fails, too
             raise InvalidFaultModelError(f"must {words}, not {number:g}")
         return number + 0.0  # no negative zero

@@ -98,6 +98,11 @@ class FaultPlan:
             raise InvalidFaultModelError(f"a seed must lie in 0 to 2^64 - 1, not {self.seed}")
         if self.protected and not self.model.has_bits:
             raise InvalidFaultModelError(f"{self.model.name} hits whole values, so that bits cannot be protected")
+        for name, mask in self.protected.items():
+            if not 0 <= mask < 1 << self.model.dtype_bits:
+                raise InvalidFaultModelError(
+                    f"protected bits of {name!r} must be a mask of {self.model.dtype_bits} bits, not {mask}"
+                )
 
     @property
     def place(self) -> Place:
@@ -132,6 +137,8 @@ class FaultPlan:
             if (not self.targets or _matches(site.name, self.targets))
             and (not self.operations or site.operator in self.operations)
         ]
+        if not sites:
+            raise NoSuchTargetError("the model has nothing to break")
         if not chosen:
             raise NoSuchTargetError(
                 f"nothing is both called {', '.join(self.targets)} and {', '.join(self.operations)}"
@@ -178,7 +185,7 @@ class FaultPlan:
             )
         except FaultError:
             raise
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise FaultError(f"not a fault plan: {error}") from error
 
 

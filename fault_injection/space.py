@@ -16,7 +16,7 @@ import enum
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Any, Iterable, Sequence, Tuple
+from typing import Any, Iterable, List, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,8 @@ def apply(values: NDArray[Any], faults: Faults, signed: bool = True) -> NDArray[
         return read
     numbers = values.view(np.int8) if signed else values
     limits = np.iinfo(numbers.dtype)
-    total = numbers.astype(np.int16)
+    # Two bytes would hold what is drawn, not all that a file may say.
+    total = numbers.astype(np.int32)
     total += faults.operands
     return total.clip(limits.min, limits.max).astype(numbers.dtype).view(np.uint8)
 
@@ -168,3 +169,16 @@ def digest(faults: Iterable[Faults]) -> str:
             content.update(group.elements.astype("<i8").tobytes())
             content.update(group.operands.astype("<i8").tobytes())
     return content.hexdigest()[:16]
+
+
+def part_of_batch(faults: Iterable[Faults], sites: Iterable[Site], start: int, count: int) -> List[Faults]:
+    """Those in the samples from `start` on, `count` of them, as if they were a batch of their own."""
+    sizes = {site.name: site.size for site in sites}
+    parts = []
+    for group in faults:
+        size = sizes[group.site]
+        begin, end = group.elements.searchsorted([start * size, (start + count) * size])
+        if end > begin:
+            elements = group.elements[begin:end] - group.elements.dtype.type(start * size)
+            parts.append(Faults(group.site, group.effect, elements, group.operands[begin:end]))
+    return parts

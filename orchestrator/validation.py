@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from protos import contract
-from protos.gauntlet.v1 import artifact_pb2, fault_pb2, job_pb2, measurement_pb2
+from protos.gauntlet.v1 import fault_pb2, job_pb2, measurement_pb2
 
 MODEL_MEDIA_TYPES = ("model/tflite", "model/onnx", "model/pt2")
 _MAX_THREADS = 256
@@ -33,17 +33,6 @@ def check_job(spec: job_pb2.JobSpec) -> None:
     _within("max_attempts", spec.max_attempts, 1, _MAX_ATTEMPTS)
     _within("queue_timeout_s", spec.queue_timeout_s, 0, math.inf)
     _check_measurement(spec.measurement)
-
-
-def artifacts_of(spec: job_pb2.JobSpec) -> list[artifact_pb2.ArtifactRef]:
-    """All artifacts that a job needs."""
-    measurement = spec.measurement
-    refs = [measurement.model]
-    if measurement.HasField("accuracy"):
-        refs.append(measurement.accuracy.dataset)
-    if measurement.HasField("output_check"):
-        refs.append(measurement.output_check.reference)
-    return refs
 
 
 def _check_measurement(spec: measurement_pb2.MeasurementSpec) -> None:
@@ -96,8 +85,10 @@ def _check_fault_plan(plan: fault_pb2.FaultPlan) -> None:
         raise InvalidSpecError("fault_plan.scale must be given")
     _within("fault_plan.half_width", plan.half_width, 0, 0.5)
     _between("fault_plan.confidence", plan.confidence)
-    _within("fault_plan.min_patterns", plan.min_patterns, 2, _MAX_PATTERNS)
+    _within("fault_plan.min_patterns", plan.min_patterns, 1, _MAX_PATTERNS)
     _within("fault_plan.max_patterns", plan.max_patterns, plan.min_patterns, _MAX_PATTERNS)
+    _within("fault_plan.budget_s", plan.budget_s, 0, _MAX_TIMEOUT_S)
+    _within("fault_plan.duty", plan.duty, 0, 1)
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable, List, Optional, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,17 +45,46 @@ def measure_accuracy(model: LoadedModel, spec: pb.AccuracySpec, path: Path, outp
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model made of a data set.
+    """What a model made of samples.
 
     Attributes:
-        predictions: class of each sample, shape (n,).
-        right: how many of them are correct, with finite scores.
-        non_finite: how many samples gave NaN or infinity; they count as wrong.
+        predictions: class of each sample, int32, shape (n,).
+        correct: whether it is right, with finite scores, bool, shape (n,).
+        finite: False where a sample gave NaN or infinity, bool, shape (n,).
+        best: the best classes, best first, int32, shape (n, k); None unless asked for.
     """
 
     predictions: NDArray[np.int32]
-    right: int
-    non_finite: int
+    correct: NDArray[np.bool_]
+    finite: NDArray[np.bool_]
+    best: Optional[NDArray[np.int32]] = None
+
+    @property
+    def right(self) -> int:
+        """How many are correct."""
+        return int(self.correct.sum())
+
+    @property
+    def non_finite(self) -> int:
+        """How many gave NaN or infinity; they count as wrong."""
+        return int((~self.finite).sum())
+
+    def where(self, condition: NDArray[np.bool_], other: Answers) -> Answers:
+        """These where the condition holds, the other's elsewhere."""
+        return Answers(
+            np.where(condition, self.predictions, other.predictions),
+            np.where(condition, self.correct, other.correct),
+            np.where(condition, self.finite, other.finite),
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[Answers]) -> Answers:
+        """Several, one after another."""
+        return Answers(
+            np.concatenate([part.predictions for part in parts]),
+            np.concatenate([part.correct for part in parts]),
+            np.concatenate([part.finite for part in parts]),
+        )
 
 
 class LabelledSamples:
@@ -80,31 +110,47 @@ class LabelledSamples:
     def __len__(self) -> int:
         return len(self._labels)
 
-    def classify(self, model: LoadedModel, batch_size: int) -> Answers:
-        """Run all samples.
+    def classify(
+        self,
+        model: LoadedModel,
+        batch_size: int,
+        part: slice = slice(None),
+        best: int = 0,
+        prepare: Optional[Callable[[int, int], None]] = None,
+    ) -> Answers:
+        """Run samples.
 
         Args:
             model: its batch size may be changed.
             batch_size: samples to a call, wished for.
+            part: which of them; all if left out.
+            best: how many of the best classes to name; 0: none but the prediction.
+            prepare: called before each inference with the number of its first sample and how many there are.
 
         Raises:
             MeasurementError: invalid data where labels do not fit the model's classes.
         """
-        runner = BatchRunner(model, self._inputs, batch_size)
+        labels = self._labels[part]
+        runner = BatchRunner(model, [array[part] for array in self._inputs], batch_size)
         tensor = model.outputs[0]
-        predictions = np.empty(len(self), np.int32)
-        finite = np.empty(len(self), bool)
+        predictions = np.empty(len(labels), np.int32)
+        finite = np.empty(len(labels), bool)
+        named: List[NDArray[np.int32]] = []
         start = 0
-        while start < len(self):
+        while start < len(labels):
+            if prepare is not None:
+                prepare(start, min(runner.batch, len(labels) - start))
             count, outputs = runner(start)
             scores = real_valued(tensor, outputs[0]).reshape(count, -1)
             if not start:
                 self._check_classes(scores.shape[1])
             finite[start : start + count] = np.isfinite(scores).all(axis=1)
             predictions[start : start + count] = scores.argmax(axis=1)
+            if best:
+                # Equal scores rank by the number of the class, as argmax has it.
+                named.append((-scores).argsort(axis=1, kind="stable")[:, :best].astype(np.int32))
             start += count
-        right = int(((predictions == self._labels) & finite).sum())
-        return Answers(predictions, right, int((~finite).sum()))
+        return Answers(predictions, (predictions == labels) & finite, finite, np.concatenate(named) if best else None)
 
     def _check_classes(self, classes: int) -> None:
         if classes < 2:

@@ -1,128 +1,154 @@
-"""How often a model is right while its weights are broken.
+"""How often a model is right while it is broken, pattern by pattern.
 
-    pattern k:  draw faults ── patch a copy of the file ── build an interpreter ── all samples
-                (seed, k, tensor)                                                      │
-    looks at planned numbers of patterns: is the mean known as precisely as asked? ◄───┘
-
-The interpreter is built anew for each pattern: delegates keep packed copies of the weights, so that bytes written in
-place would have no effect. It runs on the runtime and delegate of the specification, since int8 outputs are not
-bit-identical between kernels; XNNPACK's samples, run several times as fast, outweigh its slower start.
+pattern k:  put faults in ── run all samples ── compare with labels and with what the clean model says
+looks at planned numbers of patterns: is the mean accuracy known as precisely as asked? Is there time left?
 """
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Any, Callable, List, Tuple
+from typing import List, Optional
 
-from device_agent.errors import MeasurementError
-from device_agent.measure.accuracy import LabelledSamples
+import numpy as np
+
+from device_agent.measure.accuracy import Answers, LabelledSamples
+from device_agent.measure.artifacts import write_artifact
+from device_agent.measure.faultplan import read_plan, read_precision, refused
+from device_agent.measure.faulty import Load, Patterns, break_model
 from device_agent.measure.tensors import invalid_data
 from device_agent.runtimes.base import LoadedModel
-from fault_injection.errors import FaultError, InvalidFaultModelError, NoSuchTargetError
-from fault_injection.models import IndependentBitFlips, parse
-from fault_injection.precision import Precision, mean_and_half_width
+from fault_injection.errors import FaultError
+from fault_injection.plan import FaultPlan
+from fault_injection.precision import mean_and_half_width
+from fault_injection.replay import FaultRecord
 from fault_injection.tflite import MalformedModelError
-from fault_injection.tflite.weights import WeightTensor, draw, find_weights, inject, select
 from protos import figures
-from protos.gauntlet.v1 import failure_pb2, fault_pb2, figure_pb2
+from protos.contract import digest_of_bytes
+from protos.gauntlet.v1 import fault_pb2, figure_pb2
 from protos.gauntlet.v1 import measurement_pb2 as pb
 
-#: Builds a model from the content of its file, for batches of a given size.
-Load = Callable[[bytes, int], LoadedModel]
+RIGHT_PATTERNS = "patterns/uint32"
+_TOP = 5
 
 
 def measure_faults(
     clean: LoadedModel,
     load: Load,
     content: bytes,
-    plan: fault_pb2.FaultPlan,
+    message: fault_pb2.FaultPlan,
     clean_accuracy: figure_pb2.Figure,
     path: Path,
+    output_dir: Path,
+    record: Optional[Path] = None,
 ) -> pb.FaultResult:
-    """Mean accuracy over fault patterns, with Student's interval: the pattern is the statistical unit.
+    """Accuracy over fault patterns, with Student's interval of the mean: the pattern is the statistical unit.
 
     Args:
         clean: the model without faults, at the batch size that its accuracy was measured with.
-        load: used once for each pattern.
+        load: builds models from the content of a file.
         content: of the model's file.
-        plan: what to break, and how precisely to know the outcome.
+        message: what to break, and how precisely to know the outcome.
         clean_accuracy: of the same samples without faults.
         path: data set with labels, see `protos.dataset`.
+        output_dir: where files for the client go.
+        record: file of faults, if the plan replays one.
 
     Raises:
         MeasurementError: invalid data where the plan or the data set makes no sense for this model, unsupported
             operation where this agent or the model cannot have such faults.
     """
-    precision = _precision(plan)
-    fault_model, weights = _understand(plan, content)
+    plan, precision = read_plan(message), read_precision(message)
     samples = LabelledSamples(clean, path)
     batch = clean.inputs[0].shape[0]
-    accuracies: List[float] = []
-    counts: List[int] = []
-    non_finite = 0
-    look = precision.next_look(0)
-    stop = pb.PATTERN_STOP_CAP
-    while len(accuracies) < precision.most:
-        flips = draw(weights, fault_model, plan.seed, plan.first_pattern + len(accuracies))
-        answers = samples.classify(load(inject(content, weights, flips), batch), batch)
-        accuracies.append(answers.right / len(samples))
-        counts.append(sum(map(len, flips)))
-        non_finite += answers.non_finite
-        if len(accuracies) == look:
-            if precision.reached(accuracies):
-                stop = pb.PATTERN_STOP_PRECISE
-                break
-            look = precision.next_look(look)
-    pairs = len(samples) * len(accuracies)
-    return pb.FaultResult(
-        accuracy=_mean(accuracies, plan.confidence),
-        pattern_accuracies=accuracies,
-        fault_counts=counts,
-        stop=stop,
-        non_finite=figures.measured(non_finite / pairs, pairs),
-        clean_accuracy=clean_accuracy,
-    )
-
-
-def _precision(plan: fault_pb2.FaultPlan) -> Precision:
-    if not 0 < plan.confidence < 1:
-        raise invalid_data(f"fault_plan.confidence must lie between 0 and 1, not {plan.confidence:g}")
-    if not 2 <= plan.min_patterns <= plan.max_patterns:
-        least, most = plan.min_patterns, plan.max_patterns
-        raise invalid_data(f"a fault plan needs 2 <= min_patterns <= max_patterns, not {least} and {most}")
-    return Precision(plan.half_width, plan.confidence, plan.min_patterns, plan.max_patterns)
-
-
-def _understand(plan: fault_pb2.FaultPlan, content: bytes) -> Tuple[IndependentBitFlips, List[WeightTensor]]:
-    if plan.site != fault_pb2.FAULT_SITE_WEIGHTS:
-        raise _unsupported(
-            f"this agent injects faults into weights only, not at {_word(fault_pb2.FaultSite, plan.site)}"
-        )
-    if plan.scale not in (fault_pb2.FAULT_SCALE_UNSPECIFIED, fault_pb2.FAULT_SCALE_DEPLOYED):
-        raise _unsupported(f"this agent knows the deployed scale only, not {_word(fault_pb2.FaultScale, plan.scale)}")
     try:
-        fault_model = parse(plan.fault_model)
-        weights = select(find_weights(content), plan.targets)
-    except (InvalidFaultModelError, NoSuchTargetError) as error:
-        raise invalid_data(f"fault plan: {error}") from error
+        patterns = _patterns(record, plan, content, len(samples))
+        faulty = break_model(content, plan, samples, load, batch, patterns)
+        golden = samples.classify(clean, batch, best=_TOP)
+        tally = _Tally(golden, pb.FaultResult(first_pattern=message.first_pattern, samples=len(samples)))
+        tally.result.sites.extend(site.name for site in faulty.sites)
+        begun_s = time.monotonic()
+        look = precision.next_look(0)
+        stop = pb.PATTERN_STOP_CAP
+        while tally.patterns < precision.most:
+            broken = faulty.run(message.first_pattern + tally.patterns)
+            tally.add(broken.answers, broken.faults, broken.digest)
+            if message.budget_s and time.monotonic() - begun_s >= message.budget_s:
+                stop = pb.PATTERN_STOP_BUDGET
+                break
+            if tally.patterns == look:
+                if precision.reached(tally.result.pattern_accuracies):
+                    stop = pb.PATTERN_STOP_PRECISE
+                    break
+                look = precision.next_look(look)
     except (FaultError, MalformedModelError) as error:
-        raise _unsupported(f"fault plan: {error}") from error
-    if not isinstance(fault_model, IndependentBitFlips):
-        raise _unsupported(f"this agent cannot break weights by {fault_model.name}")
-    return fault_model, weights
+        raise refused(error) from error
+    return tally.finish(stop, message.confidence, clean_accuracy, output_dir)
+
+
+def _patterns(record: Optional[Path], plan: FaultPlan, content: bytes, samples: int) -> Optional[Patterns]:
+    if record is None:
+        return None
+    written = FaultRecord.from_bytes(record.read_bytes())
+    if written.model_digest != digest_of_bytes(content):
+        raise invalid_data("the file of faults belongs to another model", "give the model that its campaign broke")
+    if written.plan.place is not plan.place or written.plan.lifetime is not plan.lifetime:
+        raise invalid_data("the file of faults was drawn by another plan")
+    if written.samples not in (0, samples):
+        raise invalid_data(
+            f"the file of faults covers {written.samples} samples, the data set has {samples}",
+            "give the data set of its campaign",
+        )
+    return written.patterns
+
+
+class _Tally:
+    """Counts answers, pattern by pattern."""
+
+    def __init__(self, golden: Answers, result: pb.FaultResult) -> None:
+        assert golden.best is not None
+        self._golden = golden
+        self.result = result
+        self._right_patterns = np.zeros(len(golden.predictions), "<u4")
+        self._has_top = golden.best.shape[1] == _TOP and golden.best.max() >= _TOP
+        self._top = golden.best
+
+    @property
+    def patterns(self) -> int:
+        return len(self.result.pattern_accuracies)
+
+    def add(self, answers: Answers, faults: int, digest: str) -> None:
+        result, golden = self.result, self._golden
+        changed = (answers.predictions != golden.predictions) | ~answers.finite
+        self._right_patterns += answers.correct
+        result.pattern_accuracies.append(answers.right / len(changed))
+        result.fault_counts.append(faults)
+        result.changed.append(int(changed.sum()))
+        result.critical.append(int((golden.correct & ~answers.correct).sum()))
+        if self._has_top:
+            outside = (answers.predictions[:, None] != self._top).all(axis=1) | ~answers.finite
+            result.outside_top5.append(int(outside.sum()))
+        result.non_finite_samples.append(answers.non_finite)
+        result.digests.append(digest)
+
+    def finish(
+        self, stop: pb.PatternStop, confidence: float, clean_accuracy: figure_pb2.Figure, output_dir: Path
+    ) -> pb.FaultResult:
+        result = self.result
+        pairs = len(self._right_patterns) * self.patterns
+        result.accuracy.CopyFrom(_mean(list(result.pattern_accuracies), confidence))
+        result.stop = stop
+        result.non_finite.CopyFrom(figures.measured(sum(result.non_finite_samples) / pairs, pairs))
+        result.clean_accuracy.CopyFrom(clean_accuracy)
+        ref = write_artifact(output_dir, self._right_patterns, RIGHT_PATTERNS, "patterns right")
+        result.right_patterns.CopyFrom(ref)
+        return result
 
 
 def _mean(accuracies: List[float], confidence: float) -> figure_pb2.Figure:
     mean, half_width = mean_and_half_width(accuracies, confidence)
+    if len(accuracies) < 2:
+        return figures.measured(mean, 1)
     low, high = max(0.0, mean - half_width), min(1.0, mean + half_width)
     interval = figure_pb2.Interval(low=low, high=high, confidence=confidence, method="Student's t over patterns")
     return figures.measured(mean, len(accuracies), interval)
-
-
-def _unsupported(message: str) -> MeasurementError:
-    return MeasurementError(failure_pb2.FAILURE_KIND_UNSUPPORTED_OPERATION, message)
-
-
-def _word(enum: Any, number: int) -> str:
-    name: str = enum.Name(number) if number in enum.values() else str(number)
-    return name.lower().replace("_", " ")

@@ -152,7 +152,9 @@ class _Job:
             return self._runtime.load(content, self._threads, spec.runtime.delegate, batch)
 
         plan, content = spec.fault_plan, self._path(spec.model).read_bytes()
-        return measure_faults(model, load, content, plan, result.accuracy.top1, self._path(spec.accuracy.dataset))
+        record = self._path(plan.record) if plan.HasField("record") else None
+        data = self._path(spec.accuracy.dataset)
+        return measure_faults(model, load, content, plan, result.accuracy.top1, data, self._output_dir, record)
 
     def memory(self) -> pb.MeasurementResult:
         result = pb.MeasurementResult()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Protocol, Sequence, Tuple, Union
+from typing import Any, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,15 @@ class LoadedModel(Protocol):
 
     def set_input(self, index: int, value: NDArray[np.generic]) -> None:
         """Copy `value`, of the input's shape and type, into input number `index`."""
+
+    def fill_input(self, index: int, value: float) -> None:
+        """Set every element of input number `index` to a value."""
+
+    def edit_input(self, index: int, elements: NDArray[np.integer[Any]], values: NDArray[np.generic]) -> None:
+        """Set some elements of input number `index`, counted through the flattened tensor; the others stay.
+
+        Inputs keep what they hold over an inference.
+        """
 
     def invoke(self) -> None:
         """One inference. Bound once and called in the timed loop, so it adds nothing of its own."""

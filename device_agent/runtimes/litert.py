@@ -146,6 +146,17 @@ class _Model:
     def set_input(self, index: int, value: NDArray[np.generic]) -> None:
         self._interpreter.set_tensor(self._inputs[index]["index"], value)
 
+    def fill_input(self, index: int, value: float) -> None:
+        self._view(index)[:] = value
+
+    def edit_input(self, index: int, elements: NDArray[np.integer[Any]], values: NDArray[np.generic]) -> None:
+        self._view(index)[elements] = values
+
+    def _view(self, index: int) -> NDArray[np.generic]:
+        # Not to be kept: the interpreter refuses to run while somebody holds its memory.
+        view: NDArray[np.generic] = self._interpreter.tensor(self._inputs[index]["index"])().reshape(-1)
+        return view
+
     def output(self, index: int) -> NDArray[np.generic]:
         array: NDArray[np.generic] = self._interpreter.get_tensor(self._outputs[index]["index"])
         return array

@@ -15,8 +15,9 @@ from orchestrator.demands import Demand
 from orchestrator.hub import Hub
 from orchestrator.services import Context, abort
 from orchestrator.store.base import KeyConflictError, NewJob, StoreError
-from orchestrator.validation import InvalidSpecError, artifacts_of, check_job
+from orchestrator.validation import InvalidSpecError, check_job
 from orchestrator.watchers import Change
+from protos import artifacts as job_artifacts
 from protos import contract
 from protos.gauntlet.v1 import fleet_pb2, fleet_pb2_grpc, job_pb2
 
@@ -126,9 +127,9 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             check_job(spec)
         except InvalidSpecError as error:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        digests = tuple(ref.digest for ref in artifacts_of(spec))
+        digests = tuple(ref.digest for ref in job_artifacts.needed(spec.measurement))
         present = {ref.digest for ref in await self._artifacts.stat(digests)}
-        for ref in artifacts_of(spec):
+        for ref in job_artifacts.needed(spec.measurement):
             if ref.digest not in present:
                 what = f"artifact {ref.digest[:12] or '(no digest)'} ({ref.name or ref.media_type})"
                 await abort(context, grpc.StatusCode.NOT_FOUND, f"{what} was not uploaded\nupload it, then submit")

@@ -11,7 +11,8 @@ from orchestrator import jobs as machine
 from orchestrator.store import job_reads
 from orchestrator.store.base import Applied, KeyConflictError, NewJob, Submitted
 from orchestrator.store.tables import attempts, jobs, outcomes, superseded
-from protos.gauntlet.v1 import artifact_pb2, failure_pb2, measurement_pb2
+from protos import artifacts
+from protos.gauntlet.v1 import failure_pb2, measurement_pb2
 
 #: Keys looked up in one statement: databases limit the number of parameters.
 _LOOKUP = 500
@@ -234,13 +235,7 @@ def _save_job(
 def _with_produced(needed: str, result: measurement_pb2.MeasurementResult | None) -> str:
     if result is None:
         return needed
-    return " ".join(dict.fromkeys([*needed.split(), *(ref.digest for ref in produced_artifacts(result))]))
-
-
-def produced_artifacts(result: measurement_pb2.MeasurementResult) -> list[artifact_pb2.ArtifactRef]:
-    """Files that the device uploaded along with its result."""
-    refs = (result.latency.raw_samples, result.accuracy.predictions)
-    return [ref for ref in refs if ref.digest]
+    return " ".join(dict.fromkeys([*needed.split(), *(ref.digest for ref in artifacts.made(result))]))
 
 
 def _keep(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import pytest
@@ -14,18 +15,24 @@ from device_agent.measure.accuracy import measure_accuracy
 from device_agent.measure.faults import measure_faults
 from device_agent.runtimes import LoadedModel, discover
 from device_agent.workers import PoolSettings, WorkerPool
+from fault_injection.drawing import draw_features, draw_weights, showing
 from fault_injection.models import parse
+from fault_injection.plan import FaultPlan, Lifetime, Position
+from fault_injection.replay import FaultRecord
+from fault_injection.space import Site, digest, hits
 from fault_injection.tflite import schema as s
 from fault_injection.tflite import write_model
-from fault_injection.tflite.weights import draw, find_weights, inject
+from fault_injection.tflite.features import Carrier, find_features, instrument
+from fault_injection.tflite.weights import contents, find_weights, inject
 from protos import dataset, figures
-from protos.contract import digest_of_file
+from protos.contract import digest_of_bytes, digest_of_file
 from protos.gauntlet.v1 import artifact_pb2, failure_pb2, fault_pb2
 from protos.gauntlet.v1 import measurement_pb2 as pb
 
 pytestmark = pytest.mark.skipif(not discover(), reason="no model runtime is installed")
 
 CLASSES, FEATURES, SAMPLES = 4, 32, 150
+AFTER = fault_pb2.FAULT_SITE_AFTER_ACTIVATION
 Files = Tuple[Path, Path]
 
 
@@ -87,7 +94,14 @@ def plan(text: str, least: int = 5, most: int = 5, **fields: object) -> fault_pb
     )
 
 
-def run(files: Files, asked: fault_pb2.FaultPlan, folder: Path, batch: int = 32, delegate: str = "") -> pb.FaultResult:
+def run(
+    files: Files,
+    asked: fault_pb2.FaultPlan,
+    folder: Path,
+    batch: int = 32,
+    delegate: str = "",
+    record: Optional[Path] = None,
+) -> pb.FaultResult:
     path, data = files
     runtime = discover()[0]
     clean = runtime.load(path, 1, delegate)
@@ -97,7 +111,7 @@ def run(files: Files, asked: fault_pb2.FaultPlan, folder: Path, batch: int = 32,
     def load(content: bytes, size: int) -> LoadedModel:
         return runtime.load(content, 1, delegate, size)
 
-    return measure_faults(clean, load, path.read_bytes(), asked, accuracy, data)
+    return measure_faults(clean, load, path.read_bytes(), asked, accuracy, data, folder, record)
 
 
 def mean(result: pb.FaultResult) -> float:
@@ -157,12 +171,14 @@ def test_a_pattern_is_what_the_patched_file_does(tiny: Files, tmp_path: Path) ->
     content = path.read_bytes()
     weights = find_weights(content)
     patched = tmp_path / "patched.tflite"
-    model = parse("iBF(p=0.05)")
-    patched.write_bytes(inject(content, weights, draw(weights, model, 11, 7)))  # type: ignore[arg-type]
+    sites = [weight.site for weight in weights]
+    faults = draw_weights(FaultPlan(parse("iBF(p=0.05)"), seed=11), sites, contents(content, weights), 7)
+    patched.write_bytes(inject(content, weights, faults))
     by_hand = measure_accuracy(
         discover()[0].load(patched, 1, ""), pb.AccuracySpec(batch_size=1, confidence=0.95), data, tmp_path
     )
     result = run(tiny, plan("iBF(p=0.05)", first_pattern=6), tmp_path)
+    assert (result.fault_counts[1], result.digests[1]) == (hits(faults), digest(faults))
     assert result.pattern_accuracies[1] == figures.value_of(by_hand.top1) < mean(run(tiny, plan("iBF(p=0)"), tmp_path))
 
 
@@ -192,24 +208,33 @@ def refused(files: Files, asked: fault_pb2.FaultPlan, folder: Path) -> Tuple[int
 
 def test_what_cannot_be_done_is_said_in_one_line(tiny: Files, tmp_path: Path) -> None:
     unsupported, invalid = failure_pb2.FAILURE_KIND_UNSUPPORTED_OPERATION, failure_pb2.FAILURE_KIND_INVALID_DATA
-    before = plan("iBF(p=0.1)", site=fault_pb2.FAULT_SITE_BEFORE_ACTIVATION)
-    assert refused(tiny, before, tmp_path) == (
-        unsupported,
-        "this agent injects faults into weights only, not at fault site before activation",
-    )
-    scale = plan("iBF(p=0.1)", scale=fault_pb2.FAULT_SCALE_POWER_OF_TWO)
+    scale = plan("iBF(p=0.1)", site=AFTER, scale=fault_pb2.FAULT_SCALE_POWER_OF_TWO)
     kind, message = refused(tiny, scale, tmp_path)
     assert kind == unsupported
-    assert "deployed scale only" in message
+    assert "the scale of 'scores' is no power of two around 0: export with power-of-two scales" in message
+    stuck = refused(tiny, plan("stuck(p=0.1, to=1)", site=AFTER), tmp_path)
+    assert stuck == (
+        unsupported,
+        "fault plan: a deployed graph cannot carry stuck in its features; torch models can",
+    )
     float_model = (tiny[0].with_name("float.tflite"), tiny[1])
-    kind, message = refused(float_model, plan("iBF(p=0.1)"), tmp_path)
-    assert kind == unsupported
-    assert "float32: export it as int8" in message
+    for place in (fault_pb2.FAULT_SITE_WEIGHTS, AFTER):
+        kind, message = refused(float_model, plan("iBF(p=0.1)", site=place), tmp_path)
+        assert kind == unsupported
+        assert "needs 8-bit values, those of" in message
+        assert "export the model as int8" in message
+    kind, message = refused(tiny, plan("iBF32(p=0.1)"), tmp_path)
+    assert (kind, "needs 32-bit values" in message) == (unsupported, True)
+    newer = plan("iBF(p=0.1)")
+    newer.lifetime = 9  # type: ignore[assignment]
+    assert refused(tiny, newer, tmp_path) == (unsupported, "fault plan: this agent does not know 9")
     for asked, words in (
         (plan("iBF(p=2)"), "p must lie in 0 to 1, not 2"),
         (plan("ibf(p=0.1)"), "did you mean iBF?"),
-        (plan("iBF(p=0.1)", targets=["conv*"]), "no 8-bit weights match 'conv*'; the model has: dense/weights"),
-        (plan("iBF(p=0.1)", 1, 5), "2 <= min_patterns <= max_patterns, not 1 and 5"),
+        (plan("iBF(p=0.1)", targets=["conv*"]), "nothing to break matches 'conv*'; the model has: dense/weights"),
+        (plan("iBF(p=0.1)", 0, 5), "1 <= min_patterns <= max_patterns, not 0 and 5"),
+        (plan("adSAF(p=0.1)", site=AFTER), "adSAF does not strike features"),
+        (plan("iBF(p=0.1)", lowest_bit=3, highest_bit=8), "bits must lie in 0 to 7, not 3 to 8"),
         (plan("iBF(p=0.1)", confidence=1.0), "confidence must lie between 0 and 1"),
     ):
         kind, message = refused(tiny, asked, tmp_path)
@@ -272,3 +297,163 @@ def test_a_real_network_loses_accuracy_as_its_weights_break(cifar: Files, tmp_pa
     assert mean(clean) - 0.1 < mean(few) <= mean(clean) + 0.03
     assert mean(many) < 0.4
     assert 4 * 30 < sum(few.fault_counts) < 4 * 100
+
+
+FEATURE_MODELS = (
+    "iBF(p=0.02)",
+    "MiBB(p_m=0.002)",
+    "random(p=0.05)",
+    "gauss(sigma=0.1)",
+    "channel(p=0.1, to=max)",
+    "SEU",
+)
+
+
+def feature_sites(content: bytes) -> List[Site]:
+    return [
+        Site(f.name, f.operator, f.shape, len(f.shape) - 1, f.macs, zero=f.zero_point or 0)
+        for f in find_features(content)
+    ]
+
+
+@pytest.mark.parametrize("text", FEATURE_MODELS)
+def test_features_of_a_pattern_are_what_an_instrumented_graph_does(cifar: Files, tmp_path: Path, text: str) -> None:
+    """Pattern 4, by hand: draw the whole data set at once, write whole fault tensors, one sample after another."""
+    path, data = cifar
+    content = path.read_bytes()
+    sites = feature_sites(content)
+    samples = dataset.load(data)
+    asked = FaultPlan(parse(text), Position.AFTER_ACTIVATION, seed=11)
+    faults = draw_features(asked, sites, 4, range(len(samples)))
+    carrier = {"iBF": Carrier.FLIP, "SEU": Carrier.FLIP, "MiBB": Carrier.ADD, "gauss": Carrier.ADD}.get(
+        asked.model.name, Carrier.SET
+    )
+    instrumented = instrument(content, find_features(content), carrier)
+    masks = {site.name: np.zeros((len(samples), *site.shape), np.int8) for site in sites}
+    hit = {site.name: np.zeros((len(samples), *site.shape), bool) for site in sites}
+    for group in faults:
+        masks[group.site].reshape(-1)[group.elements] = group.operands.astype(np.int16).astype(np.int8)
+        hit[group.site].reshape(-1)[group.elements] = True
+    model = discover()[0].load(instrumented.data, 1, "none")
+    images = np.rint(next(iter(samples.inputs.values())) / model.inputs[0].scale) + model.inputs[0].zero_point  # type: ignore[operator]
+    right = 0
+    for index in range(len(samples)):
+        model.set_input(0, images[index : index + 1].clip(-128, 127).astype(np.int8))
+        for site in sites:
+            tensors = [hit, masks] if carrier is Carrier.SET else [masks]
+            for place, values in zip(instrumented.inputs[site.name], tensors):
+                model.set_input(place, np.ascontiguousarray(values[site.name][index : index + 1]))
+        model.invoke()
+        assert samples.labels is not None
+        right += int(model.output(0).argmax()) == samples.labels[index]
+    result = run(cifar, plan(text, 2, 2, site=AFTER, first_pattern=3), tmp_path, delegate="none")
+    assert result.pattern_accuracies[1] == right / len(samples)
+    assert result.fault_counts[1] == hits(faults)
+
+
+@pytest.mark.parametrize("text", ["iBF(p=0.02)", "MiBB(p_m=0.005)"])
+def test_batches_change_no_fault_in_features(tiny: Files, tmp_path: Path, text: str) -> None:
+    results = [run(tiny, plan(text, site=AFTER), tmp_path, batch) for batch in (1, 7, 32, 150)]
+    assert all(list(r.pattern_accuracies) == list(results[0].pattern_accuracies) for r in results)
+    assert all(list(r.fault_counts) == list(results[0].fault_counts) for r in results)
+    assert len(set(results[0].pattern_accuracies)) > 1
+
+
+def test_no_faults_in_features_are_clean_accuracy_exactly(cifar: Files, tmp_path: Path) -> None:
+    for text in ("iBF(p=0)", "MiBB(p_m=0)", "random(p=0)"):
+        for delegate in ("none", "xnnpack"):
+            result = run(cifar, plan(text, 2, 2, site=AFTER), tmp_path, delegate=delegate)
+            assert set(result.pattern_accuracies) == {figures.value_of(result.clean_accuracy)}
+            assert set(result.changed) == {0}
+
+
+@pytest.mark.parametrize("place", [fault_pb2.FAULT_SITE_WEIGHTS, AFTER])
+def test_a_written_pattern_does_what_the_drawn_one_did(cifar: Files, tmp_path: Path, place: int) -> None:
+    path, _ = cifar
+    content = path.read_bytes()
+    weights = find_weights(content)
+    on_weights = place == fault_pb2.FAULT_SITE_WEIGHTS
+    asked = FaultPlan(parse("iBF(p=1e-3)"), Position.WEIGHTS if on_weights else Position.AFTER_ACTIVATION, seed=11)
+    if on_weights:
+        sites = [weight.site for weight in weights]
+        patterns = {k: draw_weights(asked, sites, contents(content, weights), k) for k in (0, 2, 5)}
+    else:
+        sites = feature_sites(content)
+        patterns = {k: draw_features(asked, sites, k, range(200)) for k in (0, 2, 5)}
+    # Another seed in the plan of the file: nothing is drawn again.
+    other = FaultPlan(asked.model, asked.position, seed=99)
+    samples = 0 if on_weights else 200
+    record = FaultRecord(other, digest_of_bytes(content), tuple(sites), samples, patterns)
+    file = tmp_path / "faults.npz"
+    file.write_bytes(record.to_bytes())
+    drawn = run(cifar, plan("iBF(p=1e-3)", 6, 6, site=place), tmp_path)
+    for number in patterns:
+        replayed = run(
+            cifar, plan("iBF(p=1e-3)", 1, 1, site=place, seed=99, first_pattern=number), tmp_path, record=file
+        )
+        assert replayed.pattern_accuracies[0] == drawn.pattern_accuracies[number]
+        assert replayed.digests[0] == drawn.digests[number]
+        assert replayed.changed[0] == drawn.changed[number]
+    kind, message = invalid_record(cifar, plan("iBF(p=1e-3)", 1, 1, site=place, first_pattern=3), tmp_path, file)
+    assert message == "fault plan: the file of faults has no pattern 3; it has: 0, 2, 5"
+    wrong = FaultRecord(other, digest_of_bytes(b"another"), tuple(sites), samples, patterns)
+    file.write_bytes(wrong.to_bytes())
+    kind, message = invalid_record(cifar, plan("iBF(p=1e-3)", 1, 1, site=place), tmp_path, file)
+    assert (kind, message) == (failure_pb2.FAILURE_KIND_INVALID_DATA, "the file of faults belongs to another model")
+    file.write_bytes(b"PK nonsense")
+    assert "not a file of faults" in invalid_record(cifar, plan("iBF(p=1e-3)", 1, 1, site=place), tmp_path, file)[1]
+
+
+def invalid_record(files: Files, asked: fault_pb2.FaultPlan, folder: Path, record: Path) -> Tuple[int, str]:
+    with pytest.raises(MeasurementError) as caught:
+        run(files, asked, folder, record=record)
+    return caught.value.kind, caught.value.message
+
+
+def test_intermittent_faults_show_in_some_samples_only(tiny: Files, tmp_path: Path) -> None:
+    lifetime = {"lifetime": fault_pb2.FAULT_LIFETIME_INTERMITTENT, "duty": 0.5}
+    for place, position in ((fault_pb2.FAULT_SITE_WEIGHTS, Position.WEIGHTS), (AFTER, Position.AFTER_ACTIVATION)):
+        permanent = {"lifetime": fault_pb2.FAULT_LIFETIME_PERMANENT}
+        always, sometimes = (
+            run(tiny, plan("iBF(p=0.1)", 3, 3, site=place, **life), tmp_path) for life in (permanent, lifetime)
+        )
+        asked = FaultPlan(parse("iBF(p=0.1)"), position, lifetime=Lifetime.INTERMITTENT, duty=0.5, seed=11)
+        for pattern in range(3):
+            shown = showing(asked, pattern, range(SAMPLES))
+            assert 0.3 < shown.mean() < 0.7
+            assert 0 < sometimes.changed[pattern] <= min(shown.sum(), always.changed[pattern])
+
+
+def test_transient_faults_of_weights_differ_from_sample_to_sample(tiny: Files, tmp_path: Path) -> None:
+    transient = plan("SEU", 2, 2, lifetime=fault_pb2.FAULT_LIFETIME_TRANSIENT)
+    result = run(tiny, transient, tmp_path)
+    assert list(result.fault_counts) == [SAMPLES, SAMPLES]
+    assert result.pattern_accuracies[0] != result.pattern_accuracies[1]
+
+
+def test_counts_say_what_became_of_the_samples(tiny: Files, tmp_path: Path) -> None:
+    result = run(tiny, plan("iBF(p=0.05)", 6, 6), tmp_path)
+    clean = figures.value_of(result.clean_accuracy)
+    assert clean is not None
+    right = np.frombuffer(zlib.decompress((tmp_path / result.right_patterns.digest).read_bytes()), "<u4")
+    assert right.sum() == round(sum(result.pattern_accuracies) * SAMPLES)
+    assert len(right) == result.samples == SAMPLES
+    for accuracy, changed, critical in zip(result.pattern_accuracies, result.changed, result.critical):
+        # What was wrong may have become right.
+        assert (clean - accuracy) * SAMPLES <= critical + 1e-9 <= changed + 2e-9
+    assert list(result.outside_top5) == []  # there are but four classes
+    assert list(result.sites) == ["dense/weights"]
+
+
+def test_protected_bits_and_a_range_of_bits_are_kept_to(tiny: Files, tmp_path: Path) -> None:
+    high = run(tiny, plan("iBF(p=0.05)", 5, 5, lowest_bit=6, highest_bit=7), tmp_path)
+    low = run(tiny, plan("iBF(p=0.05)", 5, 5, lowest_bit=0, highest_bit=1), tmp_path)
+    assert mean(high) < mean(low)
+    safe = run(tiny, plan("iBF(p=0.05)", 5, 5, protected_bits={"dense/weights": 0xFF}), tmp_path)
+    assert list(safe.fault_counts) == 5 * [0]
+
+
+def test_a_budget_of_time_ends_it_after_a_whole_pattern(tiny: Files, tmp_path: Path) -> None:
+    result = run(tiny, plan("iBF(p=0.05)", 100, 100, budget_s=1e-9), tmp_path)
+    assert (result.stop, len(result.pattern_accuracies)) == (pb.PATTERN_STOP_BUDGET, 1)
+    assert not result.accuracy.estimate.HasField("interval")

@@ -12,19 +12,26 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from protos.gauntlet.v1 import artifact_pb2 as gauntlet_dot_v1_dot_artifact__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gauntlet/v1/fault.proto\x12\x0bgauntlet.v1\"\xf8\x01\n\tFaultPlan\x12\x13\n\x0b\x66\x61ult_model\x18\x01 \x01(\t\x12$\n\x04site\x18\x02 \x01(\x0e\x32\x16.gauntlet.v1.FaultSite\x12&\n\x05scale\x18\x03 \x01(\x0e\x32\x17.gauntlet.v1.FaultScale\x12\x0f\n\x07targets\x18\x04 \x03(\t\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12\x12\n\nhalf_width\x18\x06 \x01(\x01\x12\x12\n\nconfidence\x18\x07 \x01(\x01\x12\x14\n\x0cmin_patterns\x18\x08 \x01(\r\x12\x14\n\x0cmax_patterns\x18\t \x01(\r\x12\x15\n\rfirst_pattern\x18\n \x01(\r*\x82\x01\n\tFaultSite\x12\x1a\n\x16\x46\x41ULT_SITE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46\x41ULT_SITE_WEIGHTS\x10\x01\x12 \n\x1c\x46\x41ULT_SITE_BEFORE_ACTIVATION\x10\x02\x12\x1f\n\x1b\x46\x41ULT_SITE_AFTER_ACTIVATION\x10\x03*a\n\nFaultScale\x12\x1b\n\x17\x46\x41ULT_SCALE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46\x41ULT_SCALE_DEPLOYED\x10\x01\x12\x1c\n\x18\x46\x41ULT_SCALE_POWER_OF_TWO\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gauntlet/v1/fault.proto\x12\x0bgauntlet.v1\x1a\x1agauntlet/v1/artifact.proto\"\xcf\x04\n\tFaultPlan\x12\x13\n\x0b\x66\x61ult_model\x18\x01 \x01(\t\x12$\n\x04site\x18\x02 \x01(\x0e\x32\x16.gauntlet.v1.FaultSite\x12&\n\x05scale\x18\x03 \x01(\x0e\x32\x17.gauntlet.v1.FaultScale\x12\x0f\n\x07targets\x18\x04 \x03(\t\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12\x12\n\nhalf_width\x18\x06 \x01(\x01\x12\x12\n\nconfidence\x18\x07 \x01(\x01\x12\x14\n\x0cmin_patterns\x18\x08 \x01(\r\x12\x14\n\x0cmax_patterns\x18\t \x01(\r\x12\x15\n\rfirst_pattern\x18\n \x01(\r\x12\x12\n\noperations\x18\x0b \x03(\t\x12\x17\n\nlowest_bit\x18\x0c \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0bhighest_bit\x18\r \x01(\rH\x01\x88\x01\x01\x12,\n\x08lifetime\x18\x0e \x01(\x0e\x32\x1a.gauntlet.v1.FaultLifetime\x12\x0c\n\x04\x64uty\x18\x0f \x01(\x01\x12\x41\n\x0eprotected_bits\x18\x10 \x03(\x0b\x32).gauntlet.v1.FaultPlan.ProtectedBitsEntry\x12\x10\n\x08\x62udget_s\x18\x11 \x01(\x01\x12(\n\x06record\x18\x12 \x01(\x0b\x32\x18.gauntlet.v1.ArtifactRef\x1a\x34\n\x12ProtectedBitsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x42\r\n\x0b_lowest_bitB\x0e\n\x0c_highest_bit*\x82\x01\n\tFaultSite\x12\x1a\n\x16\x46\x41ULT_SITE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46\x41ULT_SITE_WEIGHTS\x10\x01\x12 \n\x1c\x46\x41ULT_SITE_BEFORE_ACTIVATION\x10\x02\x12\x1f\n\x1b\x46\x41ULT_SITE_AFTER_ACTIVATION\x10\x03*a\n\nFaultScale\x12\x1b\n\x17\x46\x41ULT_SCALE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46\x41ULT_SCALE_DEPLOYED\x10\x01\x12\x1c\n\x18\x46\x41ULT_SCALE_POWER_OF_TWO\x10\x02*\x8c\x01\n\rFaultLifetime\x12\x1e\n\x1a\x46\x41ULT_LIFETIME_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x46\x41ULT_LIFETIME_TRANSIENT\x10\x01\x12\x1c\n\x18\x46\x41ULT_LIFETIME_PERMANENT\x10\x02\x12\x1f\n\x1b\x46\x41ULT_LIFETIME_INTERMITTENT\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gauntlet.v1.fault_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_FAULTSITE']._serialized_start=292
-  _globals['_FAULTSITE']._serialized_end=422
-  _globals['_FAULTSCALE']._serialized_start=424
-  _globals['_FAULTSCALE']._serialized_end=521
-  _globals['_FAULTPLAN']._serialized_start=41
-  _globals['_FAULTPLAN']._serialized_end=289
+  _globals['_FAULTPLAN_PROTECTEDBITSENTRY']._options = None
+  _globals['_FAULTPLAN_PROTECTEDBITSENTRY']._serialized_options = b'8\001'
+  _globals['_FAULTSITE']._serialized_start=663
+  _globals['_FAULTSITE']._serialized_end=793
+  _globals['_FAULTSCALE']._serialized_start=795
+  _globals['_FAULTSCALE']._serialized_end=892
+  _globals['_FAULTLIFETIME']._serialized_start=895
+  _globals['_FAULTLIFETIME']._serialized_end=1035
+  _globals['_FAULTPLAN']._serialized_start=69
+  _globals['_FAULTPLAN']._serialized_end=660
+  _globals['_FAULTPLAN_PROTECTEDBITSENTRY']._serialized_start=577
+  _globals['_FAULTPLAN_PROTECTEDBITSENTRY']._serialized_end=629
 # @@protoc_insertion_point(module_scope)

@@ -28,6 +28,7 @@ class PatternStop(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PATTERN_STOP_UNSPECIFIED: _ClassVar[PatternStop]
     PATTERN_STOP_PRECISE: _ClassVar[PatternStop]
     PATTERN_STOP_CAP: _ClassVar[PatternStop]
+    PATTERN_STOP_BUDGET: _ClassVar[PatternStop]
 PINNING_UNSPECIFIED: Pinning
 PINNING_AUTO: Pinning
 PINNING_NONE: Pinning
@@ -39,6 +40,7 @@ STOP_REASON_MAX_TIME: StopReason
 PATTERN_STOP_UNSPECIFIED: PatternStop
 PATTERN_STOP_PRECISE: PatternStop
 PATTERN_STOP_CAP: PatternStop
+PATTERN_STOP_BUDGET: PatternStop
 
 class MeasurementSpec(_message.Message):
     __slots__ = ("model", "runtime", "output_check", "latency", "memory", "accuracy", "energy", "fault_plan", "timeout_s")
@@ -273,20 +275,38 @@ class EnergyResult(_message.Message):
     def __init__(self, energy_j: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., net_energy_j: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., power_w: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., idle_power_w: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., source: _Optional[str] = ..., window_s: _Optional[float] = ...) -> None: ...
 
 class FaultResult(_message.Message):
-    __slots__ = ("accuracy", "pattern_accuracies", "fault_counts", "stop", "non_finite", "clean_accuracy")
+    __slots__ = ("accuracy", "pattern_accuracies", "fault_counts", "stop", "non_finite", "clean_accuracy", "first_pattern", "samples", "changed", "critical", "outside_top5", "non_finite_samples", "digests", "right_patterns", "sites")
     ACCURACY_FIELD_NUMBER: _ClassVar[int]
     PATTERN_ACCURACIES_FIELD_NUMBER: _ClassVar[int]
     FAULT_COUNTS_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     NON_FINITE_FIELD_NUMBER: _ClassVar[int]
     CLEAN_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    FIRST_PATTERN_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    CRITICAL_FIELD_NUMBER: _ClassVar[int]
+    OUTSIDE_TOP5_FIELD_NUMBER: _ClassVar[int]
+    NON_FINITE_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_PATTERNS_FIELD_NUMBER: _ClassVar[int]
+    SITES_FIELD_NUMBER: _ClassVar[int]
     accuracy: _figure_pb2.Figure
     pattern_accuracies: _containers.RepeatedScalarFieldContainer[float]
     fault_counts: _containers.RepeatedScalarFieldContainer[int]
     stop: PatternStop
     non_finite: _figure_pb2.Figure
     clean_accuracy: _figure_pb2.Figure
-    def __init__(self, accuracy: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., pattern_accuracies: _Optional[_Iterable[float]] = ..., fault_counts: _Optional[_Iterable[int]] = ..., stop: _Optional[_Union[PatternStop, str]] = ..., non_finite: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., clean_accuracy: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
+    first_pattern: int
+    samples: int
+    changed: _containers.RepeatedScalarFieldContainer[int]
+    critical: _containers.RepeatedScalarFieldContainer[int]
+    outside_top5: _containers.RepeatedScalarFieldContainer[int]
+    non_finite_samples: _containers.RepeatedScalarFieldContainer[int]
+    digests: _containers.RepeatedScalarFieldContainer[str]
+    right_patterns: _artifact_pb2.ArtifactRef
+    sites: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, accuracy: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., pattern_accuracies: _Optional[_Iterable[float]] = ..., fault_counts: _Optional[_Iterable[int]] = ..., stop: _Optional[_Union[PatternStop, str]] = ..., non_finite: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., clean_accuracy: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., first_pattern: _Optional[int] = ..., samples: _Optional[int] = ..., changed: _Optional[_Iterable[int]] = ..., critical: _Optional[_Iterable[int]] = ..., outside_top5: _Optional[_Iterable[int]] = ..., non_finite_samples: _Optional[_Iterable[int]] = ..., digests: _Optional[_Iterable[str]] = ..., right_patterns: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., sites: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Provenance(_message.Message):
     __slots__ = ("device_id", "device_class", "agent_id", "software_version", "runtime", "runtime_version", "delegate", "threads", "cpus", "model_digest", "host_shared", "before", "after", "started_at", "fetch_s", "host_lock_wait_s", "worker_s", "remarks")

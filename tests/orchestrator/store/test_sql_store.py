@@ -23,11 +23,12 @@ from google.protobuf.message import Message
 from sqlalchemy import event
 
 from orchestrator.jobs import Leased, State
-from orchestrator.store import job_writes, tables
 from orchestrator.store import sql as sql_module
+from orchestrator.store import tables
 from orchestrator.store.base import StoreError
 from orchestrator.store.engine import connect
 from orchestrator.store.sql import SqlStore
+from protos import artifacts
 from protos.gauntlet.v1 import artifact_pb2, measurement_pb2
 from tests.orchestrator.store.contract import MakeJob, OpenStore, StoreContract
 
@@ -177,7 +178,7 @@ def test_every_artifact_of_a_result_is_known_as_produced() -> None:
 
     fill(result, "result")
     assert expected
-    assert {ref.digest for ref in job_writes.produced_artifacts(result)} == expected
+    assert {ref.digest for ref in artifacts.made(result)} == expected
 
 
 async def test_no_query_of_the_scheduler_looks_at_finished_jobs(
