@@ -86,9 +86,9 @@ class Carrier(enum.Enum):
     - FLIP: exclusive or with a mask, one tensor of the map's type; for float32 one of int32, for the float's bits.
     - ADD: a bias in steps of the map's scale, one tensor of the map's type. The sum is exact and saturates at the ends
       of the type. int8 has zero point 0 and carries -128 to 127 steps: +128 cannot be stored, the caller clips it to
-      127, which is a step less where the map is below 0 and the same where the sum saturates. uint8 has zero point 128: stored
-      0 to 255 are -128 to 127 steps, and 128 is no fault. float32 is added as it is; no fault is **-0.0**, as 0.0
-      would turn -0.0 into 0.0.
+      127, which makes a step less where the stored value is below 0 and no difference elsewhere. uint8 has zero point
+      128: stored 0 to 255 are -128 to 127 steps, and 128 is no fault. float32 is added as it is; no fault is **-0.0**,
+      as 0.0 would turn -0.0 into 0.0.
     - SET: a condition (bool) and a value of the map's type and scale, two tensors in this order. The value stands
       where the condition holds.
     """

@@ -3,9 +3,18 @@
 Each kernel is held against integer arithmetic. Inputs and weights are made so that no rounding is in doubt: kernels
 differ in how they round halves, and some round twice. With M = 2^-k, weights that are multiples of 4 and a bias that
 is 2 more, a sum is 2 more than a multiple of 4, so neither it nor its half lies halfway between two results.
+
+Measured: exact on x86-64, whatever the kernel. On 64-bit Arm (emulated: Cortex-A53, A72, A76) some kernels add two
+products in 16 bits before they widen, which -127 keeps from overflowing: where both are -128 · -128, their 32,768
+becomes -32,768, and 65,536 are missing from the sum. These are XNNPACK's depthwise convolutions and, on cores without
+dot products (A53, A72: Raspberry Pi 3 and 4), its convolutions and dense layers, and the built-in convolutions. It
+takes two weights of -128 that meet in one register, and inputs of -128: one among other weights is exact everywhere.
 """
 
 from __future__ import annotations
+
+import platform
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,13 +30,25 @@ CHANNELS = {"conv": (8, 0), "depthwise": (16, 3), "dense": (10, 0)}
 ZERO_POINT = 127
 
 
+def adds_pairs_in_16_bits(kernels: Kernels, layer: str) -> bool:
+    """Can a kernel of this machine lose 65,536?"""
+    if platform.machine() != "aarch64":
+        return False
+    dot_products = " asimddp" in Path("/proc/cpuinfo").read_text()
+    return not dot_products or (kernels.xnnpack and layer == "depthwise")
+
+
 def weights_of(layer: str, content: str) -> NDArray[np.int8]:
-    """Multiples of 4 with -128 among them, or nothing but -128."""
+    """Multiples of 4 with -128 among them: once for each channel, often, or nothing else."""
     shape = WEIGHTS_SHAPE[layer]
-    if content == "all":
-        return np.full(shape, -128, np.int8)
-    drawn = np.random.default_rng(0).integers(-32, 32, shape) * 4
-    drawn.reshape(-1)[::7] = -128
+    drawn = np.random.default_rng(0).integers(-31, 32, shape) * 4
+    if content == "once":
+        channels, axis = CHANNELS[layer]
+        by_channel = np.moveaxis(drawn, axis, 0).reshape(channels, -1)
+        assert np.shares_memory(by_channel, drawn)
+        by_channel[np.arange(channels), np.arange(channels) % by_channel.shape[1]] = -128
+    else:
+        drawn.reshape(-1)[:: {"often": 7, "only": 1}[content]] = -128
     return drawn.astype(np.int8)
 
 
@@ -66,10 +87,10 @@ def model(layer: str, weights: NDArray[np.int8], bias: NDArray[np.int32], shifts
 
 @pytest.mark.parametrize("kernels", ALL_KERNELS)
 @pytest.mark.parametrize("layer", ["conv", "depthwise", "dense"])
-@pytest.mark.parametrize("content", ["some", "all"])
+@pytest.mark.parametrize("content", ["once", "often", "only"])
 @pytest.mark.parametrize("image", ["lowest", "random"])
 @pytest.mark.parametrize("scales", ["one", "each"])
-def test_minus_128_is_a_weight_like_any_other(
+def test_minus_128_is_a_weight_like_any_other_or_two_lose_65536(
     kernels: Kernels, layer: str, content: str, image: str, scales: str
 ) -> None:
     random = np.random.default_rng(1)
@@ -87,4 +108,9 @@ def test_minus_128_is_a_weight_like_any_other(
     assert 40 < np.abs(expected).max() <= 127
     interpreter = kernels.load(model(layer, weights, bias, shifts, exact.shape))
     assert delegated(interpreter) == kernels.delegates(np.int8)
-    assert np.array_equal(run(interpreter, x)[0], expected)
+    missing = (expected - run(interpreter, x)[0]) * 2.0**shifts
+    if adds_pairs_in_16_bits(kernels, layer) and image == "lowest" and content != "once":
+        pairs = (weights == -128).sum() // 2
+        assert set(np.unique(missing / 65536)) <= set(range(pairs + 1))
+    else:
+        assert not missing.any()
