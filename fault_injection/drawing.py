@@ -9,6 +9,7 @@ leaves the faults of the others as they are.
 from __future__ import annotations
 
 import math
+import sys
 from functools import lru_cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -89,6 +90,8 @@ def draw_features(plan: FaultPlan, sites: Sequence[Site], pattern: int, samples:
         UnsupportedModelError: features that the model does not apply to.
     """
     _check_signed(plan, sites)
+    if not len(samples):
+        return []
     stream = Stream(plan.seed, pattern, _FEATURES)
     transient = plan.lifetime is Lifetime.TRANSIENT
     asked = samples if transient else (0,)
@@ -426,7 +429,8 @@ def _fading(t: float, nu: float, sd: float) -> Any:
 
     def factor(number: int) -> int:
         if number not in known:
-            exponent = max(0.0, nu + sd * number / NORMAL_ONE)
+            # Infinity times log(1) would be no number.
+            exponent = min(max(0.0, nu + sd * number / NORMAL_ONE), sys.float_info.max)
             known[number] = round(math.exp(-exponent * math.log(t)) * _DRIFT_ONE)
         return known[number]
 

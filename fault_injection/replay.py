@@ -21,6 +21,9 @@ from fault_injection.plan import FaultPlan
 from fault_injection.space import Effect, Faults, Site, check
 
 _FORMAT = "gauntlet faults 1"
+_PARTS = ("header", "numbers", "pattern", "site", "effect", "count", "steps", "operands")
+#: A few bytes can unpack to many; no file of ours comes near.
+_MOST_BYTES = 1 << 30
 _OPERANDS = {Effect.FLIP: np.uint8, Effect.SET: np.uint8, Effect.STICK: np.uint16, Effect.ADD: np.int16}
 
 
@@ -60,8 +63,8 @@ class FaultRecord:
         np.savez_compressed(
             file,
             header=np.frombuffer(json.dumps(header).encode(), np.uint8),
-            numbers=np.array(sorted(self.patterns), "<i8"),
-            pattern=np.array([pattern for pattern, _ in groups], "<i8"),
+            numbers=np.array(sorted(self.patterns), "<u8"),
+            pattern=np.array([pattern for pattern, _ in groups], "<u8"),
             site=np.array([number[group.site] for _, group in groups], "<i4"),
             effect=np.array([group.effect for _, group in groups], "<u1"),
             count=np.array([len(group) for _, group in groups], "<i8"),
@@ -78,26 +81,52 @@ class FaultRecord:
             FaultError: it is none, is damaged, or names faults outside of its own sites.
         """
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+            arrays = _arrays(content)
             header = json.loads(arrays["header"].tobytes())
             if header["format"] != _FORMAT:
                 raise FaultError(f"a file of faults in the form {header['format']!r}; this version reads {_FORMAT!r}")
             record = cls(
                 plan=FaultPlan.from_dict(header["plan"]),
                 model_digest=str(header["model"]),
-                sites=tuple(Site(n, o, tuple(map(int, s)), *rest) for n, o, s, *rest in header["sites"]),
+                sites=tuple(_site(*fields) for fields in header["sites"]),
                 samples=int(header["samples"]),
                 patterns={int(pattern): [] for pattern in arrays["numbers"]},
             )
+            if record.samples < 0 or len({site.name for site in record.sites}) != len(record.sites):
+                raise ValueError("samples below 0, or two sites of one name")
             _fill(record, arrays)
+            for drawn in record.patterns.values():
+                check(drawn, record.sites, max(1, record.samples))
         except FaultError:
             raise
-        except (KeyError, TypeError, ValueError, IndexError, EOFError, OSError, zipfile.BadZipFile) as error:
+        except Exception as error:  # of zipfile, zlib, numpy and json there is no end of them
             raise FaultError(f"not a file of faults, or a damaged one: {error}") from error
-        for drawn in record.patterns.values():
-            check(drawn, record.sites, max(1, record.samples))
         return record
+
+
+def _arrays(content: bytes) -> Dict[str, NDArray[Any]]:
+    """The parts of the archive, all of integers and one dimension."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+        if size > _MOST_BYTES:
+            raise ValueError(f"{size} bytes unpacked; {_MOST_BYTES} are allowed")
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in _PARTS}
+    for name, array in arrays.items():
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            raise ValueError(f"{name} are no whole numbers in a row")
+    return arrays
+
+
+def _site(
+    name: str, operator: str, shape: List[int], channel_axis: int, macs: int, bits: int, zero: int, signed: bool
+) -> Site:
+    numbers = [*shape, channel_axis, macs, bits, zero]
+    if not all(isinstance(text, str) for text in (name, operator)) or not all(type(n) is int for n in numbers):
+        raise TypeError(f"site {name!r} has fields of other types")
+    if min(numbers[:-1]) < 0 or channel_axis >= len(shape) or bits not in (8, 32) or not isinstance(signed, bool):
+        raise ValueError(f"site {name!r} cannot be: {numbers}")
+    return Site(name, operator, tuple(shape), channel_axis, macs, bits, zero, signed)
 
 
 def _fill(record: FaultRecord, arrays: Dict[str, NDArray[Any]]) -> None:
@@ -105,10 +134,12 @@ def _fill(record: FaultRecord, arrays: Dict[str, NDArray[Any]]) -> None:
     groups = len(counts)
     if any(len(arrays[name]) != groups for name in ("pattern", "site", "effect")) or (counts < 0).any():
         raise ValueError("its parts do not fit together")
-    if len(steps) != counts.sum() or len(operands) != len(steps):
+    lengths = counts.tolist()
+    if len(steps) != sum(lengths) or len(operands) != len(steps) or (arrays["site"] < 0).any():
         raise ValueError("its parts do not fit together")
-    ends = np.cumsum(counts)
-    for index, (end, count) in enumerate(zip(ends.tolist(), counts.tolist())):
+    end = 0
+    for index, count in enumerate(lengths):
+        end += count
         site, effect = record.sites[arrays["site"][index]], Effect(int(arrays["effect"][index]))
         word: np.dtype[Any] = (
             np.dtype(np.uint32) if effect is Effect.FLIP and site.bits > 8 else np.dtype(_OPERANDS[effect])

@@ -144,7 +144,7 @@ def draw_hits_in_samples(stream: Stream, cells: int, p: float, samples: Sequence
     What a sample gets does not depend on the others.
     """
     dtype = np.int32 if cells < _INT32_CELLS else np.int64
-    if not cells or Fraction(p) < _LEAST_P:
+    if not cells or not len(samples) or Fraction(p) < _LEAST_P:
         return SampleHits(np.empty(0, dtype), np.zeros(len(samples), np.int64))
     if p >= DENSE_P:
         dense = []

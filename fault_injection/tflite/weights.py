@@ -79,7 +79,7 @@ def find_weights(data: bytes) -> List[WeightTensor]:
     others: List[str] = []
     for operator, graph, index, tensor in _uses(model):
         content = model.buffers[tensor.buffer].data
-        if content is None or tensor.buffer in found:
+        if content is None or not len(content) or tensor.buffer in found:
             continue
         name = names(graph, index)
         bits = _BITS.get(TensorType(tensor.type)) if tensor.type in list(TensorType) else None
@@ -89,11 +89,14 @@ def find_weights(data: bytes) -> List[WeightTensor]:
         shape = tuple(tensor.shape or ())
         if tensor.sparsity is not None or math.prod(shape) * bits != len(content) * 8:
             raise UnsupportedModelError(f"weights {name!r} are not stored densely, {bits // 8} bytes for each value")
+        channel_axis = _WEIGHTS[operator][1]
+        if len(shape) <= channel_axis or min(shape) < 0:
+            raise UnsupportedModelError(f"weights {name!r} of {operator.name} have the shape {list(shape)}")
         site = Site(
             name,
             operator.name,
             shape,
-            channel_axis=_WEIGHTS[operator][1],
+            channel_axis=channel_axis,
             bits=bits,
             zero=_zero_point(tensor),
             signed=tensor.type != TensorType.UINT8,
