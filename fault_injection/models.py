@@ -67,7 +67,9 @@ def probability(default: Any = dataclasses.MISSING) -> Any:
 
 def at_least(low: float, default: Any = dataclasses.MISSING) -> Any:
     """A finite number of at least `low`."""
-    kind = _Kind(_read_number, _checker(low, sys.float_info.max, f"be {low:g} or more"), _write_number)
+    kind = _Kind(
+        _read_number, _checker(low, sys.float_info.max, f"be a finite number of {low:g} or more"), _write_number
+    )
     return dataclasses.field(default=default, metadata={"kind": kind})
 
 
@@ -351,7 +353,8 @@ def parse(text: str) -> FaultModel:
     values: Dict[str, Any] = {}
     for key, word in _pairs(name, inside or ""):
         if key not in fields:
-            raise InvalidFaultModelError(f"{name} has no {key!r}; it takes: {', '.join(fields)}{_nearest(key, fields)}")
+            known = ", ".join(fields) or "nothing"
+            raise InvalidFaultModelError(f"{name} has no {key!r}; it takes: {known}{_nearest(key, fields)}")
         if key in values:
             raise InvalidFaultModelError(f"{name}: {key} is given twice")
         try:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
+from bisect import bisect_left
 from fractions import Fraction
 from functools import lru_cache
 from statistics import NormalDist
@@ -263,6 +264,9 @@ def _thresholds(p: float) -> Tuple[_Digit, ...]:
             power = beyond
         else:
             words = [(_ONE - y) >> (_FRACTION_BITS - _DIGIT_BITS) for y in powers]
+            # The largest word stands for the first digit that it reaches, not for the end of the table: now and then
+            # that would leave out millions of cells.
+            words = words[: bisect_left(words, _LARGEST_WORD) + 1]
             power = 0
         digits.append(_digit(np.array([min(word, _LARGEST_WORD) for word in words], np.uint32)))
     return tuple(digits)
