@@ -21,7 +21,7 @@ from typing import Any, Iterable, List, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fault_injection.errors import NoSuchTargetError
+from fault_injection.errors import FaultError, NoSuchTargetError
 
 
 @dataclass(frozen=True)
@@ -128,17 +128,21 @@ def check(faults: Sequence[Faults], sites: Sequence[Site], batch: int = 1) -> No
 
     Raises:
         NoSuchTargetError: an unknown site, an element outside of it, or one that is hit twice.
+        FaultError: faults without an operand, or operands without a fault.
     """
     by_name = {site.name: site for site in sites}
     for group in faults:
         site = by_name.get(group.site)
         if site is None:
             raise NoSuchTargetError(f"the model has nothing called {group.site!r} that could be hit")
+        if len(group.operands) != len(group):
+            raise FaultError(f"{len(group)} faults in {group.site!r} have {len(group.operands)} operands")
         if not len(group):
             continue
         if int(group.elements.min()) < 0 or int(group.elements.max()) >= site.size * batch:
             raise NoSuchTargetError(f"a fault lies outside of {group.site!r}, which holds {site.size} values")
-        if (np.diff(group.elements) <= 0).any():
+        # Not a difference: numbers without a sign would wrap around.
+        if (group.elements[1:] <= group.elements[:-1]).any():
             raise NoSuchTargetError(f"the faults in {group.site!r} are not in order, or one element is hit twice")
 
 
