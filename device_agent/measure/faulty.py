@@ -25,7 +25,7 @@ from fault_injection.drawing import draw_features, draw_weights, effect_on_featu
 from fault_injection.errors import NoSuchTargetError, UnsupportedModelError
 from fault_injection.models import Place
 from fault_injection.plan import FaultPlan, Lifetime, Position, Scale
-from fault_injection.space import Effect, Faults, Site, digest, hits, part_of_batch
+from fault_injection.space import Effect, Faults, Site, digest, fingerprint_of_features, hits, part_of_batch
 from fault_injection.tflite.features import Carrier, FeatureTensor, find_features, instrument, no_fault
 from fault_injection.tflite.weights import contents, find_weights, inject
 
@@ -36,8 +36,6 @@ Patterns = Mapping[int, Sequence[Faults]]
 
 _CARRIERS = {Effect.FLIP: Carrier.FLIP, Effect.ADD: Carrier.ADD, Effect.SET: Carrier.SET}
 _LARGEST_BIAS = 127
-#: Samples whose faults stand for those of all in a fingerprint; all of them would cost more than to draw them.
-FINGERPRINT_SAMPLES = 4
 
 
 @dataclass(frozen=True)
@@ -153,7 +151,7 @@ class _FaultyFeatures:
         self._plan, self._samples, self._batch, self._patterns = plan, samples, batch, patterns
         features = find_features(content)
         by_name = {feature.name: feature for feature in features}
-        self.sites = plan.select([_site(feature) for feature in features])
+        self.sites = plan.select([feature.site for feature in features])
         self._features = [by_name[site.name] for site in self.sites]
         _check_position(plan, self._features)
         self._carrier = _carrier(plan)
@@ -175,7 +173,7 @@ class _FaultyFeatures:
             numbers = range(start, start + size)
             faults = self._faults(pattern, numbers)
             if start == 0:
-                fingerprint = digest(part_of_batch(faults, self.sites, 0, min(FINGERPRINT_SAMPLES, size)))
+                fingerprint = fingerprint_of_features(faults, self.sites)
             count += hits(faults)
             self._take_out()
             self._put_in(faults, showing(self._plan, pattern, numbers))
@@ -219,19 +217,6 @@ def _written(patterns: Patterns, pattern: int) -> Sequence[Faults]:
         have = ", ".join(str(number) for number in sorted(patterns)[:5]) or "none"
         raise NoSuchTargetError(f"the file of faults has no pattern {pattern}; it has: {have}")
     return patterns[pattern]
-
-
-def _site(feature: FeatureTensor) -> Site:
-    return Site(
-        feature.name,
-        feature.operator,
-        feature.shape,
-        channel_axis=len(feature.shape) - 1,
-        macs=feature.macs,
-        bits=32 if feature.dtype == "float32" else 8,
-        zero=feature.zero_point or 0,
-        signed=feature.dtype != "uint8",
-    )
 
 
 def _check_position(plan: FaultPlan, features: Sequence[FeatureTensor]) -> None:

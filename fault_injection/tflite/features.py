@@ -21,7 +21,6 @@ A fault tensor keeps what is written into it, so that sparse faults can be writt
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import math
 from dataclasses import dataclass
@@ -30,9 +29,10 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from fault_injection.errors import NoSuchTargetError, UnsupportedModelError
+from fault_injection.space import Site
 from fault_injection.tflite import Model, read_model, write_model
 from fault_injection.tflite import schema as s
-from fault_injection.tflite.codec import Record
+from fault_injection.tflite.rewriting import Rewriting
 from fault_injection.tflite.schema import Activation, BuiltinOperator, TensorType
 from fault_injection.tflite.sites import SiteNames, type_name
 
@@ -73,9 +73,18 @@ class FeatureTensor:
     macs: int
 
     @property
-    def size(self) -> int:
-        """Values of one sample."""
-        return math.prod(self.shape)
+    def site(self) -> Site:
+        """It as faults are drawn for."""
+        return Site(
+            self.name,
+            self.operator,
+            self.shape,
+            channel_axis=len(self.shape) - 1,
+            macs=self.macs,
+            bits=32 if self.dtype == "float32" else 8,
+            zero=self.zero_point or 0,
+            signed=self.dtype != "uint8",
+        )
 
 
 class Carrier(enum.Enum):
@@ -125,7 +134,7 @@ def find_features(data: bytes) -> List[FeatureTensor]:
         MalformedModelError: it cannot be read.
         UnsupportedModelError: it has no feature maps that faults can be put into.
     """
-    return [feature for _, feature in _features(read_model(data))]
+    return [feature for _, feature in numbers_of(read_model(data))]
 
 
 def no_fault(site: FeatureTensor, carrier: Carrier) -> Union[int, float]:
@@ -153,8 +162,8 @@ def instrument(data: bytes, sites: Sequence[FeatureTensor], carrier: Carrier) ->
         UnsupportedModelError: a site has not got what the carrier needs.
     """
     model = read_model(data)
-    found = {feature.name: (index, feature) for index, feature in _features(model)}
-    rewriting = _Rewriting(model)
+    found = {feature.name: (index, feature) for index, feature in numbers_of(model)}
+    rewriting = Rewriting(model)
     inputs: Dict[str, Tuple[int, ...]] = {}
     for site in dict.fromkeys(sites):
         index, feature = found.get(site.name, (-1, None))
@@ -162,13 +171,13 @@ def instrument(data: bytes, sites: Sequence[FeatureTensor], carrier: Carrier) ->
             raise NoSuchTargetError(f"the model has no feature map called {site.name!r}")
         if feature != site:
             raise NoSuchTargetError(f"the feature map {site.name!r} was found in another model: {site} is {feature}")
-        inputs[site.name] = rewriting.let_in(index, site, carrier)
+        inputs[site.name] = _let_in(rewriting, index, site, carrier)
     rewriting.finish()
     return Instrumented(write_model(model), inputs)
 
 
-def _features(model: Model) -> List[Tuple[int, FeatureTensor]]:
-    """The feature maps and their numbers."""
+def numbers_of(model: Model) -> List[Tuple[int, FeatureTensor]]:
+    """The feature maps of a model that is read, with the numbers of their tensors; see :func:`find_features`."""
     graph = model.subgraphs[0]
     names = SiteNames(model)
     batch = (graph.tensors[graph.inputs[0]].shape or [])[:1] if graph.inputs else []
@@ -230,85 +239,35 @@ def _activation(operator: s.Operator) -> str:
     return Activation(number).name.lower() if number in list(Activation) else f"number {number}"
 
 
-class _Rewriting:
-    """A graph while operators are put into it."""
-
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        self._graph = model.subgraphs[0]
-        self._signatures = [sig for sig in model.signature_defs or [] if sig.subgraph_index == 0]
-        self._faulty: Dict[int, int] = {}
-        self._added: Dict[int, List[s.Operator]] = {}
-
-    def let_in(self, site: int, feature: FeatureTensor, carrier: Carrier) -> Tuple[int, ...]:
-        """Make operators and inputs for a tensor; gives the places of the inputs."""
-        tensor = self._graph.tensors[site]
-        first = len(self._graph.inputs)
-        self._faulty[site] = faulty = self._tensor(tensor, f"{feature.name}/faulty")
-        if carrier is Carrier.SET:
-            condition = self._input(tensor, f"{feature.name}/set", type=TensorType.BOOL, quantization=None)
-            value = self._input(tensor, f"{feature.name}/value")
-            made = [self._operator(BuiltinOperator.SELECT_V2, [condition, value, site], faulty, s.SelectV2Options())]
-        elif carrier is Carrier.ADD:
-            bias = self._input(tensor, f"{feature.name}/add", quantization=_bias_quantisation(tensor, feature))
-            # Version 2 is the first with int8.
-            version = 2 if tensor.type == TensorType.INT8 else 1
-            made = [self._operator(BuiltinOperator.ADD, [site, bias], faulty, s.AddOptions(), version)]
-        elif tensor.type == TensorType.FLOAT32:
-            mask = self._input(tensor, f"{feature.name}/flip", type=TensorType.INT32, quantization=None)
-            bits, flipped = (
-                self._tensor(tensor, f"{feature.name}/{n}", type=TensorType.INT32) for n in ("bits", "xor")
-            )
-            made = [
-                self._operator(BuiltinOperator.BITCAST, [site], bits, s.BitcastOptions()),
-                self._operator(BuiltinOperator.BITWISE_XOR, [bits, mask], flipped, s.BitwiseXorOptions()),
-                self._operator(BuiltinOperator.BITCAST, [flipped], faulty, s.BitcastOptions()),
-            ]
-        else:
-            mask = self._input(tensor, f"{feature.name}/flip", quantization=None)
-            made = [self._operator(BuiltinOperator.BITWISE_XOR, [site, mask], faulty, s.BitwiseXorOptions())]
-        self._added[site] = made
-        return tuple(range(first, len(self._graph.inputs)))
-
-    def finish(self) -> None:
-        """Turn all readers to the faulty tensors, and put the operators where they run."""
-        graph, operators = self._graph, []
-        graph.outputs = self._turned(graph.outputs)
-        for signature in self._signatures:
-            for output in signature.outputs or []:
-                output.tensor_index = self._faulty.get(output.tensor_index, output.tensor_index)
-        for operator in graph.operators:
-            operator.inputs = self._turned(operator.inputs or [])
-            operators.append(operator)
-            for tensor in operator.outputs or []:
-                operators += self._added.get(tensor, [])
-        graph.operators = operators
-
-    def _turned(self, tensors: List[int]) -> List[int]:
-        return [self._faulty.get(tensor, tensor) for tensor in tensors]
-
-    def _tensor(self, like: s.Tensor, name: str, **changes: object) -> int:
-        # A computed tensor's buffer is empty, so that its likes can share it.
-        self._graph.tensors.append(dataclasses.replace(like, name=name, **changes))  # type: ignore[arg-type]
-        return len(self._graph.tensors) - 1
-
-    def _input(self, like: s.Tensor, name: str, **changes: object) -> int:
-        index = self._tensor(like, name, **changes)
-        self._graph.inputs.append(index)
-        for signature in self._signatures:
-            signature.inputs = [*(signature.inputs or []), s.TensorMap(name=name, tensor_index=index)]
-        return index
-
-    def _operator(
-        self, code: BuiltinOperator, inputs: List[int], output: int, options: Record, version: int = 1
-    ) -> s.Operator:
-        codes = self._model.operator_codes
-        same = (i for i, old in enumerate(codes) if (old.code, old.version) == (code, version))
-        place = next(same, len(codes))
-        if place == len(codes):
-            narrow = min(code, BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
-            codes.append(s.OperatorCode(deprecated_builtin_code=narrow, version=version, builtin_code=code))
-        return s.Operator(opcode_index=place, inputs=inputs, outputs=[output], builtin_options=options)
+def _let_in(rewriting: Rewriting, site: int, feature: FeatureTensor, carrier: Carrier) -> Tuple[int, ...]:
+    """Make operators and inputs for a tensor; gives the places of the inputs."""
+    tensor = rewriting.graph.tensors[site]
+    first = len(rewriting.graph.inputs)
+    faulty = rewriting.tensor(tensor, f"{feature.name}/faulty")
+    if carrier is Carrier.SET:
+        condition = rewriting.input(tensor, f"{feature.name}/set", type=TensorType.BOOL, quantization=None)
+        value = rewriting.input(tensor, f"{feature.name}/value")
+        made = [rewriting.operator(BuiltinOperator.SELECT_V2, [condition, value, site], faulty, s.SelectV2Options())]
+    elif carrier is Carrier.ADD:
+        bias = rewriting.input(tensor, f"{feature.name}/add", quantization=_bias_quantisation(tensor, feature))
+        # Version 2 is the first with int8.
+        version = 2 if tensor.type == TensorType.INT8 else 1
+        made = [rewriting.operator(BuiltinOperator.ADD, [site, bias], faulty, s.AddOptions(), version)]
+    elif tensor.type == TensorType.FLOAT32:
+        mask = rewriting.input(tensor, f"{feature.name}/flip", type=TensorType.INT32, quantization=None)
+        bits, flipped = (
+            rewriting.tensor(tensor, f"{feature.name}/{n}", type=TensorType.INT32) for n in ("bits", "xor")
+        )
+        made = [
+            rewriting.operator(BuiltinOperator.BITCAST, [site], bits, s.BitcastOptions()),
+            rewriting.operator(BuiltinOperator.BITWISE_XOR, [bits, mask], flipped, s.BitwiseXorOptions()),
+            rewriting.operator(BuiltinOperator.BITCAST, [flipped], faulty, s.BitcastOptions()),
+        ]
+    else:
+        mask = rewriting.input(tensor, f"{feature.name}/flip", quantization=None)
+        made = [rewriting.operator(BuiltinOperator.BITWISE_XOR, [site, mask], faulty, s.BitwiseXorOptions())]
+    rewriting.follow(site, faulty, made)
+    return tuple(range(first, len(rewriting.graph.inputs)))
 
 
 def _bias_quantisation(tensor: s.Tensor, feature: FeatureTensor) -> Optional[s.Quantization]:

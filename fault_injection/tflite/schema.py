@@ -50,6 +50,8 @@ class BuiltinOperator(enum.IntEnum):
     CUSTOM = 32
     PAD = 34
     MEAN = 40
+    MAXIMUM = 55
+    MINIMUM = 57
     PADV2 = 60
     QUANTIZE = 114
     HARD_SWISH = 117

@@ -9,13 +9,11 @@ from pathlib import Path
 from fault_injection.campaign import Outcomes
 from fault_injection.models import Place, SingleUpset
 from fault_injection.plan import FaultPlan, Position
-from fault_injection.space import Site
 from fault_injection.statistics import sample_size
-from fault_injection.tflite.features import find_features
-from fault_injection.tflite.weights import find_weights
 from fault_injection.upsets import WrongAnswers, mean_time_between_wrong_answers
 from fault_injection.vulnerability import Outcome, Stratum, StratumResult, VulnerabilityMap
 from gauntlet.errors import UsageError
+from gauntlet.faults.records import sites_of
 from gauntlet.faults.result import DeviceResult
 from gauntlet.faults.runner import Runner, Target
 from gauntlet.faults.settings import Condition, FieldSettings, MapSettings
@@ -32,14 +30,7 @@ def strata(model: bytes, place: Place) -> list[Stratum]:
     Raises:
         FaultError: the model has none.
     """
-    if place is Place.WEIGHTS:
-        sites = [weight.site for weight in find_weights(model)]
-    else:
-        sites = [
-            Site(f.name, f.operator, f.shape, len(f.shape) - 1, bits=32 if f.dtype == "float32" else 8)
-            for f in find_features(model)
-        ]
-    chosen = FaultPlan(SingleUpset()).select(sites)
+    chosen = FaultPlan(SingleUpset()).select(sites_of(model, place))
     return [Stratum(site.name, bit, site.size) for site in chosen for bit in range(_BITS)]
 
 

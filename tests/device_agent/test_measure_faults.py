@@ -310,10 +310,7 @@ FEATURE_MODELS = (
 
 
 def feature_sites(content: bytes) -> List[Site]:
-    return [
-        Site(f.name, f.operator, f.shape, len(f.shape) - 1, f.macs, zero=f.zero_point or 0)
-        for f in find_features(content)
-    ]
+    return [feature.site for feature in find_features(content)]
 
 
 @pytest.mark.parametrize("text", FEATURE_MODELS)
