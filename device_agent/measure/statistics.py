@@ -5,54 +5,18 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Optional, Tuple
+from typing import Optional
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fault_injection import statistics
 from protos.gauntlet.v1 import figure_pb2, measurement_pb2
 
-#: Sizes up to which ranks are computed from the binomial distribution itself.
-_EXACT_UP_TO = 300
 _MLPERF_CONFIDENCE = 0.99
 HISTOGRAM_BINS = 40
 
 Samples = NDArray[np.float64]
-
-
-@lru_cache(maxsize=512)
-def order_statistic_ranks(n: int, quantile: float, confidence: float) -> Optional[Tuple[int, int]]:
-    """Ranks (from 0) of the order statistics that enclose a quantile, without assuming a distribution.
-
-    The number of samples below the quantile is binomial(n, quantile); ranks low < high enclose the quantile with
-    probability P(low < B <= high) (Hahn and Meeker, Statistical Intervals, 1991, section 5.2). Exact up to 300
-    samples, by the normal approximation beyond.
-
-    Args:
-        n: number of samples.
-        quantile: 0-1, exclusive.
-        confidence: least coverage, 0-1, exclusive.
-
-    Returns:
-        (low, high) with 0 <= low < high < n, or None when n samples cannot enclose the quantile that surely.
-    """
-    if n < 2:
-        return None
-    tail = (1 - confidence) / 2
-    if n > _EXACT_UP_TO:
-        z = NormalDist().inv_cdf(1 - tail)
-        reach = z * math.sqrt(n * quantile * (1 - quantile))
-        low, high = math.floor(n * quantile - reach) - 1, math.ceil(n * quantile + reach)
-    else:
-        cumulative = []
-        total = 0.0
-        for k in range(n + 1):
-            total += math.comb(n, k) * quantile**k * (1 - quantile) ** (n - k)
-            cumulative.append(total)
-        # B <= low misses the quantile below, B > high misses it above (ranks count from 0).
-        low = max((k for k in range(n) if cumulative[k] <= tail), default=-1)
-        high = next((k for k in range(n + 1) if 1 - cumulative[k] <= tail), n)
-    return (low, high) if 0 <= low < high < n else None
 
 
 def quantile_interval(ordered: Samples, quantile: float, confidence: float) -> Optional[figure_pb2.Interval]:
@@ -63,7 +27,7 @@ def quantile_interval(ordered: Samples, quantile: float, confidence: float) -> O
         quantile: 0-1, exclusive.
         confidence: coverage, 0-1, exclusive.
     """
-    ranks = order_statistic_ranks(len(ordered), quantile, confidence)
+    ranks = statistics.order_statistic_ranks(len(ordered), quantile, confidence)
     if ranks is None:
         return None
     return figure_pb2.Interval(
@@ -128,18 +92,13 @@ def least_samples(rank: float) -> int:
 
 
 def wilson_interval(successes: int, trials: int, confidence: float) -> Optional[figure_pb2.Interval]:
-    """Wilson's score interval of a proportion (Wilson, JASA 22, 1927), or None without trials."""
-    if trials <= 0:
+    """Wilson's score interval of a proportion as a message, or None without trials."""
+    interval = statistics.wilson_interval(successes, trials, confidence)
+    if interval is None:
         return None
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share = successes / trials
-    centre = share + z * z / (2 * trials)
-    reach = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    # Rounding must not push the ends past the share itself.
-    low = min(share, max(0.0, (centre - reach) / scale))
-    high = max(share, min(1.0, (centre + reach) / scale))
-    return figure_pb2.Interval(low=low, high=high, confidence=confidence, method="Wilson")
+    return figure_pb2.Interval(
+        low=interval.low, high=interval.high, confidence=interval.confidence, method=interval.method
+    )
 
 
 def histogram(ordered: Samples, bins: int = HISTOGRAM_BINS) -> measurement_pb2.Histogram:

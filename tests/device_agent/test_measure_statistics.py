@@ -10,38 +10,9 @@ from hypothesis import strategies as st
 from device_agent.measure import statistics
 
 times = st.lists(st.floats(1e-7, 10, allow_nan=False), min_size=1, max_size=400)
-quantiles = st.sampled_from([0.1, 0.5, 0.9, 0.99])
-
-
-def coverage(n: int, quantile: float, low: int, high: int) -> float:
-    """Chance that the order statistics of these ranks enclose the quantile."""
-    return sum(math.comb(n, k) * quantile**k * (1 - quantile) ** (n - k) for k in range(low + 1, high + 1))
-
-
-@given(st.integers(2, 300), quantiles, st.floats(0.5, 0.999))
-def test_ranks_cover_at_least_as_asked(n: int, quantile: float, confidence: float) -> None:
-    ranks = statistics.order_statistic_ranks(n, quantile, confidence)
-    if ranks is not None:
-        assert 0 <= ranks[0] < ranks[1] < n
-        assert coverage(n, quantile, *ranks) >= confidence - 1e-9
-
-
-@pytest.mark.parametrize("n", [301, 1000])
-@pytest.mark.parametrize("quantile", [0.5, 0.9])
-def test_the_approximation_covers_too(n: int, quantile: float) -> None:
-    ranks = statistics.order_statistic_ranks(n, quantile, 0.95)
-    assert ranks is not None
-    assert 0.95 <= coverage(n, quantile, *ranks) < 0.98
-
-
-@pytest.mark.parametrize(("n", "low", "high"), [(6, 0, 5), (10, 1, 8), (20, 5, 14), (50, 17, 32)])
-def test_ranks_of_the_median_are_the_tabled_ones(n: int, low: int, high: int) -> None:
-    # Conover, Practical Nonparametric Statistics, 1999: 95 %, ranks there count from 1.
-    assert statistics.order_statistic_ranks(n, 0.5, 0.95) == (low, high)
 
 
 def test_too_few_samples_have_no_interval() -> None:
-    assert statistics.order_statistic_ranks(5, 0.5, 0.95) is None
     assert statistics.quantile_interval(np.array([1.0]), 0.5, 0.95) is None
     assert math.isinf(statistics.relative_half_width(np.array([1.0, 2.0]), 0.95))
 
@@ -67,14 +38,6 @@ def test_the_median_lies_in_its_interval(values: list[float]) -> None:
 @pytest.mark.parametrize(("rank", "samples"), [(0.9, 64), (0.95, 130), (0.99, 662)])
 def test_least_samples_are_mlperfs(rank: float, samples: int) -> None:
     assert statistics.least_samples(rank) == samples
-
-
-@given(st.integers(1, 2000), st.data(), st.floats(0.5, 0.999))
-def test_wilson_holds_the_share_and_stays_between_0_and_1(n: int, data: st.DataObject, confidence: float) -> None:
-    hits = data.draw(st.integers(0, n))
-    interval = statistics.wilson_interval(hits, n, confidence)
-    assert interval is not None
-    assert 0 <= interval.low <= hits / n <= interval.high <= 1
 
 
 def test_wilson_of_the_textbook() -> None:
