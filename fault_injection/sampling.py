@@ -324,7 +324,7 @@ def below(words: NDArray[np.uint64], limit: int) -> int:
 def normals(stream: Stream, count: int, sample: int = 0) -> NDArray[np.int32]:
     """Normal numbers of mean 0 and standard deviation 1, as multiples of 1 / `NORMAL_ONE`.
 
-    Quantiles of 65,536 equal shares, each at its middle; so no number lies beyond ±4.3.
+    Quantiles of 65,536 equal shares, each at its middle; so no number lies beyond ±4.33.
     """
     stream.seek(sample, OPERANDS)
     parts = _little(stream.words(-(-count // 4))).view("<u2")[:count]
