@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from search.export.errors import ExportError, UnsupportedModuleError
 from search.export.graph import Shape
 from search.export.model import ExportedModel
-from search.export.quantize import calibrate
-from search.export.tflite_file import OUTPUT, write_tflite
+from search.export.quantize import Scheme, calibrate
+from search.export.tflite_file import OUTPUT, site_links, write_tflite
 from search.export.trace import INPUT, trace
 from search.export.verify import Agreement, outputs_of, verify
 
@@ -23,6 +23,7 @@ __all__ = [
     "Agreement",
     "ExportError",
     "ExportedModel",
+    "Scheme",
     "UnsupportedModuleError",
     "export_onnx",
     "export_tflite",
@@ -36,6 +37,7 @@ def export_tflite(
     input_shape: Shape,
     *,
     calibration: Tensor | None = None,
+    scheme: Scheme = Scheme.DEPLOYED,
     path: str | os.PathLike[str] | None = None,
 ) -> ExportedModel:
     """Write a network as a ``.tflite`` file, as it behaves in evaluation mode.
@@ -45,6 +47,7 @@ def export_tflite(
         input_shape: (N, C, H, W).
         calibration: (M, C, H, W), float32, typical inputs as the network gets them, a hundred or so: makes the file
             int8 throughout, input and output included. None: float32.
+        scheme: how an int8 file stores numbers.
         path: where to save the file as well.
 
     Returns:
@@ -53,10 +56,12 @@ def export_tflite(
     Raises:
         UnsupportedModuleError: the network holds something that cannot be exported; the message says what, where, and
             what to use instead.
-        ExportError: weights or calibration images that cannot be used.
+        ExportError: weights or calibration images that cannot be used; a scheme of int8 without calibration images.
     """
-    graph = trace(module, input_shape)
-    quantization = None if calibration is None else calibrate(graph, calibration)
+    if calibration is None and scheme is not Scheme.DEPLOYED:
+        raise ExportError(f"{scheme} is a scheme of int8 files, which need calibration images: pass `calibration`")
+    graph = trace(module, input_shape, fuse=scheme is Scheme.DEPLOYED)
+    quantization = None if calibration is None else calibrate(graph, calibration, scheme)
     n, c, h, w = input_shape
     output = graph.shapes[graph.output]
     exported = ExportedModel(
@@ -67,6 +72,7 @@ def export_tflite(
         output_name=OUTPUT,
         input_shape=(n, h, w, c),
         output_shape=(output[0], *output[2:], output[1]),
+        sites=site_links(graph),
     )
     if path is not None:
         exported.save(path)

@@ -49,8 +49,9 @@ class Builder:
     Before each call of the network :meth:`enter` says where it stands, for names and messages.
     """
 
-    def __init__(self, input_name: str, shape: Shape) -> None:
+    def __init__(self, input_name: str, shape: Shape, *, fuse: bool = True) -> None:
         self.input = Value(input_name, shape)
+        self._fuse = fuse
         self.uses: dict[str, int] = {}
         self._nodes: dict[str, Node] = {}
         self._shapes: dict[str, Shape] = {input_name: shape}
@@ -138,7 +139,8 @@ class Builder:
         )
         array = _array(weight)
         offsets = _array(bias) if bias is not None else np.zeros(out, np.float32)
-        return self._emit(Conv(self._unique(), (x.name,), array, offsets, stride, borders, dilation, groups), shape)
+        made = Conv(self._unique(), (x.name,), self._path, array, offsets, stride, borders, dilation, groups)
+        return self._emit(made, shape)
 
     def batch_norm(
         self, x: Value, mean: Tensor, variance: Tensor, gain: Tensor | None, offset: Tensor | None, epsilon: float
@@ -160,7 +162,15 @@ class Builder:
             return self.same(x)
         weight = scale.astype(np.float32).reshape(channels, 1, 1, 1)
         made = Conv(
-            self._unique(), (x.name,), weight, shift.astype(np.float32), (1, 1), Borders(), (1, 1), groups=channels
+            self._unique(),
+            (x.name,),
+            self._path,
+            weight,
+            shift.astype(np.float32),
+            (1, 1),
+            Borders(),
+            (1, 1),
+            groups=channels,
         )
         return self._emit(made, x.shape)
 
@@ -171,17 +181,21 @@ class Builder:
         if x.shape[1] != weight.shape[1]:
             raise ExportError(f"{self._path}: {x.shape[1]} features arrive where {weight.shape[1]} are expected")
         offsets = _array(bias) if bias is not None else np.zeros(weight.shape[0], np.float32)
-        node = Dense(self._unique(), (x.name,), _array(weight), offsets)
+        node = Dense(self._unique(), (x.name,), self._path, _array(weight), offsets)
         return self._emit(node, (x.shape[0], weight.shape[0]))
 
     def activate(self, x: Value, kind: Activation) -> Value:
-        """An activation, fused into the operation before it where possible."""
+        """An activation, fused into the operation before it where that is wanted and possible."""
         if self._is_zero(x):
             return self.same(x)
         node = self._nodes.get(x.name)
-        fusible = isinstance(node, Fusing) and node.activation is Activation.NONE and self.uses[x.name] == 1
-        if fusible and kind in FUSIBLE:
-            assert isinstance(node, Fusing)
+        if (
+            self._fuse
+            and kind in FUSIBLE
+            and isinstance(node, Fusing)
+            and node.activation is Activation.NONE
+            and self.uses[x.name] == 1
+        ):
             node.activation = kind
             return self.same(x)
         return self._emit(Unary(self._unique(), (x.name,), kind), x.shape)

@@ -2,7 +2,7 @@
 
 Layouts are torch's throughout, feature maps (N, C, H, W) and weights (out, in / groups, height, width), so that a
 graph can be compared with its network step by step; the TFLite writer turns both into its own. BatchNorm is folded
-already, and activations that directly follow an operation that can apply them are part of it.
+already, and activations that directly follow an operation that can apply them are part of it if that is wanted.
 
 A value is known by the name of the operation that makes it. That name is the path of the torch module
 (``layer1.0.conv1``), or, for a function, the path of the module that calls it and the function's name
@@ -65,7 +65,14 @@ class Fusing(Node):
 
 
 @dataclass
-class Conv(Fusing):
+class Layer(Fusing):
+    """An operation with weights; ``path`` is that of the torch module, the same for each of its calls."""
+
+    path: str
+
+
+@dataclass
+class Conv(Layer):
     """Convolution over zero-padded borders; ``weight`` (out, in / groups, height, width), ``bias`` (out,)."""
 
     weight: Weights
@@ -82,7 +89,7 @@ class Conv(Fusing):
 
 
 @dataclass
-class Dense(Fusing):
+class Dense(Layer):
     """``x @ weight.T + bias``; ``weight`` (out, in), ``bias`` (out,)."""
 
     weight: Weights

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from fault_injection.sites import SiteLink
 from search.export.graph import Shape
 
 Format = Literal["tflite", "onnx"]
@@ -26,6 +27,8 @@ class ExportedModel:
         output_name: of the output, likewise.
         input_shape: as the file wants it: (N, H, W, C) in ``.tflite``, (N, C, H, W) in ``.onnx``.
         output_shape: as the file returns it.
+        sites: of a ``.tflite`` file, one for each call of a layer that multiplies and accumulates, in the order in
+            which they run: where faults can be put.
         digest: SHA-256 of the file, hexadecimal: its name everywhere.
     """
 
@@ -36,6 +39,7 @@ class ExportedModel:
     output_name: str
     input_shape: Shape
     output_shape: Shape
+    sites: tuple[SiteLink, ...] = field(default=(), repr=False)
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fault_injection import sites
+from fault_injection.sites import SiteLink
 from fault_injection.tflite import Record, write_model
 from fault_injection.tflite import schema as s
 from search.export import graph as g
 from search.export.borders import border_factors, fits_same, needs_rescaling
 from search.export.errors import UnsupportedModuleError
-from search.export.quantize import Affine, IntegerWeights, integer_weights
+from search.export.quantize import Quantization, Scheme, integer_weights, power_of_two_step
 
 SIGNATURE = "serving_default"
 OUTPUT = "output"
@@ -58,17 +60,34 @@ _TYPES = {np.dtype(np.float32): s.TensorType.FLOAT32, np.dtype(np.int8): s.Tenso
 _TYPES[np.dtype(np.int32)] = s.TensorType.INT32
 
 
-def write_tflite(graph: g.Graph, quantization: dict[str, Affine] | None) -> bytes:
+def write_tflite(graph: g.Graph, quantization: Quantization | None) -> bytes:
     """The file's bytes.
 
     Args:
         graph: the network.
-        quantization: of every value, for an int8 file; None for a float32 one.
+        quantization: for an int8 file; None for a float32 one.
 
     Raises:
         UnsupportedModuleError: flattening with height and width left, for anything but a dense layer.
     """
     return _Writer(graph, quantization).write()
+
+
+def site_links(graph: g.Graph) -> tuple[SiteLink, ...]:
+    """Where the layers with weights are in the file, in the order in which they run."""
+    return tuple(_site_link(graph, node) for node in graph.nodes if isinstance(node, g.Layer))
+
+
+def _site_link(graph: g.Graph, node: g.Layer) -> SiteLink:
+    kind, flattened = sites.DENSE, None
+    if isinstance(node, g.Conv):
+        kind = sites.DEPTHWISE if node.depthwise else sites.CONV
+    else:
+        source = next((other for other in graph.nodes if other.name == node.inputs[0]), None)
+        if isinstance(source, g.Flatten):
+            _, channels, height, width = graph.shapes[source.inputs[0]]
+            flattened = (channels, height, width)
+    return SiteLink(node.path, kind, f"{node.name}.weight", node.name, node.activation.value, flattened)
 
 
 @dataclass(frozen=True)
@@ -80,7 +99,7 @@ class _Windowed:
 
 
 class _Writer:
-    def __init__(self, graph: g.Graph, quantization: dict[str, Affine] | None) -> None:
+    def __init__(self, graph: g.Graph, quantization: Quantization | None) -> None:
         self.graph = graph
         self.quantization = quantization
         self.producers = {node.name: node for node in graph.nodes}
@@ -134,7 +153,7 @@ class _Writer:
         """A tensor that is not constant, quantized as the value ``like`` is."""
         made = s.Tensor(shape=list(shape), type=s.TensorType.FLOAT32, name=name)
         if self.quantization is not None:
-            affine = self.quantization[like]
+            affine = self.quantization.values[like]
             made.type = s.TensorType.INT8
             made.quantization = s.Quantization(
                 scale=np.array([affine.scale], np.float32), zero_point=np.array([affine.zero_point], np.int64)
@@ -185,7 +204,7 @@ class _Writer:
                 axis = len(self.graph.shapes[node.name]) - 1
                 self.operator(_Op.CONCATENATION, inputs, self.value(node.name), s.ConcatenationOptions(axis=axis))
             elif isinstance(node, g.Unary):
-                self.operator(_UNARY[node.kind], inputs, self.value(node.name))
+                self.unary(node)
             elif isinstance(node, g.GlobalAverage):
                 axes = self.constant(f"{node.name}/axes", np.array([1, 2], np.int32))
                 options_ = s.ReducerOptions(keep_dims=node.keep_dims)
@@ -200,12 +219,30 @@ class _Writer:
             else:
                 raise AssertionError(f"no rule for {type(node).__name__}")
 
+    def unary(self, node: g.Unary) -> None:
+        inputs, output = [self.value(node.inputs[0])], self.value(node.name)
+        fixed_point = self.quantization is not None and self.quantization.scheme is Scheme.POWER_OF_TWO
+        if fixed_point and node.kind in g.FUSIBLE and len(self.graph.shapes[node.name]) == 4:
+            # XNNPACK takes no RELU of int8: each would end a part that it runs, which costs a ResNet-20 five times its
+            # time. It does take a pooling over single cells, which clamps likewise, bit by bit.
+            options = s.Pool2DOptions(
+                padding=s.Padding.VALID,
+                stride_h=1,
+                stride_w=1,
+                filter_height=1,
+                filter_width=1,
+                fused_activation_function=_ACTIVATIONS[node.kind],
+            )
+            self.operator(_Op.MAX_POOL_2D, inputs, output, options)
+        else:
+            self.operator(_UNARY[node.kind], inputs, output)
+
     def zeros(self, node: g.Zeros) -> None:
         shape = _nhwc(self.graph.shapes[node.name])
         if self.quantization is None:
             self.index[node.name] = self.constant(node.name, np.zeros(shape, np.float32))
             return
-        affine = self.quantization[node.name]
+        affine = self.quantization.values[node.name]
         self.index[node.name] = self.constant(
             node.name, np.full(shape, affine.zero_point, np.int8), _quantization(affine.scale, affine.zero_point)
         )
@@ -225,31 +262,30 @@ class _Writer:
         inputs = [self.value(node.inputs[0]), target]
         self.operator(_Op.RESHAPE, inputs, self.value(node.name), s.ReshapeOptions(new_shape=shape))
 
-    def weights(self, node: g.Conv | g.Dense, weight: g.Weights, axis: int) -> list[int]:
-        """Constants of a layer; ``weight`` has the output channel in front, the file has it at ``axis``."""
+    def weights(self, node: g.Conv | g.Dense) -> list[int]:
+        """Constants of a layer."""
+        site = _site_link(self.graph, node)
         if self.quantization is None:
             return [
-                self.constant(f"{node.name}.weight", np.moveaxis(weight, 0, axis)),
+                self.constant(site.weight, site.in_file_order(node.weight)),
                 self.constant(f"{node.name}.bias", node.bias),
             ]
-        per_channel = isinstance(node, g.Conv)
-        scale = self.quantization[node.inputs[0]].scale
-        made: IntegerWeights = integer_weights(weight, node.bias, scale, per_channel=per_channel)
-        content = np.moveaxis(made.weight, 0, axis)
+        made = integer_weights(
+            node.weight,
+            node.bias + np.float32(self.quantization.bias_shifts.get(node.name, 0.0)),
+            self.quantization.values[node.inputs[0]].scale,
+            per_channel=isinstance(node, g.Conv),
+            scheme=self.quantization.scheme,
+        )
+        axis = 3 if site.kind == sites.DEPTHWISE and len(made.scale) > 1 else 0
         return [
-            self.constant(f"{node.name}.weight", content, _quantization(made.scale, 0, axis)),
+            self.constant(site.weight, site.in_file_order(made.weight), _quantization(made.scale, 0, axis)),
             self.constant(f"{node.name}.bias", made.bias, _quantization(made.bias_scale, 0)),
         ]
 
     def dense(self, node: g.Dense) -> None:
-        weight, source = node.weight, self.producers.get(node.inputs[0])
-        if isinstance(source, g.Flatten):
-            # The features arrive in the order (H, W, C).
-            _, channels, height, width = self.graph.shapes[source.inputs[0]]
-            maps = weight.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
-            weight = maps.reshape(len(weight), -1)
         options = s.FullyConnectedOptions(fused_activation_function=_ACTIVATIONS[node.activation])
-        inputs = [self.value(node.inputs[0]), *self.weights(node, weight, 0)]
+        inputs = [self.value(node.inputs[0]), *self.weights(node)]
         self.operator(_Op.FULLY_CONNECTED, inputs, self.value(node.name), options)
 
     def conv(self, node: g.Conv) -> None:
@@ -262,14 +298,12 @@ class _Writer:
             "dilation_w_factor": node.dilation[1],
             "fused_activation_function": _ACTIVATIONS[node.activation],
         }
+        weights = self.weights(node)
         if node.depthwise:
-            # (out, 1, H, W) → (1, H, W, out)
-            weights = self.weights(node, node.weight, 3)
             options: Record = s.DepthwiseConv2DOptions(depth_multiplier=len(node.weight) // node.groups, **common)
             version = _DILATED_DEPTHWISE_VERSION if node.dilation != (1, 1) else 1
             code = _Op.DEPTHWISE_CONV_2D
         else:
-            weights = self.weights(node, node.weight.transpose(0, 2, 3, 1), 0)
             options = s.Conv2DOptions(**common)
             version = _GROUPED_CONV_VERSION if node.groups > 1 else 1
             code = _Op.CONV_2D
@@ -300,7 +334,8 @@ class _Writer:
         name = f"{node.name}/factors"
         if self.quantization is None:
             return self.constant(name, factors)
-        scale = float(factors.max()) / 127
+        peak = float(factors.max())
+        scale = power_of_two_step(peak) if self.quantization.scheme is Scheme.POWER_OF_TWO else peak / 127
         return self.constant(name, np.rint(factors / scale).astype(np.int8), _quantization(scale, 0))
 
     def windowed(self, node: g.Conv | g.Pool) -> _Windowed:
@@ -326,7 +361,7 @@ class _Writer:
     def lowest(self, node: g.Pool, name: str) -> int:
         if self.quantization is None:
             return self.constant(f"{node.name}/lowest", np.array([np.finfo(np.float32).min], np.float32))
-        affine = self.quantization[name]
+        affine = self.quantization.values[name]
         quantization = _quantization(affine.scale, affine.zero_point)
         return self.constant(f"{node.name}/lowest", np.array([-128], np.int8), quantization)
 

@@ -46,12 +46,13 @@ def _untraceable(path: str, module: nn.Module, error: Exception) -> UnsupportedM
     )
 
 
-def trace(module: nn.Module, input_shape: Shape) -> Graph:
+def trace(module: nn.Module, input_shape: Shape, *, fuse: bool = True) -> Graph:
     """Trace a module as it behaves in evaluation mode.
 
     Args:
         module: takes one tensor and returns one tensor; left as it is.
         input_shape: (N, C, H, W).
+        fuse: make activations part of the operation before them where possible.
 
     Raises:
         UnsupportedModuleError: it holds something that cannot be exported; the message says what, where, and what to
@@ -60,13 +61,13 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
     """
     if len(input_shape) != 4 or min(input_shape) < 1:
         raise ExportError(f"the input shape must be (N, C, H, W), all positive: {input_shape}")
-    if type(module) in functions.MODULES:
+    if alone := type(module) in functions.MODULES:
         module = nn.Sequential(module)  # fx would look into a layer that is the whole network
     try:
         listing = _Tracer().trace(module)
     except (fx.proxy.TraceError, TypeError) as error:
         raise _untraceable("", module, error) from error
-    builder = Builder(INPUT, input_shape)
+    builder = Builder(INPUT, input_shape, fuse=fuse)
     modules = dict(module.named_modules())
     values: dict[fx.Node, Any] = {}
     for node in listing.nodes:
@@ -78,7 +79,7 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
             values[node] = builder.input
             builder.uses[INPUT] = _uses(node)
         else:
-            values[node] = _convert(builder, node, modules, values)
+            values[node] = _convert(builder, node, modules, values, alone)
     raise AssertionError("a traced graph ends with its output")
 
 
@@ -104,20 +105,26 @@ def _is_shape_query(node: fx.Node) -> bool:
     )
 
 
-def _convert(builder: Builder, node: fx.Node, modules: dict[str, nn.Module], values: dict[fx.Node, Any]) -> Any:
+def _convert(
+    builder: Builder, node: fx.Node, modules: dict[str, nn.Module], values: dict[fx.Node, Any], alone: bool
+) -> Any:
     def known(argument: fx.Node) -> Any:
         return values[argument]
 
     args = fx.map_arg(node.args, known)
     kwargs = fx.map_arg(node.kwargs, known)
     inner = next(reversed(node.meta.get("nn_module_stack", {"": None})))
-    path = str(node.target) if node.op == "call_module" else str(inner)
+    name = path = str(node.target) if node.op == "call_module" else str(inner)
+    if node.op != "call_module":
+        name = f"{path}.{_plain(node.name)}".lstrip(".")
+    if alone:
+        path = ""  # of the layer in the user's words
     if node.op == "call_function" and not _mentions_value((args, kwargs)) and callable(node.target):
         return node.target(*args, **kwargs)  # arithmetic on shapes
     handler, what = _handler(node, modules)
     if handler is None:
         raise UnsupportedModuleError(path, what, functions.advice(what))
-    builder.enter(path, path if node.op == "call_module" else f"{path}.{_plain(node.name)}".lstrip("."), _uses(node))
+    builder.enter(path, name, _uses(node))
     try:
         result = handler(builder, *args, **kwargs)
     except (TypeError, AttributeError) as error:
