@@ -29,6 +29,7 @@ from fault_injection.statistics import (
 )
 
 _QUANTILES = (0.05, 0.5, 0.95)
+_PER_PATTERN = ("accuracies", "faults", "changed", "critical", "non_finite", "digests")
 
 
 def key_of(plan: FaultPlan) -> str:
@@ -79,7 +80,7 @@ class Outcomes:
                 f"follow those of {self.samples} and {self.clean_accuracy:.2%}: was the model or the data changed?"
             )
         self.samples, self.clean_accuracy = more.samples, more.clean_accuracy
-        for name in ("accuracies", "faults", "changed", "critical", "non_finite", "digests"):
+        for name in _PER_PATTERN:
             getattr(self, name).extend(getattr(more, name))
         if self.outside_top5 is None or more.outside_top5 is None:
             self.outside_top5 = None
@@ -101,8 +102,8 @@ class Outcomes:
         try:
             known = {f.name: document[f.name] for f in dataclasses.fields(cls)}
             outcomes = cls(**{**known, "right_patterns": np.array(known["right_patterns"], np.int64)})
-            counts = [outcomes.faults, outcomes.changed, outcomes.critical, outcomes.non_finite]
-            if any(len(entry) != len(outcomes) for entry in [*counts, outcomes.digests]):
+            lengths = {len(getattr(outcomes, name)) for name in _PER_PATTERN}
+            if lengths != {len(outcomes)}:
                 raise ValueError("its lists differ in length")
         except (KeyError, TypeError, ValueError) as error:
             raise FaultError(f"not the outcome of fault patterns: {error}") from error

@@ -27,6 +27,7 @@ from gauntlet.folder import default_folder
 from gauntlet.options import BenchOptions
 
 if TYPE_CHECKING:
+    from gauntlet.faults.result import FaultCampaign
     from orchestrator.client import SyncClient
     from protos.gauntlet.v1 import figure_pb2, fleet_pb2, job_pb2, measurement_pb2
 
@@ -172,6 +173,42 @@ class Lab:
         bench_options.check(paths, options)
         specs = bench_options.job_specs(self.client, paths, options)
         return [job.job_id for job in self.client.submit(specs)]
+
+    def faults(
+        self,
+        model: str | Path,
+        data: str | Path,
+        faults: Sequence[str],
+        *,
+        rates: str = "",
+        folder: str | Path | None = None,
+        **settings: Any,
+    ) -> FaultCampaign:
+        """Measure a model's accuracy under faults, as `gauntlet faults` does.
+
+        Args:
+            model: a ``.tflite`` file.
+            data: a labelled data set.
+            faults: fault models, such as "iBF(p=1e-4)".
+            rates: that each is swept through, such as "1e-6:1e-2"; empty: as they are.
+            folder: of the campaign, by which it is continued; "faults-" and the model's name if left out.
+            settings: further fields of `FaultSettings`, such as `precision`, `devices`, `map`, `protect`.
+
+        Raises:
+            UsageError: what cannot be meant.
+            MeasurementFailed: a job ended without a result.
+        """
+        from gauntlet.faults import campaign
+        from gauntlet.faults.settings import FaultSettings, check, conditions
+
+        wanted = FaultSettings(
+            model=Path(model),
+            data=Path(data),
+            conditions=conditions(faults, rates=rates, seed=settings.get("seed", 0)),
+            **settings,
+        )
+        check(wanted)
+        return campaign.run(self, wanted, Path(folder or f"faults-{Path(model).stem}"))
 
     def watch(self, job_ids: Sequence[str]) -> Iterator[job_pb2.Job]:
         """Each job as it stands, then at each change, until all have ended.

@@ -50,6 +50,11 @@ def first_samples(data: Path, count: int, target: Path) -> Path:
     return target
 
 
+def count_samples(data: Path) -> int:
+    """Samples in a data set with labels."""
+    return len(load(data))
+
+
 def draw_map(
     runner: Runner,
     target: Target,
@@ -69,7 +74,7 @@ def draw_map(
     Args:
         runner: of the campaign.
         target: with the images to try.
-        device: where.
+        device: where; its number of images is known.
         wanted: see :func:`strata`.
         place: of the upsets.
         settings: how precisely.
@@ -89,11 +94,9 @@ def draw_map(
             seed=seed + MAP_SEED,
         )
         needed = injections(stratum, settings.margin, confidence)
-        images = device.map_samples or 1
-        patterns = needed if place is Place.WEIGHTS else -(-needed // images)
+        patterns = needed if place is Place.WEIGHTS else -(-needed // device.map_samples)
         series = runner.patterns(target, device, Condition(plan), patterns)
         found.append(_result(stratum, series.outcomes, place))
-        device.map_samples = series.outcomes.samples
     return VulnerabilityMap.gather(found)
 
 

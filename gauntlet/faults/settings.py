@@ -9,7 +9,7 @@ from typing import Any
 
 from fault_injection.campaign import key_of
 from fault_injection.errors import FaultError
-from fault_injection.models import Place, SingleUpset, parse, rate_name, with_rate
+from fault_injection.models import MODELS, Place, SingleUpset, parse, rate_name, with_rate
 from fault_injection.plan import FaultPlan, Lifetime, Position, Scale
 from fault_injection.precision import Precision
 from fault_injection.rates import parse_rates
@@ -148,7 +148,7 @@ def conditions(
     """The conditions that options name.
 
     Args:
-        faults: texts of fault models.
+        faults: texts of fault models; those that are swept may leave their rate out.
         rates: that each of them is swept through, such as "1e-6:1e-2"; empty: as they are.
         position: "weights", "before" or "after"; empty: the usual one of each model.
         scale: "deployed" or "power-of-two".
@@ -164,7 +164,7 @@ def conditions(
     try:
         plans: list[Condition] = []
         for text in faults:
-            model = parse(text)
+            model = parse(_with_a_rate(text, rates))
             swept = [with_rate(model, rate) for rate in parse_rates(rates)] if rates else [model]
             for member in swept:
                 life, duty = _lifetime(lifetime)
@@ -184,7 +184,7 @@ def conditions(
                 sweep = f"{member.name}({others})" if others else member.name
                 plans.append(Condition(plan, sweep, getattr(member, name)) if name else Condition(plan))
     except FaultError as error:
-        raise UsageError(f"{error}", "gauntlet faults models lists what there is") from error
+        raise UsageError(f"{error}", "gauntlet faults --list tells what there is") from error
     unique = {condition.key: condition for condition in plans}
     return tuple(unique.values())
 
@@ -252,3 +252,16 @@ def _lifetime(text: str) -> tuple[Lifetime | None, float]:
         return kind, float(share) if colon else 1.0
     except ValueError:
         raise UsageError(f"--lifetime: {share} is no share", "write intermittent:0.1") from None
+
+
+def _with_a_rate(text: str, rates: str) -> str:
+    """`iBF` alone is enough where the rate is swept: any stands in for it."""
+    name, parenthesis, inside = text.partition("(")
+    model = MODELS.get(name.strip())
+    if not rates or model is None or model is SingleUpset:
+        return text
+    rate = rate_name(model)
+    if f"{rate}=" in inside.replace(" ", ""):
+        return text
+    others = inside.rstrip(")") if parenthesis else ""
+    return f"{name.strip()}({rate}=1{', ' + others if others.strip() else ''})"
