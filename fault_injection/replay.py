@@ -100,7 +100,7 @@ class FaultRecord:
         except FaultError:
             raise
         except Exception as error:  # of zipfile, zlib, numpy and json there is no end of them
-            raise FaultError(f"not a file of faults, or a damaged one: {error}") from error
+            raise FaultError(f"not a file of faults, or a damaged one: {' '.join(str(error).split())}") from error
         return record
 
 
