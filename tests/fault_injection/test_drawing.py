@@ -703,7 +703,17 @@ def test_intermittent_faults_show_in_their_share_of_the_inferences() -> None:
         assert near(shown.sum(), len(samples), duty) or shown.sum() == duty * len(samples)
         assert np.array_equal(showing(aimed, 0, samples[::-1]), shown[::-1])
         assert np.array_equal(showing(aimed, 0, samples[70:90]), shown[70:90])
-    assert not np.array_equal(showing(aimed.__class__(**{**aimed.__dict__, "duty": 0.5}), 1, samples), shown)
+
+
+def test_when_faults_show_depends_on_seed_and_pattern_alone() -> None:
+    aimed = plan("iBF(p=0.1)", position=AFTER, lifetime=Lifetime.INTERMITTENT, duty=0.5)
+    shown = showing(aimed, 1, range(24))
+    assert "".join("01"[int(flag)] for flag in shown) == "010010000111110100001101"
+    assert not np.array_equal(showing(aimed, 2, range(24)), shown)
+    other = plan("iBF(p=0.1)", position=AFTER, lifetime=Lifetime.INTERMITTENT, duty=0.5, seed=12)
+    assert not np.array_equal(showing(other, 1, range(24)), shown)
+    weaker = plan("iBF(p=0.2)", position=AFTER, lifetime=Lifetime.INTERMITTENT, duty=0.25)
+    assert (showing(weaker, 1, range(24)) <= shown).all()
 
 
 @pytest.mark.parametrize("lifetime", [Lifetime.TRANSIENT, Lifetime.PERMANENT])

@@ -9,7 +9,7 @@ import re
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fault_injection.errors import InvalidFaultModelError
@@ -64,6 +64,7 @@ ONE_OF_EACH = [
 NAMES = "iBF, iBF32, SEU, MiBB, adSAF, stuck, random, gauss, drift, channel, burst"
 
 
+@settings(deadline=None)
 @given(ANY_MODEL)
 def test_the_canonical_text_says_all(model: FaultModel) -> None:
     assert parse(str(model)) == model
@@ -149,6 +150,7 @@ def test_a_wrong_text_is_refused_in_one_line_that_says_what_is_right(text: str, 
     assert str(caught.value) == message
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40) | st.text("iBFSEUstuckp=,()ero0.1e-", max_size=30))
 def test_any_text_is_a_model_or_a_clear_error(text: str) -> None:
     with contextlib.suppress(InvalidFaultModelError):

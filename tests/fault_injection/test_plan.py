@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fault_injection.errors import FaultError, InvalidFaultModelError, NoSuchTargetError, UnsupportedModelError
@@ -50,6 +50,7 @@ def plans(draw: st.DrawFn) -> FaultPlan:
     )
 
 
+@settings(deadline=None)
 @given(plans())
 def test_a_plan_comes_back_from_json_as_it_was(plan: FaultPlan) -> None:
     assert FaultPlan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan

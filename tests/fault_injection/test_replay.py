@@ -251,7 +251,7 @@ def site_with(index: int, value: Any) -> List[Any]:
         lambda d: d.update(sites=None),
         lambda d: d.update(sites=[]),
         lambda d: d.update(sites=[SITE]),  # one of two that are hit
-        lambda d: d.update(sites=[DENSE, DENSE]),
+        lambda d: d.update(sites=[SITE, SITE]),  # large enough for all of them
         lambda d: d.update(sites=[SITE[:5], DENSE]),
         *(
             lambda d, i=i, v=v: d.update(sites=[site_with(i, v), DENSE])

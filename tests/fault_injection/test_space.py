@@ -6,7 +6,7 @@ from typing import Any, Callable, List, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fault_injection.errors import FaultError, NoSuchTargetError
@@ -58,6 +58,7 @@ def test_a_sum_saturates(operand: int, signed: bool) -> None:
     assert on_all(Effect.ADD, operand, signed) == [sum_of(byte, operand, signed) for byte in range(256)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 255), st.integers(-(2**15), 2**15 - 1)), min_size=1), st.booleans())
 def test_each_value_meets_its_own_operand(pairs: List[Any], signed: bool) -> None:
     values = np.array([byte for byte, _ in pairs], np.uint8)
@@ -162,6 +163,7 @@ def test_a_fingerprint_is_of_the_faults_not_of_their_types() -> None:
     assert digest([Faults("\udc80", Effect.FLIP, group.elements, group.operands)]) != mark
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 4 * 72 - 1), unique=True, max_size=20).map(sorted),
     st.integers(0, 4).flatmap(lambda start: st.tuples(st.just(start), st.integers(0, 4 - start))),
