@@ -19,6 +19,8 @@ from orchestrator.client.specs import job_spec, latency_spec, measurement_spec
 from protos.gauntlet.v1 import artifact_pb2, job_pb2
 
 PROJECT = Path(__file__).resolve().parent.parent
+#: Real models and data, which may be absent.
+DATA = Path(os.environ.get("GAUNTLET_DATA") or PROJECT.parent / "shared" / "data")
 MODEL_TYPE = "model/tflite"
 _READY_S = 60.0
 _END_S = 10.0
@@ -149,7 +151,7 @@ def export_model(path: Path) -> Path:
 
 def real_models() -> Path | None:
     """The folder of real .tflite files: `$GAUNTLET_DATA/tflite`, or beside the checkout; None where there is none."""
-    folder = Path(os.environ.get("GAUNTLET_DATA") or PROJECT.parent / "shared" / "data") / "tflite"
+    folder = DATA / "tflite"
     return folder if folder.is_dir() else None
 
 

@@ -66,8 +66,9 @@ def fault_plan(
     max_patterns: int = 200,
     targets: Sequence[str] = (),
     first_pattern: int = 0,
+    features: bool = False,
 ) -> fault_pb2.FaultPlan:
-    """Accuracy under weight faults, see `FaultPlan`; needs accuracy, whose data set it uses.
+    """Accuracy under faults, see `FaultPlan`; needs accuracy, whose data set it uses.
 
     Patterns are drawn until the mean accuracy is known to ±`half_width` at `confidence` (ratios 0-1), at least
     `min_patterns` and at most `max_patterns` of them.
@@ -77,14 +78,15 @@ def fault_plan(
         seed: the same for all candidates of a campaign.
         half_width: 0 draws `max_patterns`.
         confidence: of the interval.
-        min_patterns: at least 2; fewer than ten would rank noise.
+        min_patterns: at least 1; fewer than ten would rank noise.
         max_patterns: at most 10,000.
-        targets: glob patterns over tensor names; empty: all weights.
+        targets: glob patterns over tensor names; empty: all.
         first_pattern: its number, to cut a long campaign into jobs.
+        features: strike feature maps, after the activation, instead of weights.
     """
     return fault_pb2.FaultPlan(
         fault_model=fault_model,
-        site=fault_pb2.FAULT_SITE_WEIGHTS,
+        site=fault_pb2.FAULT_SITE_AFTER_ACTIVATION if features else fault_pb2.FAULT_SITE_WEIGHTS,
         scale=fault_pb2.FAULT_SCALE_DEPLOYED,
         targets=targets,
         seed=seed,

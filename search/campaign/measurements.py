@@ -14,6 +14,7 @@ from datetime import datetime
 
 from google.protobuf.json_format import MessageToDict
 
+from fault_injection.models import Place, SingleUpset, rate_name
 from fault_injection.models import parse as parse_fault
 from orchestrator.client.specs import (
     accuracy_spec,
@@ -151,6 +152,7 @@ def tasks(
                 half_width=faults.half_width,
                 min_patterns=faults.min_patterns,
                 max_patterns=faults.max_patterns,
+                features=parse_fault(condition).places[0] is Place.FEATURES,
             )
             hit = measurement_spec(
                 model,
@@ -233,7 +235,7 @@ class Findings:
         value = Value.from_figure(result.accuracy)
         self._name_fault(task, value, first)
         model = parse_fault(task.condition)
-        rate = float(getattr(model, "p", 0.0))
+        rate = 0.0 if isinstance(model, SingleUpset) else float(getattr(model, rate_name(model)))
         patterns = len(result.pattern_accuracies)
         self.faults.append(FaultAccuracy(task.condition, model.name, rate, value, patterns, task.target.name))
 

@@ -45,7 +45,9 @@ def test_a_cap_below_the_least_lowers_the_least() -> None:
         ("half_width", math.nan),
         ("confidence", 0.0),
         ("confidence", 1.0),
-        ("min_patterns", 1),
+        ("min_patterns", 0),
+        ("budget_s", -1.0),
+        ("duty", 1.5),
         ("max_patterns", 29),
         ("max_patterns", 10_001),
     ],
@@ -60,3 +62,7 @@ def test_a_plan_that_makes_no_sense_names_the_field(field: str, value: float) ->
 def test_a_plan_needs_a_data_set() -> None:
     with pytest.raises(InvalidSpecError, match="needs accuracy"):
         check_job(job_spec(measurement_spec(MODEL, fault_plan=fault_plan("iBF(p=0.001)"))))
+
+
+def test_features_are_struck_after_the_activation() -> None:
+    assert fault_plan("MiBB(p_m=1e-5)", features=True).site == fault_pb2.FAULT_SITE_AFTER_ACTIVATION

@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 CANDIDATES = 6
-CONDITIONS = 2
+CONDITIONS = 3
 
 
 def write_data(path: Path, seed: int = 0) -> None:
@@ -31,7 +31,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "supernet": {"epochs": 2, "batch": 32, "learning_rate": 0.1},
         "search": {"candidates": CANDIDATES, "batch": 3, "population": 4},
         "measure": {"warmup_s": 0.01, "min_s": 0.02, "max_s": 0.05, "images": 40},
-        "faults": {"models": ["iBF(p=0.001)"], "images": 30, "min_patterns": 5, "max_patterns": 5},
+        "faults": {"models": ["iBF(p=0.001)", "MiBB(p_m=0.001)"], "images": 30, "min_patterns": 5, "max_patterns": 5},
         "audit": {"subnets": 0},
     }
     return {**plain, **changes}
