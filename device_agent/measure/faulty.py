@@ -4,6 +4,7 @@ weights    pattern k ── draw ── patch a copy of the file ── build an
 
 features   instrument the graph once: every map passes through an operator with a fault tensor as run-time input
            pattern k ── for each batch: draw ── write to the fault tensors ── infer ── take them out again
+                                          └── the next batch's, on another core, while this one infers
 
 An interpreter is built anew for each pattern of weights: delegates keep packed copies of them, so that bytes written in
 place would have no effect. All of it runs on the runtime and delegate of the specification, since int8 outputs are not
@@ -13,6 +14,7 @@ bit-identical between kernels.
 from __future__ import annotations
 
 import math
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Callable, List, Mapping, Optional, Protocol, Sequence, Tuple
 
@@ -167,18 +169,26 @@ class _FaultyFeatures:
     def run(self, pattern: int) -> Broken:
         """See `FaultyModel.run`."""
         count, fingerprint = 0, ""
+        total = len(self._samples)
+        with ThreadPoolExecutor(1) as drawing:
 
-        def prepare(start: int, size: int) -> None:
-            nonlocal count, fingerprint
-            numbers = range(start, start + size)
-            faults = self._faults(pattern, numbers)
-            if start == 0:
-                fingerprint = fingerprint_of_features(faults, self.sites)
-            count += hits(faults)
-            self._take_out()
-            self._put_in(faults, showing(self._plan, pattern, numbers))
+            def draw(start: int) -> Future[Sequence[Faults]]:
+                return drawing.submit(self._faults, pattern, range(start, min(start + self._batch, total)))
 
-        answers = self._samples.classify(self._model, self._batch, prepare=prepare)
+            drawn = draw(0)
+
+            def prepare(start: int, size: int) -> None:
+                nonlocal count, drawn, fingerprint
+                faults = drawn.result()
+                if start + size < total:
+                    drawn = draw(start + size)
+                if start == 0:
+                    fingerprint = fingerprint_of_features(faults, self.sites)
+                count += hits(faults)
+                self._take_out()
+                self._put_in(faults, showing(self._plan, pattern, range(start, start + size)))
+
+            answers = self._samples.classify(self._model, self._batch, prepare=prepare)
         self._take_out()
         return Broken(answers, count, fingerprint)
 
