@@ -1,0 +1,154 @@
+"""Faults in weights: in place with undo, or in copies that autograd knows about."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from fault_injection.drawing import draw_weights, showing
+from fault_injection.errors import FaultError
+from fault_injection.plan import FaultPlan, Lifetime, Scale
+from fault_injection.pytorch.calls import LAYERS, Function, argument
+from fault_injection.pytorch.coding import FloatArray, broken_bytes, broken_words
+from fault_injection.pytorch.features import Injection
+from fault_injection.pytorch.gradients import HitWeights
+from fault_injection.pytorch.layout import read, write
+from fault_injection.pytorch.memory import WeightMemory
+from fault_injection.pytorch.sites import TorchSites
+from fault_injection.space import Faults, Site
+
+_BYTE = 8
+
+
+class WeightInjector:
+    """A plan of faults in weights, worked out for a network.
+
+    Args:
+        sites: of the network.
+        plan: of weights.
+        selected: sites that the plan aims at.
+    """
+
+    def __init__(self, sites: TorchSites, plan: FaultPlan, selected: Sequence[Site]) -> None:
+        self._sites, self._plan, self._selected = sites, plan, selected
+        self._by_name = {site.name: site for site in selected}
+        self._memory: Optional[WeightMemory] = None
+        if selected[0].bits == _BYTE:
+            self._memory = sites.memories.setdefault(plan.scale, WeightMemory(sites, plan.scale))
+
+    @contextmanager
+    def inject(
+        self, pattern: int, samples: Optional[Sequence[int]], given: Optional[Sequence[Faults]]
+    ) -> Iterator[Injection]:
+        """See :meth:`~fault_injection.pytorch.injection.Injector.inject`."""
+        with ExitStack() as undo:
+            _enter_alike(undo, self._sites, self._memory)
+            parameters = self._sites.parameters()
+            if self._memory is not None:
+                self._memory.refresh(parameters)
+            faults = self._draw(pattern, samples) if given is None else given
+            injection = Injection(list(faults))
+            if torch.is_grad_enabled():
+                undo.enter_context(_SubstituteMode(self._sites))
+                for group in faults:
+                    injection.non_finite += self._substitute(group, parameters, undo)
+            else:
+                undo.callback(self._seen, parameters, faults)
+                for group in faults:
+                    injection.non_finite += self._overwrite(group, parameters, undo)
+                self._seen(parameters, faults)
+            yield injection
+
+    def _draw(self, pattern: int, samples: Optional[Sequence[int]]) -> List[Faults]:
+        plan = self._plan
+        sample = 0
+        if plan.lifetime is not Lifetime.PERMANENT:
+            if samples is None:
+                raise FaultError("faults of weights that do not last need the numbers of the samples")
+            if plan.lifetime is Lifetime.INTERMITTENT:
+                shown = showing(plan, pattern, samples)
+                if not shown.any():
+                    return []
+                if not shown.all():
+                    raise FaultError("these faults of weights show in some of the samples only: run those apart")
+            elif len(samples) != 1:
+                raise FaultError("transient faults of weights differ from sample to sample: run one at a time")
+            else:
+                sample = samples[0]
+        contents = {} if self._memory is None else self._memory.contents
+        return draw_weights(plan, self._selected, contents, pattern, sample)
+
+    def _break(self, group: Faults, values: Tensor, places: NDArray[Any], undo: ExitStack) -> Tuple[FloatArray, int]:
+        """What hit weights become; the memory holds it from now on."""
+        if self._memory is None:
+            return broken_words(read(values, places), group)
+        content, site = self._memory.contents[group.site], self._by_name[group.site]
+        stored = content.take(group.elements)
+        coding, steps = self._memory.coding(group.site), self._memory.steps(site, group.elements)
+        faulty, content[group.elements] = broken_bytes(
+            stored, group, steps, coding, self._plan.scale is Scale.POWER_OF_TWO
+        )
+        undo.callback(content.__setitem__, group.elements, stored)
+        return faulty, 0
+
+    def _overwrite(self, group: Faults, parameters: Dict[str, Tensor], undo: ExitStack) -> int:
+        weight = self._sites.weights[group.site]
+        parameter, places = parameters[weight.parameter], weight.places.take(group.elements)
+        before = read(parameter, places)
+        faulty, bad = self._break(group, parameter, places, undo)
+        undo.callback(write, parameter, places, before)
+        write(parameter, places, faulty)
+        return bad
+
+    def _substitute(self, group: Faults, parameters: Dict[str, Tensor], undo: ExitStack) -> int:
+        weight = self._sites.weights[group.site]
+        now = self._sites.substitutes.get(weight.parameter)
+        values, places = parameters[weight.parameter] if now is None else now, weight.places.take(group.elements)
+        faulty, bad = self._break(group, values, places, undo)
+        hit: Tensor = HitWeights.apply(values, places, faulty)  # type: ignore[no-untyped-call]
+        undo.callback(self._sites.substitute, weight.parameter, now)
+        self._sites.substitute(weight.parameter, hit)
+        return bad
+
+    def _seen(self, parameters: Dict[str, Tensor], faults: Sequence[Faults]) -> None:
+        """Tell autograd that weights have changed: a graph that holds them must not be gone through any more."""
+        for group in faults:
+            torch.autograd.graph.increment_version(parameters[self._sites.weights[group.site].parameter])
+        if self._memory is not None:
+            self._memory.keep(parameters, [group.site for group in faults])
+
+
+def _enter_alike(undo: ExitStack, sites: TorchSites, memory: Optional[WeightMemory]) -> None:
+    """Faults upon faults must mean the same memory."""
+    if any(other is not memory for other in sites.active):
+        raise FaultError("faults upon faults in weights must have the same width and scale")
+    sites.active.append(memory)
+    undo.callback(sites.active.pop)
+
+
+class _SubstituteMode(TorchFunctionMode):
+    """Gives layers the faulty copies of their parameters."""
+
+    def __init__(self, sites: TorchSites) -> None:
+        super().__init__()
+        self._sites = sites
+
+    def __torch_function__(
+        self, func: Function, types: Sequence[type], args: Tuple[Any, ...] = (), kwargs: Optional[Dict[str, Any]] = None
+    ) -> Any:
+        """Run the function with faulty weights, if it is a layer."""
+        kwargs = kwargs or {}
+        if func in LAYERS:
+            weight = argument("weight", 1, args, kwargs)
+            faulty = self._sites.substitute_for(weight)
+            if faulty is not None:
+                if len(args) > 1:
+                    args = (args[0], faulty, *args[2:])
+                else:
+                    kwargs = {**kwargs, "weight": faulty}
+        return func(*args, **kwargs)
