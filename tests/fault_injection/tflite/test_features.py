@@ -34,14 +34,14 @@ def test_real_models(models: Path, name: str, dtype: str, count: int, values: in
     features = find_features((models / f"{name}.tflite").read_bytes())
     assert {feature.dtype for feature in features} == {dtype}
     assert len(features) == count
-    assert sum(feature.size for feature in features) == values
-    assert sum(feature.size * feature.macs for feature in features) == macs
+    assert sum(feature.site.size for feature in features) == values
+    assert sum(feature.site.size * feature.macs for feature in features) == macs
 
 
 def test_what_is_known_of_a_real_feature_map(models: Path) -> None:
     first, *_, last = find_features((models / "pretrainedResnet_quant.tflite").read_bytes())
     assert first.name.startswith("model/activation/Relu")
-    assert (first.operator, first.shape, first.size) == ("CONV_2D", (32, 32, 16), 16384)
+    assert (first.operator, first.shape, first.site.size) == ("CONV_2D", (32, 32, 16), 16384)
     assert (first.activation, first.macs) == ("relu", 27)
     assert first.scale == pytest.approx(0.03939355)
     assert first.zero_point == -128
