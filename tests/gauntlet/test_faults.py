@@ -34,35 +34,16 @@ from gauntlet.faults.settings import (
     check,
     conditions,
 )
+from tests.gauntlet import int8
 
-torch = pytest.importorskip("torch")
 pytest.importorskip("ai_edge_litert")
 
-SAMPLES = 60
 Files = tuple[Path, Path]
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    """A small int8 network and data of which it gets most right."""
-    from torch import nn
-
-    from search.export import export_tflite
-
-    folder = tmp_path_factory.mktemp("faults")
-    torch.manual_seed(0)
-    body = nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(),
-        nn.Linear(8 * 16, 6),
-    ).eval()  # fmt: skip
-    images = torch.randn(SAMPLES, 1, 8, 8)
-    (folder / "model.tflite").write_bytes(export_tflite(body, (1, 1, 8, 8), calibration=images).data)
-    with torch.no_grad():
-        labels = body(images).numpy().argmax(1)
-    labels[:6] = (labels[:6] + 1) % 6
-    inputs = {"input": np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())}
-    gauntlet.save_data_set(folder / "data.npz", gauntlet.DataSet(inputs, labels=labels))
-    return folder / "model.tflite", folder / "data.npz"
+    return int8.write(tmp_path_factory.mktemp("faults"))
 
 
 @pytest.fixture(scope="module")
