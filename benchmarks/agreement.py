@@ -3,10 +3,10 @@
 Run: ``python -m benchmarks.agreement [--quick]``
 
 The trained ResNet-20, batch-norm folded, in torch; and the int8 file made of it, in LiteRT. For each pattern both
-halves draw for themselves: the faults must be the same, bit for bit. The accuracies on 1,000 images are compared pattern
-by pattern; the halves are called equivalent where the 90 % interval of the mean difference lies inside ±0.5 points (two
-one-sided tests at 5 %, Schuirmann 1987). Torch computes unhit values in floating point, so that answers near a tie
-differ.
+halves draw for themselves: the faults must be the same, bit for bit. The accuracies on 1,000 images are compared
+pattern by pattern; the halves are called equivalent where the 90 % interval of the mean difference lies inside ±0.5
+points (two one-sided tests at 5 %, Schuirmann 1987). Torch computes unhit values in floating point, so that answers
+near a tie differ.
 """
 
 from __future__ import annotations
