@@ -15,11 +15,9 @@ from fault_injection.pytorch.coding import Affine, FloatArray
 from fault_injection.sites import SiteLink
 from fault_injection.space import Site
 from fault_injection.tflite import read_model
-from fault_injection.tflite.features import FeatureTensor, find_features
+from fault_injection.tflite.features import find_features
 from fault_injection.tflite.sites import SiteNames
 from fault_injection.tflite.weights import contents, find_weights
-
-_BYTE = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +83,7 @@ class DeployedFile:
             for number, weight in enumerate(found)
         }
         self.features = {
-            feature.name: DeployedTensor(_site(feature), number, scales.get(feature.name, none))
+            feature.name: DeployedTensor(feature.site, number, scales.get(feature.name, none))
             for number, feature in enumerate(find_features(data))
         }
 
@@ -99,16 +97,3 @@ class DeployedFile:
             if name not in kind:
                 raise UnsupportedModelError(f"the file has no tensor {name!r} of layer {link.path!r}: another file?")
         return self.weights[link.weight], self.features[link.feature]
-
-
-def _site(feature: FeatureTensor) -> Site:
-    return Site(
-        feature.name,
-        feature.operator,
-        feature.shape,
-        channel_axis=len(feature.shape) - 1,
-        macs=feature.macs,
-        bits=32 if feature.dtype == "float32" else _BYTE,
-        zero=feature.zero_point or 0,
-        signed=feature.dtype != "uint8",
-    )

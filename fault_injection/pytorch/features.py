@@ -14,8 +14,8 @@ from torch.overrides import TorchFunctionMode
 from fault_injection.drawing import draw_features, showing
 from fault_injection.errors import FaultError
 from fault_injection.plan import FaultPlan, Lifetime, Scale
-from fault_injection.pytorch.calls import ACTIVATIONS, LAYERS, NORMS, Function, argument
-from fault_injection.pytorch.coding import Affine, broken, broken_words
+from fault_injection.pytorch.calls import ACTIVATIONS, LAYERS, NORMS, Function, argument, range_of
+from fault_injection.pytorch.coding import Affine, affine_of_features, broken, broken_words
 from fault_injection.pytorch.gradients import HitFeatures
 from fault_injection.pytorch.layout import feature_places, read, write
 from fault_injection.pytorch.sites import TorchSites
@@ -68,12 +68,14 @@ class Aim:
         sites: of the network.
         plan: of features.
         selected: sites that the plan aims at.
+        follow_ranges: scales are those of the batch.
 
     Raises:
         UnsupportedModelError: a site has not got the scale that the plan needs.
     """
 
-    def __init__(self, sites: TorchSites, plan: FaultPlan, selected: Sequence[Site]) -> None:
+    def __init__(self, sites: TorchSites, plan: FaultPlan, selected: Sequence[Site], follow_ranges: bool) -> None:
+        self.follow_ranges = follow_ranges
         self.sites, self.plan, self.selected = sites, plan, selected
         by_name = {site.name: site for site in selected}
         self.steps: List[Step] = []
@@ -189,9 +191,11 @@ class FeatureMode(TorchFunctionMode):
         if step.coding is None:
             faulty, bad = broken_words(values, faults)
         else:
-            assert isinstance(step.coding.scale, float)
-            wide = self._aim.plan.scale is Scale.POWER_OF_TWO
-            faulty, bad = broken(values, faults, step.coding.scale, step.coding, wide)
+            coding, scale = step.coding, self._aim.plan.scale
+            if self._aim.follow_ranges:
+                coding = affine_of_features(range_of(value), scale)
+            assert isinstance(coding.scale, float)
+            faulty, bad = broken(values, faults, coding.scale, coding, wide=scale is Scale.POWER_OF_TWO)
         self._injection.non_finite += bad
         if value.requires_grad and torch.is_grad_enabled():
             hit: Tensor = HitFeatures.apply(value, faults.elements, faulty)  # type: ignore[no-untyped-call]

@@ -35,6 +35,8 @@ class Injector:
     Args:
         sites: of the network.
         plan: what to break.
+        follow_ranges: take the scale of a feature map from each batch anew instead of from when sites were found, as
+            training needs.
 
     Attributes:
         selected: the sites that the plan aims at.
@@ -43,13 +45,13 @@ class Injector:
         FaultError: the plan does not fit the network.
     """
 
-    def __init__(self, sites: TorchSites, plan: FaultPlan) -> None:
+    def __init__(self, sites: TorchSites, plan: FaultPlan, *, follow_ranges: bool = False) -> None:
         self.sites, self.plan = sites, plan
         self.selected = sites.select(plan)
         if plan.place is Place.WEIGHTS:
             self._weights = WeightInjector(sites, plan, self.selected)
         else:
-            self._aim = Aim(sites, plan, self.selected)
+            self._aim = Aim(sites, plan, self.selected, follow_ranges)
 
     @contextmanager
     def inject(

@@ -22,16 +22,16 @@ class Mixed(nn.Module):
         self.norm = nn.BatchNorm2d(8) if norm else nn.Identity()
         self.depthwise = nn.Conv2d(8, 16, 3, 2, 1, groups=8)
         self.relu6 = nn.ReLU6()
-        self.grouped = nn.Conv2d(16, 8, (3, 1), 1, (1, 0), groups=2)
+        self.grouped = nn.Conv2d(16, 16, (3, 1), 1, (1, 0), groups=2)
         self.relu = nn.ReLU(inplace=True)
-        self.dense = nn.Linear(8 * 4 * 3, 7)
+        self.dense = nn.Linear(16 * 4 * 3, 7)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, 8, 6) → (N, 7)."""
         x = F.relu(self.norm(self.first(x)))
         x = self.relu6(self.depthwise(x))
         y = self.grouped(x)
-        x = self.relu(y + x[:, :8])
+        x = self.relu(y + x)
         logits: Tensor = self.dense(torch.flatten(x, 1))
         return logits
 

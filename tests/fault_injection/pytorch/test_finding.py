@@ -23,8 +23,8 @@ def test_weights_are_in_the_order_of_the_file() -> None:
     assert [(s.name, s.operator, s.shape, s.channel_axis) for s in sites] == [
         ("first.weight", "CONV_2D", (8, 3, 3, 3), 0),
         ("depthwise.weight", "DEPTHWISE_CONV_2D", (1, 3, 3, 16), 3),
-        ("grouped.weight", "CONV_2D", (8, 3, 1, 8), 0),
-        ("dense.weight", "FULLY_CONNECTED", (7, 96), 0),
+        ("grouped.weight", "CONV_2D", (16, 3, 1, 8), 0),
+        ("dense.weight", "FULLY_CONNECTED", (7, 192), 0),
     ]
 
 
@@ -33,8 +33,8 @@ def test_features_know_their_shape_and_multiply_accumulates() -> None:
     assert [(s.name, s.shape, s.macs) for s in sites] == [
         ("first", (8, 6, 8), 27),
         ("depthwise", (4, 3, 16), 9),
-        ("grouped", (4, 3, 8), 24),
-        ("dense", (7,), 96),
+        ("grouped", (4, 3, 16), 24),
+        ("dense", (7,), 192),
     ]
 
 
