@@ -8,6 +8,7 @@ from search.report import candidates, charts, robustness
 from search.report.drawing import Chart
 from search.report.inputs import ReportInput
 from search.report.markup import Markup, facts, section, table, tag
+from search.report.shell import figure
 from search.report.units import Unit
 
 
@@ -20,7 +21,7 @@ def fronts(report: ReportInput, units: dict[str, Unit], drawn: list[Chart]) -> M
     for index, pair in enumerate(pairs):
         chart = charts.front_chart(report, pair, units, index)
         drawn.append(chart)
-        figures.append(_figure(chart))
+        figures.append(figure(chart))
     lead = (
         "Each dot is one candidate. Blue ones are winners over all objectives at once; the line is the front of the "
         "two objectives shown, so a winner may lie behind it for being better in a third. Whiskers are intervals."
@@ -42,7 +43,7 @@ def progress(report: ReportInput, drawn: list[Chart]) -> Markup:
         f"there after {late} of {len(series)}. A curve that still rises at its end asks for a larger budget. The box "
         "reaches from the best of each objective to 1.1 times the final front's span: compare no other run by it."
     )
-    return section("progress", "Progress", _figure(chart), lead=lead)
+    return section("progress", "Progress", figure(chart), lead=lead)
 
 
 def faults(report: ReportInput, drawn: list[Chart]) -> Markup:
@@ -52,7 +53,7 @@ def faults(report: ReportInput, drawn: list[Chart]) -> Markup:
         chart = robustness.fault_chart(report, model, index)
         if chart is not None:
             drawn.append(chart)
-            figures += [_figure(chart), _fault_table(report, model)]
+            figures += [figure(chart), _fault_table(report, model)]
     if not figures:
         return Markup("")
     lead = (
@@ -92,7 +93,7 @@ def equal_macs(report: ReportInput, drawn: list[Chart]) -> Markup:
         chart = robustness.drop_chart(report, condition, index)
         if chart is not None:
             drawn.append(chart)
-            figures.append(_figure(chart))
+            figures.append(figure(chart))
     if not figures:
         return Markup("")
     lead = (
@@ -124,14 +125,8 @@ def ranking(report: ReportInput, drawn: list[Chart]) -> Markup:
         "The search compares networks by weights inherited from the supernet. Trained alone they score otherwise; what "
         "counts is that the order is the same: dots that rise from left to right."
     )
-    figure = _figure(chart, f"{audit['reason']}.")
-    return section("ranking", "Does the supernet rank?", tag("div", figure, facts(pairs), class_="beside"), lead=lead)
-
-
-def _figure(chart: Chart, caption: str = "") -> Markup:
-    style = f"--height:{chart.height}px"
-    plot = tag("div", id=chart.identity, class_="chart", style=style, role="img", aria_label=chart.summary)
-    return tag("figure", tag("h3", chart.title), plot, tag("figcaption", caption) if caption else "")
+    shown = figure(chart, f"{audit['reason']}.")
+    return section("ranking", "Does the supernet rank?", tag("div", shown, facts(pairs), class_="beside"), lead=lead)
 
 
 def _key(*, line: bool, cross: bool) -> Markup:

@@ -95,7 +95,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
 }
 const frontOnly = document.getElementById("front-only");
-frontOnly.addEventListener("change", () => {
+frontOnly?.addEventListener("change", () => {
   document.getElementById("all").classList.toggle("only-front", frontOnly.checked);
 });
 for (const change of [dark, narrow]) {

@@ -1,23 +1,31 @@
-"""The report's page: one file that needs no network, no server and no other file."""
+"""The page of a search."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
-from datetime import datetime
-from importlib import resources
 from pathlib import Path
 
-from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
-
 from search.objectives import Constraint
-from search.report import background, candidates, figures
+from search.report import background, candidates, figures, shell
 from search.report.drawing import Chart, units_of
 from search.report.inputs import ReportInput
-from search.report.markup import Markup, embed, facts, join, tag
+from search.report.markup import Markup, facts, join, tag
 from search.report.units import Unit, duration, in_sentence
 from search.values import Origin
+
+_TITLES = {
+    "winners": "Winners",
+    "fronts": "Fronts",
+    "progress": "Progress",
+    "faults": "Faults",
+    "equal-macs": "Equal MACs",
+    "ranking": "Supernet",
+    "candidates": "Candidates",
+    "failures": "Failures",
+    "time": "Time",
+    "devices": "Devices",
+    "provenance": "Provenance",
+    "missing": "Not measured",
+}
 
 
 def render(report: ReportInput) -> str:
@@ -42,38 +50,7 @@ def render(report: ReportInput) -> str:
         background.provenance(report),
         background.missing(report),
     ]
-    data = embed([{"id": c.identity, "data": c.data, "layout": c.layout, "height": c.height} for c in drawn])
-    library, script = Markup(get_plotlyjs()), _resource("page.js")
-    # Only these two scripts run, whatever a name that was not escaped might hold.
-    hashes = " ".join(f"'sha256-{_hash(source)}'" for source in (library, script))
-    policy = (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    head = tag(
-        "head",
-        Markup('<meta charset="utf-8">'),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
-        Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-        Markup('<meta name="color-scheme" content="light dark">'),
-        tag("title", f"{report.title} · Gauntlet"),
-        tag("style", _resource("page.css")),
-    )
-    body = tag(
-        "body",
-        tag("a", "Skip to the results", href="#winners", class_="skip"),
-        tag("header", _header(report)),
-        _contents(parts),
-        tag("main", *parts),
-        tag(
-            "footer",
-            f"Made by Gauntlet {report.software_version}. Works offline; nothing in it is loaded from elsewhere.",
-        ),
-        tag("script", data, type="application/json", id="charts"),
-        tag("script", library),
-        tag("script", script),
-    )
-    return f'<!DOCTYPE html>\n<html lang="en">{head}{body}</html>\n'
+    return shell.page(report.title, _header(report), _TITLES, parts, drawn, report.software_version)
 
 
 def write_report(report: ReportInput, path: Path) -> None:
@@ -83,12 +60,7 @@ def write_report(report: ReportInput, path: Path) -> None:
         report: the campaign.
         path: of the file; an older one is replaced.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(render(report), encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    shell.write(render(report), path)
 
 
 def _header(report: ReportInput) -> Markup:
@@ -107,7 +79,7 @@ def _header(report: ReportInput) -> Markup:
         [
             tag("p", "Gauntlet search report", class_="kicker"),
             tag("h1", report.title),
-            tag("p", " · ".join([_moment(report.created), f"measured on {names}", *used]), class_="meta"),
+            tag("p", " · ".join([shell.moment(report.created), f"measured on {names}", *used]), class_="meta"),
             facts(tiles, "tiles"),
             tag(
                 "div",
@@ -117,26 +89,6 @@ def _header(report: ReportInput) -> Markup:
             ),
         ]
     )
-
-
-def _contents(parts: list[Markup]) -> Markup:
-    """Links to the parts that are there."""
-    titles = {
-        "winners": "Winners",
-        "fronts": "Fronts",
-        "progress": "Progress",
-        "faults": "Faults",
-        "equal-macs": "Equal MACs",
-        "ranking": "Supernet",
-        "candidates": "Candidates",
-        "failures": "Failures",
-        "time": "Time",
-        "devices": "Devices",
-        "provenance": "Provenance",
-        "missing": "Not measured",
-    }
-    there = [tag("a", name, href=f"#{key}") for key, name in titles.items() if any(f' id="{key}"' in p for p in parts)]
-    return tag("nav", *there, aria_label="Contents")
 
 
 def _origins(report: ReportInput) -> str:
@@ -161,18 +113,3 @@ def _bound(upper: bool) -> str:
 def _in_unit(constraint: Constraint) -> str:
     base = "%" if constraint.quantity.kind == "accuracy" else constraint.quantity.unit
     return Unit.fitting(base, [constraint.bound]).text(constraint.bound)
-
-
-def _moment(created: str) -> str:
-    try:
-        return datetime.fromisoformat(created).strftime("%-d %B %Y, %H:%M %Z").strip()
-    except ValueError:
-        return created
-
-
-def _resource(name: str) -> Markup:
-    return Markup(resources.files("search.report").joinpath(name).read_text(encoding="utf-8"))
-
-
-def _hash(source: str) -> str:
-    return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
