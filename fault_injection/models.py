@@ -173,7 +173,10 @@ class FloatBitFlips(FaultModel):
 
 @dataclasses.dataclass(frozen=True)
 class SingleUpset(FaultModel):
-    """SEU: exactly one flipped bit in all that the plan aims at, each bit as likely as any other."""
+    """SEU: exactly one flipped bit in all that the plan aims at, each bit as likely as any other.
+
+    One that falls on a protected bit does nothing, so that patterns with and without protection stay comparable.
+    """
 
     name: ClassVar[str] = "SEU"
     has_bits: ClassVar[bool] = True

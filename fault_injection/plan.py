@@ -175,8 +175,8 @@ class FaultPlan:
                 model=parse(document["model"]),
                 position=Position(document["position"]),
                 scale=Scale(document["scale"]),
-                targets=tuple(map(str, document["targets"])),
-                operations=tuple(map(str, document["operations"])),
+                targets=_words(document["targets"]),
+                operations=_words(document["operations"]),
                 bits=None if bits is None else (int(bits[0]), int(bits[1])),
                 lifetime=Lifetime(document["lifetime"]),
                 duty=float(document["duty"]),
@@ -189,12 +189,22 @@ class FaultPlan:
             raise FaultError(f"not a fault plan: {error}") from error
 
 
+def _words(listed: Any) -> Tuple[str, ...]:
+    if isinstance(listed, str):
+        raise ValueError(f"{listed!r} is no list")
+    return tuple(map(str, listed))
+
+
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _check(wanted: str, present: Sequence[str], there: bool) -> None:
     if not there:
+        if wanted in present:
+            raise NoSuchTargetError(
+                f"{wanted!r} is a pattern that does not match itself: write [[] for a bracket in it"
+            )
         more = f" and {len(present) - _NAMED} more" if len(present) > _NAMED else ""
         raise NoSuchTargetError(
             f"nothing to break matches {wanted!r}; the model has: {', '.join(present[:_NAMED])}{more}"

@@ -214,3 +214,16 @@ def test_a_model_breaks_values_of_its_width_only() -> None:
         UnsupportedModelError, match="iBF32 needs 32-bit values, those of 'block1/conv' have 8: write iBF"
     ):
         selected(SITES, "iBF32(p=0.1)")
+
+
+def test_a_name_with_brackets_is_told_how_to_be_written() -> None:
+    sites = [Site("conv[0]", "CONV_2D", (2, 1, 1, 2), 0)]
+    with pytest.raises(NoSuchTargetError, match=r"a pattern that does not match itself: write \[\[\] for a bracket"):
+        FaultPlan(parse("SEU"), targets=("conv[0]",)).select(sites)
+    assert FaultPlan(parse("SEU"), targets=("conv[[]0]",)).select(sites) == sites
+
+
+def test_a_bare_word_is_no_list_of_targets() -> None:
+    document = {**FaultPlan(parse("SEU")).to_dict(), "targets": "conv"}
+    with pytest.raises(FaultError, match="'conv' is no list"):
+        FaultPlan.from_dict(document)
