@@ -17,13 +17,11 @@ from fault_injection.plan import FaultPlan, Lifetime
 from fault_injection.pytorch.injection import Injector, replay
 from fault_injection.pytorch.sites import TorchSites
 from fault_injection.replay import FaultRecord
-from fault_injection.space import Faults, digest, part_of_batch
+from fault_injection.space import digest, fingerprint_of_features
 
 Forward = Callable[[Tensor], Tensor]
 
 _BEST = 5
-#: Samples whose faults stand for those of all in a fingerprint, as on devices.
-FINGERPRINT_SAMPLES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +31,7 @@ class PatternOutcome:
     Attributes:
         pattern: its number.
         faults: that were put in.
-        digest: fingerprint of the pattern, of features of its first samples.
+        digest: fingerprint of the pattern, of features of its first sample, as devices have it.
         right: for each image, is the answer right, with finite scores; bool, shape (images,).
         changed: images whose class differs from the clean network's (SDC-1).
         critical: images that the clean network has right and the faulty one wrong.
@@ -156,11 +154,9 @@ class _Runs:
         done.faults += injection.hits
         done.non_finite_values += injection.non_finite
         if not done.digest:
-            faults: Sequence[Faults] = injection.faults
-            if self._injector.plan.place is Place.FEATURES:
-                count = min(FINGERPRINT_SAMPLES, len(samples))
-                faults = part_of_batch(faults, self._injector.selected, 0, count)
-            done.digest = digest(faults)
+            features = self._injector.plan.place is Place.FEATURES
+            faults = injection.faults
+            done.digest = fingerprint_of_features(faults, self._injector.selected) if features else digest(faults)
         return scores
 
 
