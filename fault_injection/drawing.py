@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import sys
-from functools import lru_cache
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from functools import cache, lru_cache
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,9 +178,14 @@ def _draw(plan: FaultPlan, sites: Sequence[Site], stream: Stream, samples: Seque
     """Faults of each site, hit or not; those of adSAF's arrays are still cells, see :func:`_resolve`."""
     if isinstance(plan.model, m.GaussianNoise):
         return _noise(plan.model, sites, stream, samples)
-    rate = getattr(plan.model, m.rate_name(plan.model))
+    rate = getattr(plan.model, _rate_name(type(plan.model)))
     cells = draw_hits_in_samples(stream, sum(_cells(plan, site) for site in sites), rate, samples)
     return _split(plan, sites, cells, stream, samples)
+
+
+@cache
+def _rate_name(model: Type[m.FaultModel]) -> str:
+    return m.rate_name(model)
 
 
 def _split(
@@ -188,25 +193,38 @@ def _split(
 ) -> List[Faults]:
     """Share out the cells of a row among the sites, and let each site's make its faults."""
     operands = _operands(plan, hits, stream, samples)
-    offsets = np.concatenate([[0], np.cumsum([_cells(plan, site) for site in sites])])
-    ends = np.cumsum(hits.counts)
     if len(sites) == len(samples) == 1:
         return [_faults(plan, sites[0], hits.cells, np.zeros(1, np.int64), hits.counts, operands)]
+    offsets = np.concatenate([[0], np.cumsum([_cells(plan, site) for site in sites])])
+    ends = np.cumsum(hits.counts)
     # Where each site begins in each sample: shape (samples, sites + 1).
     borders = np.empty((len(samples), len(offsets)), np.int64)
     inner = offsets.astype(hits.cells.dtype)
     for sample, (end, count) in enumerate(zip(ends.tolist(), hits.counts.tolist())):
         borders[sample] = hits.cells[end - count : end].searchsorted(inner) + (end - count)
-    drawn = []
+    # From sample after sample to site after site, in one go.
+    counts = np.diff(borders, axis=1).T
+    order = _ranges(borders[:, :-1].T.reshape(-1), counts.reshape(-1))
+    cells = hits.cells.take(order)
+    operands = None if operands is None else operands.take(order)
+    places = np.arange(len(samples))
+    drawn, begin = [], 0
     for index, site in enumerate(sites):
-        begins, stops = borders[:, index].tolist(), borders[:, index + 1].tolist()
-        slices = [slice(begin, stop) for begin, stop in zip(begins, stops)]
-        cells = np.concatenate([hits.cells[part] for part in slices])
-        cells -= inner[index]
-        chosen_operands = None if operands is None else np.concatenate([operands[part] for part in slices])
-        counts = borders[:, index + 1] - borders[:, index]
-        drawn.append(_faults(plan, site, cells, np.arange(len(samples)), counts, chosen_operands))
+        here = slice(begin, begin + int(counts[index].sum()))
+        begin = here.stop
+        cells[here] -= inner[index]
+        drawn.append(
+            _faults(plan, site, cells[here], places, counts[index], None if operands is None else operands[here])
+        )
     return drawn
+
+
+def _ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All numbers from each start on, as many as its length says, one range after another."""
+    ends = lengths.cumsum()
+    numbers: NDArray[np.int64] = np.arange(ends[-1])
+    numbers += np.repeat(starts - ends + lengths, lengths)
+    return numbers
 
 
 def _operands(plan: FaultPlan, hits: SampleHits, stream: Stream, samples: Sequence[int]) -> Optional[NDArray[Any]]:
@@ -255,11 +273,12 @@ def _faults(
         return _bursts(plan, model, site, cells, samples, counts)
     per_value = _cells_per_value(plan, site)
     elements = cells // per_value if per_value > 1 else cells
-    place = cells - elements * per_value if per_value > 1 else None
-    elements = _in_batch(elements, site, samples, counts)
     if isinstance(model, m.MacBitBias):
         assert operands is not None
-        return _first(site, Effect.ADD, elements, _BIASES[plan.scale].take(operands & 15))
+        elements = _in_batch(elements, site, samples, counts)
+        return _first(site, Effect.ADD, elements, _biases(operands, plan.scale))
+    place = cells - elements * per_value if per_value > 1 else None
+    elements = _in_batch(elements, site, samples, counts)
     if isinstance(model, m.RandomValue):
         assert operands is not None
         return Faults(site.name, Effect.SET, elements, operands)
@@ -291,13 +310,17 @@ def _faults(
     return _merged(site, Effect.FLIP, elements, mask)
 
 
-def _biases(largest: int) -> NDArray[np.int16]:
+def _biases(numbers: NDArray[np.uint8], scale: Scale) -> NDArray[np.int16]:
     """±2^a by the low four bits of a byte: three of the exponent, one of the sign."""
-    powers = [1 << a for a in range(8)]
-    return np.array([min(power, largest) for power in powers] + [-power for power in powers], np.int16)
-
-
-_BIASES = {Scale.DEPLOYED: _biases(_FULL_SCALE), Scale.POWER_OF_TWO: _biases(128)}
+    steps: NDArray[np.int16] = np.left_shift(np.int16(1), numbers & np.uint8(7), dtype=np.int16)
+    if scale is Scale.DEPLOYED:
+        positive = np.int16(_FULL_SCALE)
+        np.minimum(steps, positive + (numbers >> 3 & 1), out=steps)  # only +128 is too large
+    sign = (numbers >> np.uint8(3) & np.uint8(1)).astype(np.int16)
+    np.negative(sign, out=sign)
+    steps ^= sign
+    steps -= sign
+    return steps
 
 
 def _in_batch(
@@ -315,9 +338,10 @@ def _in_batch(
 
 def _first(site: Site, effect: Effect, elements: NDArray[Any], operands: NDArray[Any]) -> Faults:
     """Of several hits of one value, which has but one fault, the first counts."""
-    again = np.flatnonzero(elements[1:] == elements[:-1])
-    if len(again):
-        elements, operands = np.delete(elements, again + 1), np.delete(operands, again + 1)
+    fresh = np.ones(len(elements), bool)
+    np.not_equal(elements[1:], elements[:-1], out=fresh[1:])
+    if not fresh.all():
+        elements, operands = elements[fresh], operands[fresh]
     return Faults(site.name, effect, elements, operands)
 
 
@@ -387,20 +411,24 @@ def _noise(model: m.GaussianNoise, sites: Sequence[Site], stream: Stream, sample
 
 def _resolve(model: m.StuckCells, site: Site, cells: Faults, content: NDArray[np.uint8]) -> Faults:
     """What weights read as when some cells of their two arrays are stuck; those that read as before are left out."""
-    stuck, ones = cells.operands >> 16, cells.operands & 0xFFFF
-    stored = content[cells.elements]
-    weights = stored.view(np.int8).astype(np.int32)
+    stuck, ones = (cells.operands >> 16).astype(np.uint16), cells.operands.astype(np.uint16)
+    stored = content.take(cells.elements)
+    weights = stored.view(np.int8).astype(np.int16)
     arrays = [np.maximum(weights, 0), np.maximum(-weights, 0)]
     if model.variant == "all":
-        largest = int(np.abs(content.view(np.int8).astype(np.int16)).max(initial=0))
+        numbers = content.view(np.int8)
+        largest = max(int(numbers.max(initial=0)), -int(numbers.min(initial=0)))
+        # By the two bits of a cell, stuck or not and at what: the share of the weight that stays, and what is added.
+        kept, added = np.array([1, 1, 0, 0], np.int16), np.array([0, 0, 0, largest], np.int16)
         for place, array in enumerate(arrays):
-            hit = (stuck >> place & 1).astype(bool)
-            array[hit] = (ones[hit] >> place & 1) * largest
+            state = (stuck >> place & 1) << 1 | ones >> place & 1
+            array *= kept.take(state)
+            array += added.take(state)
     else:
         full = (1 << _MAGNITUDE_BITS) - 1
         for place, array in enumerate(arrays):
-            here = (stuck >> (place * _MAGNITUDE_BITS) & full).astype(np.int32)
-            on = (ones >> (place * _MAGNITUDE_BITS) & full).astype(np.int32)
+            here = (stuck >> (place * _MAGNITUDE_BITS) & full).astype(np.int16)
+            on = (ones >> (place * _MAGNITUDE_BITS) & full).astype(np.int16)
             # -128 has no magnitude of seven bits and reads as -127.
             array[:] = np.minimum(array, full) & ~here | on
     read = np.clip(arrays[0] - arrays[1], -_FULL_SCALE, _FULL_SCALE).astype(np.int8).view(np.uint8)

@@ -50,8 +50,8 @@ _ONE = 1 << _FRACTION_BITS
 _DIGIT_BITS = 32
 _LARGEST_WORD = (1 << _DIGIT_BITS) - 1
 _GUIDE_BITS = 16
-_UNDECIDED = -1
-_LEAST_P = Fraction(1, 1 << 60)
+_SEVERAL = np.int32(-(1 << 30))
+_LEAST_P = 2.0**-60
 _MAX_ROWS = 1 << 18
 _BLOCK_ROWS = 1 << 15
 _INT32_CELLS = 1 << 30
@@ -145,7 +145,7 @@ def draw_hits_in_samples(stream: Stream, cells: int, p: float, samples: Sequence
     What a sample gets does not depend on the others.
     """
     dtype = np.int32 if cells < _INT32_CELLS else np.int64
-    if not cells or not len(samples) or Fraction(p) < _LEAST_P:
+    if not cells or not len(samples) or p < _LEAST_P:
         return SampleHits(np.empty(0, dtype), np.zeros(len(samples), np.int64))
     if p >= DENSE_P:
         dense = []
@@ -229,7 +229,8 @@ class _Digit(NamedTuple):
 
     Attributes:
         thresholds: half-words at which it becomes 1, 2, …, ascending.
-        guide: the digit by the upper half of a half-word, where that decides, else undecided (Chen and Asau, 1974).
+        guide: the digit by the upper half of a half-word, where that decides (Chen and Asau, 1974); ~d where it is
+            d or d + 1; else less than any of these.
     """
 
     thresholds: NDArray[np.uint32]
@@ -237,11 +238,17 @@ class _Digit(NamedTuple):
 
     def look_up(self, parts: NDArray[np.uint32]) -> NDArray[np.int32]:
         """The digit of each half-word, an array of its own."""
-        upper = parts >> np.uint32(_DIGIT_BITS - _GUIDE_BITS)
-        digits = self.guide.take(upper)
+        digits = self.guide.take(parts >> np.uint32(_DIGIT_BITS - _GUIDE_BITS))
         left = np.flatnonzero(digits < 0)
         if len(left):
-            digits[left] = self.thresholds.searchsorted(parts[left], side="right")
+            known = ~digits.take(left)
+            wanted = parts.take(left)
+            # What is beyond all thresholds is compared with the last, which decides nothing then.
+            several = known >= len(self.thresholds)
+            known += wanted >= self.thresholds.take(known, mode="clip")
+            if several.any():
+                known[several] = self.thresholds.searchsorted(wanted[several], side="right")
+            digits[left] = known
         return digits
 
 
@@ -276,7 +283,8 @@ def _digit(thresholds: NDArray[np.uint32]) -> _Digit:
     first = np.arange(1 << _GUIDE_BITS, dtype=np.uint32) << np.uint32(_DIGIT_BITS - _GUIDE_BITS)
     last = first | np.uint32((1 << (_DIGIT_BITS - _GUIDE_BITS)) - 1)
     low, high = thresholds.searchsorted(first, side="right"), thresholds.searchsorted(last, side="right")
-    return _Digit(thresholds, np.where(low == high, low, _UNDECIDED).astype(np.int32))
+    undecided = np.where(high - low == 1, ~low, _SEVERAL)
+    return _Digit(thresholds, np.where(low == high, low, undecided).astype(np.int32))
 
 
 def _round(value: Fraction) -> int:
@@ -310,10 +318,15 @@ def _draw_dense(stream: Stream, cells: int, p: float) -> NDArray[np.int64]:
 
 def chosen(parts: NDArray[np.uint32], p: float) -> NDArray[np.bool_]:
     """True with probability p, for each half-word on its own (up to 2^-32)."""
-    threshold = _round(Fraction(p) * (1 << _DIGIT_BITS))
+    threshold = _share(p)
     if threshold > _LARGEST_WORD:
         return np.ones(parts.shape, bool)
     return parts < np.uint32(threshold)
+
+
+@lru_cache(maxsize=64)
+def _share(p: float) -> int:
+    return _round(Fraction(p) * (1 << _DIGIT_BITS))
 
 
 def below(words: NDArray[np.uint64], limit: int) -> int:

@@ -29,7 +29,7 @@ class Injection:
     """What was done.
 
     Attributes:
-        faults: that were put in; of intermittent ones those that showed.
+        faults: that were put in; of intermittent ones also those that do not show at the moment.
         non_finite: values among those hit that were NaN or infinite.
     """
 
@@ -163,12 +163,12 @@ class FeatureMode(TorchFunctionMode):
         drawn = self._given
         if drawn is None:
             drawn = draw_features(plan, self._aim.selected, self._pattern, samples)
+        self._injection.faults = list(drawn)
+        self._injection.non_finite = 0
         if plan.lifetime is Lifetime.INTERMITTENT:
             shown = showing(plan, self._pattern, samples)
             sizes = {site.name: site.size for site in self._aim.selected}
             drawn = [_shown(group, shown[group.elements // sizes[group.site]]) for group in drawn]
-        self._injection.faults = list(drawn)
-        self._injection.non_finite = 0
         self._faults, self._batch = {group.site: group for group in drawn if len(group)}, batch
 
     def _drawn(self) -> Dict[str, Faults]:
