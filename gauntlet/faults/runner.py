@@ -8,6 +8,7 @@ device B ── thread ──►  [ … ]                              │
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -189,39 +190,42 @@ class Runner:
         self._journal.add(entry)
 
     def _measure(self, target: Target, device: str, name: str, plan: FaultPlan, first: int, count: int) -> job_pb2.Job:
+        """The job of a run of patterns: a new one, or the one that an earlier command left."""
         from orchestrator.client import specs
 
-        spec = specs.job_spec(
-            specs.measurement_spec(
-                target.model,
-                runtime=self._settings.runtime,
-                threads=self._settings.threads,
-                delegate=self._settings.delegate,
-                memory=False,
-                energy=False,
-                accuracy=specs.accuracy_spec(target.data, self._settings.batch),
-                fault_plan=to_message(plan, first, count),
-                timeout_s=_TIMEOUT_S,
-            ),
-            device_id=device,
-            # A command that was killed finds the job that it left.
-            idempotency_key=f"{self._campaign}/{device}/{name}/{first}+{count}",
+        measurement = specs.measurement_spec(
+            target.model,
+            runtime=self._settings.runtime,
+            threads=self._settings.threads,
+            delegate=self._settings.delegate,
+            memory=False,
+            energy=False,
+            accuracy=specs.accuracy_spec(target.data, self._settings.batch),
+            fault_plan=to_message(plan, first, count),
+            timeout_s=_TIMEOUT_S,
         )
-        if self._stopped.is_set():
-            raise KeyboardInterrupt
-        with self._following([submitted.job_id for submitted in self._lab.client.submit([spec])]) as job_ids:
-            job = list(self._lab.watch(job_ids))[-1]
-        if not job.HasField("result"):
-            raise MeasurementFailed(job)
-        return job
+        key = f"{self._campaign}/{device}/{name}/{first}+{count}"
+        for attempt in itertools.count():
+            if self._stopped.is_set():
+                raise KeyboardInterrupt
+            spec = specs.job_spec(measurement, device_id=device, idempotency_key=f"{key}#{attempt}")
+            (submitted,) = self._lab.client.submit([spec])
+            with self._following(submitted.job_id):
+                job = list(self._lab.watch([submitted.job_id]))[-1]
+            if job.HasField("result"):
+                return job
+            # One that an earlier command left may have been cancelled with it, or have failed for its own reasons.
+            if submitted.created:
+                raise MeasurementFailed(job)
+        raise AssertionError("attempts are counted without end")
 
     @contextmanager
-    def _following(self, job_ids: list[str]) -> Iterator[list[str]]:
-        self._running.update(job_ids)
+    def _following(self, job_id: str) -> Iterator[None]:
+        self._running.add(job_id)
         try:
-            yield job_ids
+            yield
         finally:
-            self._running.difference_update(job_ids)
+            self._running.discard(job_id)
 
 
 def _name(target: Target, condition: Condition) -> str:

@@ -182,7 +182,7 @@ def test_the_same_folder_measures_nothing_twice_and_takes_no_other_campaign(
 
 @pytest.mark.slow
 def test_a_killed_campaign_goes_on_where_it_was(files: Files, tmp_path: Path) -> None:
-    """kill -9 in the middle, twice; in the end there is what an undisturbed campaign finds."""
+    """kill -9 in the middle, then Ctrl-C; in the end there is what an undisturbed campaign finds."""
 
     def start(folder: Path) -> subprocess.Popen[str]:
         command = [
@@ -194,15 +194,16 @@ def test_a_killed_campaign_goes_on_where_it_was(files: Files, tmp_path: Path) ->
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     folder = tmp_path / "killed"
-    for chunks in (2, 5):
+    for chunks, how, status in ((2, signal.SIGKILL, -signal.SIGKILL), (5, signal.SIGINT, 130)):
         process = start(folder)
         deadline = time.monotonic() + 60
         log = folder / "log.jsonl"
         while not (log.exists() and log.read_bytes().count(b"\n") > chunks) and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.send_signal(how)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == status, err
     process = start(folder)
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
