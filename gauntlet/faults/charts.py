@@ -15,6 +15,7 @@ from search.report.drawing import Chart, Trace, marker
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down")
 #: Lines with a place of their own next to one another, so that their whiskers do not hide one another.
 _APART = 1.03
+_WORDS = ("Solid", "dashed", "dotted", "dash and dot")
 Line = tuple[DeviceResult, wording.Sweep]
 
 
@@ -92,11 +93,14 @@ def harm_chart(lines: Sequence[Line], campaign: FaultCampaign, index: int) -> Ch
                     "y": [100 * e.value for _, _, e in known],
                     "error_y": whiskers([(e.value, e.interval) for _, _, e in known], COLORS[kind]),
                     "mode": "lines+markers",
-                    "name": words if len(lines) == 1 else f"{words}, {name}",
+                    "name": words,
+                    "legendgroup": words,
+                    "showlegend": number == 0,
                     "line": {"color": COLORS[kind], "width": 1.6, "dash": DASHES[number % 4]},
                     "marker": marker(COLORS[kind], 7, _SYMBOLS[kind]),
                     "customdata": [
-                        f"<b>{words}</b><br>{sweep.rate} = {r:g}<br>{with_interval(e)}" for _, r, e in known
+                        f"<b>{words}</b><br>{name}<br>{sweep.rate} = {rate:g}<br>{with_interval(e)}"
+                        for _, rate, e in known
                     ],
                     "hovertemplate": "%{customdata}<extra></extra>",
                 }
@@ -175,6 +179,21 @@ def yield_groups(campaign: FaultCampaign) -> list[tuple[str, list[Series]]]:
     return found
 
 
+def chip_name(series: Series, chips: Sequence[Series]) -> str:
+    """What tells a curve from the others of its figure: the rate alone in a sweep."""
+    rate = wording.rate_of(series.condition.plan)
+    if rate and len({other.condition.sweep for other in chips}) == 1:
+        return f"{rate} = {series.condition.rate:.4g}"
+    return wording.brief(series.condition.plan)
+
+
+def line_styles(lines: Sequence[Line], campaign: FaultCampaign) -> str:
+    """What the dashes of :func:`harm_chart` stand for; empty for a single line of each colour."""
+    if len(lines) < 2:
+        return ""
+    return "; ".join(f"{_WORDS[number % 4]}: {name}" for number, name in enumerate(line_names(lines, campaign)))
+
+
 def yield_charts(campaign: FaultCampaign) -> list[Chart]:
     """Share of chips against the accuracy that they reach at least."""
     groups = yield_groups(campaign)
@@ -197,7 +216,7 @@ def _yield_chart(title: str, chips: Sequence[Series], campaign: FaultCampaign, i
     for number, series in enumerate(chips):
         curve = series.summary(campaign.confidence).yields
         assert curve is not None
-        name, color = html.escape(wording.brief(series.condition.plan)), COLORS[number % 5]
+        name, color = html.escape(chip_name(series, chips)), COLORS[number % 5]
         x, shares, low, high = steps(curve)
         traces.append(
             {

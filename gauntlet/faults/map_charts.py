@@ -12,7 +12,9 @@ from gauntlet.faults.plotting import band, level, whiskers, with_interval
 from gauntlet.faults.result import DeviceResult, FaultCampaign
 from search.report.drawing import Chart, Trace, marker
 
-_ROW, _NAME = 24, 26
+_NAME = 28
+#: Bars of the layers that do most of the harm.
+MOST_BARS = 24
 _HEAT_TICKS = (0.0, 0.1, 1.0, 5.0, 10.0, 20.0, 40.0, 60.0, 80.0, 100.0)
 
 
@@ -60,7 +62,7 @@ def map_chart(device: DeviceResult, campaign: FaultCampaign, index: int) -> Char
             "title": {"text": "%", "side": "top"},
             "thickness": 10,
             "outlinewidth": 0,
-            "len": min(1.0, 260 / (_ROW * len(z) + 60)),
+            "len": min(1.0, 260 / (_row(z) * len(z) + 60)),
             "y": 1,
             "yanchor": "top",
             "tickfont": {"size": 11},
@@ -74,8 +76,9 @@ def map_chart(device: DeviceResult, campaign: FaultCampaign, index: int) -> Char
             "showgrid": False,
             "showline": False,
             "tickangle": 0,
+            "tickmode": "linear",
         },
-        "yaxis": _tensor_axis(["whole network", *sites]),
+        "yaxis": _tensor_axis(sites, "whole network"),
     }
     where = f" on {device.device_id}" if len(campaign.devices) > 1 else ""
     place = campaign.settings.place.value
@@ -83,7 +86,7 @@ def map_chart(device: DeviceResult, campaign: FaultCampaign, index: int) -> Char
         f"Heat map of {len(sites)} tensors by {len(columns)} bits: share of answers that one flip in {place} spoils."
     )
     title = f"Answers that one flipped bit turns wrong{where}"
-    return Chart(f"map-{index}", title, summary, [trace], layout, _ROW * len(z) + 90)
+    return Chart(f"map-{index}", title, summary, [trace], layout, _row(z) * len(z) + 90)
 
 
 def layer_chart(device: DeviceResult, campaign: FaultCampaign, index: int) -> Chart:
@@ -91,7 +94,10 @@ def layer_chart(device: DeviceResult, campaign: FaultCampaign, index: int) -> Ch
     found = device.map
     assert found is not None
     rows = layer_shares(device, campaign.confidence)
+    rows = rows[:MOST_BARS]
     values = [(value, low, high) for _, value, low, high in rows]
+    # Whiskers of tensors in which little was seen would press all bars flat.
+    end = min(4 * max(value for value, _, _ in values), 1.05 * max(high for _, _, high in values)) or 1.0
     trace: Trace = {
         "type": "bar",
         "orientation": "h",
@@ -113,15 +119,24 @@ def layer_chart(device: DeviceResult, campaign: FaultCampaign, index: int) -> Ch
         "hovertemplate": "%{customdata}<extra></extra>",
     }
     layout = {
-        "xaxis": {"title": {"text": "Answers spoiled by an upset anywhere, %"}, "rangemode": "tozero"},
+        "xaxis": {"title": {"text": "Answers spoiled by an upset anywhere, %"}, "range": [0, 100 * end]},
         "yaxis": _tensor_axis([site for site, _, _, _ in rows]),
         "bargap": 0.35,
     }
     where = f" on {device.device_id}" if len(campaign.devices) > 1 else ""
     summary = f"Bars: which of {len(rows)} tensors the harm of upsets comes from."
-    return Chart(
-        f"layers-{index}", f"Where the harm comes from{where}", summary, [trace], layout, _ROW * len(rows) + 100
-    )
+    return Chart(f"layers-{index}", f"Where the harm comes from{where}", summary, [trace], layout, 24 * len(rows) + 100)
+
+
+def what_is_left(device: DeviceResult, campaign: FaultCampaign) -> str:
+    """What the bars leave out."""
+    rows = layer_shares(device, campaign.confidence)
+    total, left = sum(value for _, value, _, _ in rows), rows[MOST_BARS:]
+    words = "Whiskers that leave the figure end in the table." if len(rows) > 1 else ""
+    if not left or not total:
+        return words
+    share = 100 * sum(value for _, value, _, _ in left) / total
+    return f"{len(left):,} more tensors with {share:.1f} % of the harm are in the table. {words}"
 
 
 def layer_shares(device: DeviceResult, confidence: float) -> list[tuple[str, float, float, float]]:
@@ -198,10 +213,17 @@ def protection_chart(device: DeviceResult, campaign: FaultCampaign, index: int) 
     return Chart(f"protection-{index}", f"Accuracy under {condition}{where}", summary, traces, layout, 380)
 
 
-def _tensor_axis(names: Sequence[str]) -> dict[str, Any]:
+def _row(rows: Sequence[object]) -> int:
+    """Height of a row of the map, CSS pixels."""
+    return 24 if len(rows) <= 30 else 18
+
+
+def _tensor_axis(tensors: Sequence[str], *above: str) -> dict[str, Any]:
+    short = wording.short_names(tensors, _NAME)
+    names = [*above, *(short[name] for name in tensors)]
     return {
         "tickvals": list(range(len(names))),
-        "ticktext": [html.escape(wording.shortened(name, _NAME)) + "\u00a0" for name in names],
+        "ticktext": [html.escape(name) + "\u00a0" for name in names],
         "tickangle": 0,
         "autorange": "reversed",
         "showgrid": False,

@@ -44,30 +44,30 @@ def write_pictures(campaign: FaultCampaign, folder: Path) -> list[Path]:
         The files.
     """
     written = []
-    for name, panels, height in (
-        ("accuracy", _accuracy(campaign), _HEIGHT),
-        ("map", _maps(campaign), _map_height(campaign)),
-        ("yield", _yields(campaign), _HEIGHT),
-        ("protection", _protections(campaign), _HEIGHT),
+    for name, panels, width, height in (
+        ("accuracy", _accuracy(campaign), _WIDTH, _HEIGHT),
+        ("map", _maps(campaign), _WIDTH + 0.4, _map_height(campaign)),
+        ("yield", _yields(campaign), _WIDTH + 1.1, _HEIGHT),
+        ("protection", _protections(campaign), _WIDTH + 1.1, _HEIGHT),
     ):
         if panels:
             path = folder / f"{name}.png"
-            _save(panels, height, path)
+            _save(panels, width, height, path)
             written.append(path)
     return written
 
 
-def _save(panels: Sequence[Panel], height: float, path: Path) -> None:
+def _save(panels: Sequence[Panel], width: float, height: float, path: Path) -> None:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(3, len(panels))
+    columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     with matplotlib.rc_context(_STYLE):
         # No pyplot: this may be a thread of a program with windows of its own.
-        figure: Figure = Figure(figsize=(_WIDTH * columns, height * rows), layout="constrained")
+        figure: Figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
         FigureCanvasAgg(figure)
         for number, panel in enumerate(panels):
             panel(figure.add_subplot(rows, columns, number + 1))
@@ -108,7 +108,8 @@ def _curve(axes: Axes, lines: Sequence[charts.Line], campaign: FaultCampaign) ->
         axes.set_xticks(list(places.values()), [f"{rate:.2g}" for rate in places])
     axes.set_xlabel(f"fault rate {lines[0][1].rate}")
     axes.set_ylabel("accuracy, %")
-    axes.set_title(_title(lines[0][1].series[0].condition.plan.model.name, campaign))
+    band = f" (band: {100 * campaign.confidence:g} % over patterns)"
+    axes.set_title(lines[0][1].series[0].condition.plan.model.name + band)
     if len(lines) > 1:
         axes.legend()
 
@@ -145,9 +146,7 @@ def _yield(axes: Axes, title: str, chips: Sequence[Series], campaign: FaultCampa
         assert curve is not None
         x, shares, low, high = charts.steps(curve)
         color, dash = _COLORS[number % 5], _DASHES[number // 5 % 4]
-        axes.plot(
-            x, [100 * v for v in shares], color=color, ls=dash, lw=1.4, label=wording.brief(series.condition.plan)
-        )
+        axes.plot(x, [100 * v for v in shares], color=color, ls=dash, lw=1.4, label=charts.chip_name(series, chips))
         axes.fill_between(x[1:], [100 * v for v in low[1:]], [100 * v for v in high[1:]], color=color, alpha=0.1, lw=0)
     least = min(min(series.outcomes.accuracies) for series in chips)
     clean = chips[0].outcomes.clean_accuracy
@@ -157,7 +156,7 @@ def _yield(axes: Axes, title: str, chips: Sequence[Series], campaign: FaultCampa
     axes.set_xlabel("accuracy that a chip reaches at least, %")
     axes.set_ylabel("share of chips, %")
     axes.set_title(wording.shortened(title, 48))
-    axes.legend(fontsize=7)
+    _legend_beside(axes)
 
 
 def _map_height(campaign: FaultCampaign) -> float:
@@ -193,7 +192,8 @@ def _map(axes: Axes, device: DeviceResult, campaign: FaultCampaign) -> None:
     axes.grid(False)
     axes.tick_params(length=0)
     axes.set_xticks([k + 0.5 for k in range(len(columns))], [str(bit) for bit in columns])
-    names = ["whole network", *(wording.shortened(site, _NAME) for site in sites)]
+    short = wording.short_names(sites, _NAME)
+    names = ["whole network", *(short[site] for site in sites)]
     axes.set_yticks([k + 0.5 for k in range(len(names))], names, fontsize=7)
     axes.set_xlabel("bit")
     axes.set_title(_title("answers that one flip turns wrong, %", campaign, device), loc="right", fontsize=8)
@@ -230,7 +230,12 @@ def _protection(axes: Axes, device: DeviceResult, campaign: FaultCampaign) -> No
     axes.set_xlabel("extra memory, % of the weights")
     axes.set_ylabel("accuracy under faults, %")
     axes.set_title(_title(wording.brief(bought[0].series.condition.plan), campaign, device))
-    axes.legend(loc="lower right")
+    _legend_beside(axes)
+
+
+def _legend_beside(axes: Axes) -> None:
+    """Where no curve is hidden by it."""
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def _title(text: str, campaign: FaultCampaign, device: DeviceResult | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from gauntlet.faults import charts, map_charts, pictures, wording
@@ -106,7 +107,7 @@ def _accuracy(campaign: FaultCampaign, drawn: list[Chart]) -> Markup:
             "The band is the uncertainty that comes from fault patterns, on these very samples; the whiskers are the "
             f"one that comes from samples, under these very patterns. Dashed: without faults. {lead}"
         )
-    return section("accuracy", "Accuracy under faults", *_grid(shown), *tables, lead=lead)
+    return section("accuracy", "Accuracy under faults", _grid(map(shell.figure, shown)), *tables, lead=lead)
 
 
 def _patterns(campaign: FaultCampaign, drawn: list[Chart]) -> Markup:
@@ -132,20 +133,23 @@ def _yields(campaign: FaultCampaign, drawn: list[Chart]) -> Markup:
         f"The band holds the true curve everywhere at once with {100 * campaign.confidence:g} % confidence (Dvoretzky, "
         "Kiefer, Wolfowitz and Massart), so that any limit may be chosen after a look."
     )
-    return section("yield", "Yield", *_grid(shown), *tables, lead=lead)
+    return section("yield", "Yield", _grid(map(shell.figure, shown)), *tables, lead=lead)
 
 
 def _answers(campaign: FaultCampaign, drawn: list[Chart]) -> Markup:
-    found = [charts.harm_chart(lines, campaign, k) for k, lines in enumerate(charts.curves(campaign))]
-    shown = [chart for chart in found if chart is not None]
+    shown = []
+    for number, lines in enumerate(charts.curves(campaign)):
+        chart = charts.harm_chart(lines, campaign, number)
+        if chart is not None:
+            drawn.append(chart)
+            shown.append(shell.figure(chart, charts.line_styles(lines, campaign)))
     if not shown:
         return Markup("")
-    drawn += shown
     lead = (
         "Silent data corruption: SDC-1 is another class than the clean model's, SDC-5 one outside its best five, "
         "critical a right answer turned wrong. Shares of 0 have no place on this axis; the table above has them."
     )
-    return section("answers", "What faults do to answers", *_grid(shown), lead=lead)
+    return section("answers", "What faults do to answers", _grid(shown), lead=lead)
 
 
 def _map(campaign: FaultCampaign, drawn: list[Chart]) -> Markup:
@@ -153,13 +157,14 @@ def _map(campaign: FaultCampaign, drawn: list[Chart]) -> Markup:
     for number, device in enumerate(campaign.devices):
         if device.map is None:
             continue
-        pair = [map_charts.map_chart(device, campaign, number), map_charts.layer_chart(device, campaign, number)]
-        drawn += pair
-        parts += [*_grid(pair), map_table(device, campaign)]
+        whole, layers = (draw(device, campaign, number) for draw in (map_charts.map_chart, map_charts.layer_chart))
+        drawn += [whole, layers]
+        pair = [shell.figure(whole), shell.figure(layers, map_charts.what_is_left(device, campaign))]
+        parts.append(tag("div", _grid(pair), map_table(device, campaign), class_="below"))
     if not parts:
         return Markup("")
     asked = campaign.settings.map
-    margin = "" if asked is None else f" to ±{100 * asked.margin:g} points at {100 * campaign.confidence:g} %"
+    margin = "" if asked is None else f" to ±{wording.points(asked.margin)} at {100 * campaign.confidence:g} %"
     lead = (
         "One flipped bit at a time, in each bit of each tensor: first the share of answers that it turns from right to "
         f"wrong, drawn often enough to know each cell{margin} (Leveugle et al., DATE 2009); then where an upset's harm "
@@ -185,17 +190,18 @@ def _protection(campaign: FaultCampaign, drawn: list[Chart]) -> Markup:
     parts: list[Markup] = []
     for number, device in enumerate(campaign.devices):
         chart = map_charts.protection_chart(device, campaign, number)
+        figure = Markup("")
         if chart is not None:
             drawn.append(chart)
-            parts.append(shell.figure(chart))
+            figure = shell.figure(chart)
         if device.trials:
-            parts.append(protection_table(device, campaign))
+            parts.append(tag("div", figure, protection_table(device, campaign), class_="below"))
     if not parts:
         return Markup("")
     lead = (
         "What the map proposes to protect for so much more memory, tried on patterns that had no part in the choice, "
         "the same ones for all. Range clipping holds feature maps to the range that they have without faults; it costs "
-        "no memory."
+        "no memory. Gains are in pairs: the same faults with protection and without."
     )
     return section("protection", "What protection is worth", *parts, lead=lead)
 
@@ -209,7 +215,7 @@ def _reading(campaign: FaultCampaign) -> Markup:
         f"The limits below an accuracy are Student's {level} interval of the mean over patterns, on these very "
         "samples: what another draw of faults might have given. “Over samples” is the interval under these very "
         "patterns: what other data might have given. “Over both” allows for both.",
-        f"Patterns were drawn until the mean was known to ±{100 * precision.half_width:g} points, judged at planned "
+        f"Patterns were drawn until the mean was known to ±{wording.points(precision.half_width)}, judged at planned "
         f"numbers of patterns from {precision.least:,} on, and at most {precision.most:,} of them (“cap”).",
         "Worst 5 %: the mean accuracy of the worst twentieth of the patterns, from 20 patterns on.",
         "Answers with NaN or infinity count as wrong, and are listed.",
@@ -244,17 +250,17 @@ def _provenance(campaign: FaultCampaign) -> Markup:
         names = {"class": "Class", "runtime": "Runtime", "delegate": "Delegate", "threads": "Threads"}
         rows = [(names.get(key, key), value) for key, value in device.provenance.items()]
         cards.append(_card(device, facts(rows), True))
-    return section("provenance", "Provenance", tag("div", *cards, class_="cards"), facts(pairs))
+    return section("provenance", "Provenance", facts(pairs), tag("div", *cards, class_="cards below"))
 
 
 def _card(device: DeviceResult, content: Markup, named: bool) -> Markup:
     return tag("div", tag("h3", device.device_id) if named else "", content, class_="card")
 
 
-def _grid(shown: list[Chart]) -> list[Markup]:
-    """Side by side where there are several and the page is wide enough."""
-    figures = [shell.figure(chart) for chart in shown]
-    return figures if len(figures) < 2 else [tag("div", *figures, class_="grid")]
+def _grid(figures: Iterable[Markup]) -> Markup:
+    """Two side by side where the page is wide enough; a single one takes all of it."""
+    shown = list(figures)
+    return shown[0] if len(shown) == 1 else tag("div", *shown, class_="grid pairs") if shown else Markup("")
 
 
 def _spread(cleans: list[float]) -> str:

@@ -49,7 +49,7 @@ def conditions_table(device: DeviceResult, campaign: FaultCampaign) -> Markup:
     caption = f"Accuracy under faults on {device.device_id}"
     numbers = table(caption, heads, rows, numeric=range(1, len(heads)), class_="figures")
     notes = tag("ul", *words, class_="notes") if words else ""
-    return tag("div", tag("h3", title), numbers, notes, style="margin-top:1.5rem")
+    return tag("div", tag("h3", title), numbers, notes, class_="below")
 
 
 def yield_table(device: DeviceResult, campaign: FaultCampaign) -> Markup:
@@ -70,7 +70,7 @@ def yield_table(device: DeviceResult, campaign: FaultCampaign) -> Markup:
     heads = ["Condition", *(f"≥ {_percent(clean - loss)} % (−{100 * loss:g})" for loss in wording.LOSSES)]
     title = "Chips that are good enough, %" + (f", on {device.device_id}" if len(campaign.devices) > 1 else "")
     numbers = table(f"Share of chips by accuracy on {device.device_id}", heads, rows, numeric=range(1, len(heads)))
-    return tag("div", tag("h3", title), numbers, style="margin-top:1.5rem")
+    return tag("div", tag("h3", title), numbers, class_="below")
 
 
 def map_table(device: DeviceResult, campaign: FaultCampaign) -> Markup:
@@ -164,30 +164,33 @@ def protection_table(device: DeviceResult, campaign: FaultCampaign) -> Markup:
         "Fresh patterns",
     ]  # fmt: skip
     caption = f"Accuracy under faults with protection on {device.device_id}"
-    return join(
-        [
-            tag("div", table(caption, heads, rows, numeric=range(1, len(heads))), style="margin-top:1rem"),
-            tag("p", "Gain is in pairs: the same faults with protection and without.", class_="soft"),
-        ]
-    )
+    return tag("div", table(caption, heads, rows, numeric=range(1, len(heads))), class_="below")
 
 
 def missing_table(campaign: FaultCampaign) -> Markup:
     """What was not measured, and why."""
+    labels = charts.condition_labels(campaign)
     rows: list[list[object]] = []
     several = len(campaign.devices) > 1
     for device in campaign.devices:
-        pairs = list(wording.not_measured(campaign, device))
-        for series in wording.measured(device.series):
-            why = wording.missing_figures(
-                series.summary(campaign.confidence), series.outcomes.samples, campaign.confidence
-            )
-            pairs += [(f"{name} under {wording.brief(series.condition.plan)}", reason) for name, reason in why.items()]
         where = [device.device_id] if several else []
-        rows += [[names, reason, *where] for names, reason in wording.grouped(pairs)]
+        rows += [[what, why, "–", *where] for what, why in wording.not_measured(campaign, device)]
+        there = wording.measured(device.series)
+        lacking: dict[tuple[str, str], list[str]] = {}
+        for series in there:
+            figure = series.summary(campaign.confidence)
+            for pair in wording.missing_figures(figure, series.outcomes.samples, campaign.confidence).items():
+                lacking.setdefault(pair, []).append(labels[series.condition.key])
+        # Figures that the same conditions lack for the same reason stand together.
+        groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for (name, reason), conditions in lacking.items():
+            groups.setdefault((reason, tuple(conditions)), []).append(name)
+        for (reason, under_these), names in groups.items():
+            under = "all" if len(under_these) == len(there) else ", ".join(under_these)
+            rows.append([", ".join(names), reason, under, *where])
     if not rows:
         return tag("p", "Nothing: every figure that can be had is there.")
-    heads = ["What", "Why", *(["Device"] if several else [])]
+    heads = ["What", "Why", "Conditions", *(["Device"] if several else [])]
     return table("What is missing", heads, rows, numeric=(), class_="prose")
 
 

@@ -226,12 +226,49 @@ def long_time(seconds: float) -> str:
     return f"{text} {unit.removesuffix('s') if text == '1' and len(unit) > 2 else unit}"
 
 
-def shortened(name: str, width: int) -> str:
-    """A long name with its middle left out: beginnings tell the block, ends the layer."""
+def points(share: float) -> str:
+    """0.01 is "1 point", 0.005 is "0.5 points"."""
+    return f"{100 * share:g} point{'s' * (share != 0.01)}"
+
+
+def shortened(name: str, width: int, head: int | None = None) -> str:
+    """A long name with its middle left out.
+
+    Args:
+        name: of any length.
+        width: characters to keep, the ellipsis included.
+        head: how many of them at the beginning; None: half.
+    """
     if len(name) <= width:
         return name
-    head = (width - 1) // 2
+    head = (width - 1) // 2 if head is None else head
     return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
+
+
+def short_names(names: Iterable[str], width: int) -> dict[str, str]:
+    """Names that fit, each another one: what all have in common goes first, then whichever middle tells least.
+
+    A fused layer is called after all its parts, "conv/kernel;norm/gamma"; the first part will do where it is unique.
+    """
+    wanted = list(dict.fromkeys(names))
+    if all(len(name) <= width for name in wanted):
+        return {name: name for name in wanted}
+    first = [name.partition(";")[0] for name in wanted]
+    short = first if len(set(first)) == len(first) else wanted
+    parts = [name.split("/") for name in short]
+    for end in (0, -1):
+        while all(len(path) > 1 for path in parts) and len({path[end] for path in parts}) == 1 < len(parts):
+            for path in parts:
+                path.pop(end)
+    short = ["/".join(path) for path in parts]
+    middle = (width - 1) // 2
+    # The nearest to the middle among those that keep most names apart.
+    heads = sorted(range(width), key=lambda head: abs(head - middle))
+    head = max(heads, key=lambda head: len({shortened(name, width, head) for name in short}))
+    found = [shortened(name, width, head) for name in short]
+    if len(set(found)) < len(found):
+        found = [shortened(f"{number} {name}", width) for number, name in enumerate(found, 1)]
+    return dict(zip(wanted, found, strict=True))
 
 
 def _all_series(device: DeviceResult) -> list[Series]:

@@ -143,7 +143,7 @@ def _legend(campaign: FaultCampaign, device: DeviceResult) -> RenderableType:
     if "cap" in stops:
         lines.append(
             f"cap: after {precision.most} patterns, the most that were asked for, not known to "
-            f"±{100 * precision.half_width:g} points."
+            f"±{wording.points(precision.half_width)}."
         )
     if "" in stops:
         lines.append("…: under way; more patterns follow.")
@@ -167,7 +167,7 @@ def _non_finite(there: list[Series]) -> Iterator[RenderableType]:
 
 def _yields(chips: list[Series], confidence: float) -> RenderableType:
     clean = chips[0].outcomes.clean_accuracy
-    heads = [f"≥ {_percent(clean - loss)}\n−{units.count(round(100 * loss), 'point')}" for loss in wording.LOSSES]
+    heads = [f"≥ {_percent(clean - loss)}\n−{wording.points(loss)}" for loss in wording.LOSSES]
     table = _table("", *heads, width=120)
     table.columns[0].no_wrap = False
     for series in chips:
@@ -201,10 +201,11 @@ def _map(campaign: FaultCampaign, device: DeviceResult, width: int) -> Iterator[
     table.add_row(Text("whole network", "bold"), _shades([by_bit.get(bit) for bit in columns]), *_harm(overall, 1.0))
     name_width = max(12, min(44, width - 52))
     worst = sorted(rows, key=lambda site: (-harm[site], site))
+    names = wording.short_names(worst, name_width)
     for site in worst[:_MOST_ROWS]:
         shades = _shades([cells.get((site, bit)) for bit in columns])
         share = harm[site] / total if total else 0.0
-        table.add_row(Text(wording.shortened(site, name_width)), shades, *_harm(rows[site], share))
+        table.add_row(Text(names[site]), shades, *_harm(rows[site], share))
     yield Padding(table, (0, 0, 0, 2))
     left = worst[_MOST_ROWS:]
     notes = [_counts(campaign, device)]
@@ -227,7 +228,7 @@ def _counts(campaign: FaultCampaign, device: DeviceResult) -> str:
     drawn = sorted(result.injections for result in device.map.results)
     each = f"{drawn[0]:,}" if drawn[0] == drawn[-1] else f"{drawn[0]:,} to {drawn[-1]:,}"
     asked = campaign.settings.map
-    margin = f", for ±{100 * asked.margin:g} points at {100 * campaign.confidence:g} %" if asked is not None else ""
+    margin = f", for ±{wording.points(asked.margin)} at {100 * campaign.confidence:g} %" if asked is not None else ""
     return f"{each} flips in each bit of each tensor{margin}, {sum(drawn):,} in all."
 
 
