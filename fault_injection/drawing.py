@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import sys
-from functools import cache, lru_cache
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type
+from functools import lru_cache
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +65,9 @@ def draw_weights(
     elif isinstance(plan.model, m.ConductanceDrift):
         drawn = [_drift(plan.model, site, contents[site.name], plan.seed, pattern, sample) for site in sites]
     else:
+        stream = Stream(plan.seed, pattern, "")
         for site in sites:
-            stream = Stream(plan.seed, pattern, site.name)
+            stream.turn_to(plan.seed, pattern, site.name)
             found = _draw(plan, [site], stream, (sample,))
             if isinstance(plan.model, m.StuckCells) and plan.model.variant != "memory":
                 found = [_resolve(plan.model, site, group, contents[site.name]) for group in found]
@@ -178,14 +179,14 @@ def _draw(plan: FaultPlan, sites: Sequence[Site], stream: Stream, samples: Seque
     """Faults of each site, hit or not; those of adSAF's arrays are still cells, see :func:`_resolve`."""
     if isinstance(plan.model, m.GaussianNoise):
         return _noise(plan.model, sites, stream, samples)
-    rate = getattr(plan.model, _rate_name(type(plan.model)))
+    rate = getattr(plan.model, _rate_name(plan.model.name))
     cells = draw_hits_in_samples(stream, sum(_cells(plan, site) for site in sites), rate, samples)
     return _split(plan, sites, cells, stream, samples)
 
 
-@cache
-def _rate_name(model: Type[m.FaultModel]) -> str:
-    return m.rate_name(model)
+@lru_cache(maxsize=64)
+def _rate_name(model: str) -> str:
+    return m.rate_name(m.MODELS[model])
 
 
 def _split(

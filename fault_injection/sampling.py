@@ -76,12 +76,17 @@ class Stream:
     """
 
     def __init__(self, seed: int, pattern: int, site: str) -> None:
-        text = _DOMAIN + struct.pack("<QQ", seed, pattern) + site.encode("utf-8", "surrogateescape")
-        key = np.frombuffer(hashlib.sha256(text).digest()[:16], "<u8").astype(np.uint64)
-        self._philox = np.random.Philox(key=key)
+        self._philox = np.random.Philox(key=0)
         # Setting the state costs an eighth of making a generator.
         self._state: Any = self._philox.state
         self._counter: NDArray[np.uint64] = self._state["state"]["counter"]
+        self.turn_to(seed, pattern, site)
+
+    def turn_to(self, seed: int, pattern: int, site: str) -> None:
+        """Become the stream of another key, at its beginning: cheaper than a new one. Arguments as for the class."""
+        text = _DOMAIN + struct.pack("<QQ", seed, pattern) + site.encode("utf-8", "surrogateescape")
+        self._state["state"]["key"] = np.frombuffer(hashlib.sha256(text).digest()[:16], "<u8").astype(np.uint64)
+        self.seek(0, GAPS)
 
     def seek(self, sample: int, lane: int) -> None:
         """Go to the beginning of a sequence.
@@ -154,6 +159,10 @@ def draw_hits_in_samples(stream: Stream, cells: int, p: float, samples: Sequence
             dense.append(_draw_dense(stream, cells, p).astype(dtype))
         return SampleHits(np.concatenate(dense), np.array([len(hits) for hits in dense], np.int64))
     tables = _thresholds(p)
+    if len(samples) == 1:
+        stream.seek(samples[0], GAPS)
+        hits = _draw_on(stream, cells, p, tables)
+        return SampleHits(hits.astype(dtype), np.array([len(hits)], np.int64))
     # The sizes of blocks decide how often more is drawn and what the caches hold, never what is drawn.
     rows = _rows(cells, p, len(tables))
     together = max(1, _BLOCK_ROWS // rows)
@@ -176,8 +185,7 @@ def draw_hits_in_samples(stream: Stream, cells: int, p: float, samples: Sequence
             hits = row[:count]
             if count == rows:
                 stream.seek(sample, GAPS)
-                stream.words(words.shape[1])
-                hits = _draw_on(stream, cells, p, tables, hits)
+                hits = _draw_on(stream, cells, p, tables)
                 counts[first + index] = len(hits)
             found.append(hits.astype(dtype))
     return SampleHits(np.concatenate(found), counts)
@@ -190,17 +198,17 @@ def _rows(cells: int, p: float, digits: int) -> int:
     return rows + rows % 2 if digits % 2 else rows
 
 
-def _draw_on(
-    stream: Stream, cells: int, p: float, tables: Tuple[_Digit, ...], begun: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Go on where a block of rows ended before the cells did."""
-    found, last = [begun], int(begun[-1])
+def _draw_on(stream: Stream, cells: int, p: float, tables: Tuple[_Digit, ...]) -> NDArray[np.int64]:
+    """All hits of one sample, block after block until the cells end."""
+    found: List[NDArray[np.int64]] = []
+    last = -1
     while last < cells - 1:
         words = stream.words(_rows(cells - 1 - last, p, len(tables)) * len(tables) // 2)
-        ends = last + np.cumsum(_gaps(words, tables, cells), dtype=np.int64)
-        found.append(ends[: int(ends.searchsorted(cells))])
-        last = int(ends[-1])
-    return np.concatenate(found)
+        places = np.cumsum(_gaps(words, tables, cells), dtype=np.int64)
+        places += last
+        found.append(places[: int(places.searchsorted(cells))])
+        last = int(places[-1])
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def _gaps(words: NDArray[np.uint64], tables: Tuple[_Digit, ...], cells: int) -> NDArray[Any]:

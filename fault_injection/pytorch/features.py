@@ -186,7 +186,7 @@ class FeatureMode(TorchFunctionMode):
                 f"the feature map {step.name!r} has the shape {tuple(value.shape)}; when the sites were found a sample "
                 f"had {step.site.shape}: find the sites with inputs of this size"
             )
-        places = feature_places(faults.elements, value)
+        places = feature_places(faults.elements, value).astype(np.intp, copy=False)  # once, not at each use
         values = read(value, places)
         if step.coding is None:
             faulty, bad = broken_words(values, faults)

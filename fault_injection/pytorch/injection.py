@@ -74,11 +74,11 @@ class Injector:
         if faults is not None:
             check(faults, self.selected, 1 if self.plan.place is Place.WEIGHTS else max(1, len(samples or (0,))))
         with claimed(self.sites):
-            self.sites.look_up()
             if self.plan.place is Place.WEIGHTS:
                 with self._weights.inject(pattern, samples, faults) as injection:
                     yield injection
             else:
+                self.sites.look_up()
                 injection = Injection()
                 with FeatureMode(self._aim, injection, pattern, samples, faults):
                     yield injection

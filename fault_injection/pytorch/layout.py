@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -105,6 +105,12 @@ def write(tensor: Tensor, places: NDArray[Any], values: NDArray[np.float32]) -> 
         return
     index = torch.from_numpy(places.astype(np.int64)).to(flat.device)
     flat[index] = torch.from_numpy(values).to(flat)
+
+
+def plain_memory(tensor: Tensor) -> Optional[NDArray[np.float32]]:
+    """:func:`flat_memory` as an array, if the tensor's is one."""
+    flat = flat_memory(tensor)
+    return flat.numpy() if _plain(flat) else None
 
 
 def _plain(flat: Tensor) -> bool:

@@ -127,11 +127,20 @@ class TorchSites:
         self.active: List[Optional[WeightMemory]] = []
         self.substitutes: Dict[str, Tensor] = {}
         self._owners: Dict[int, str] = {}
+        # Where each parameter hangs: it may be exchanged for another, and walking its path takes longer than a fault.
+        self._slots = []
+        for name in dict.fromkeys(weight.parameter for weight in self.weights.values()):
+            path, _, leaf = name.rpartition(".")
+            self._slots.append((name, module.get_submodule(path)._parameters, leaf))
 
     def parameters(self) -> Dict[str, Tensor]:
         """The parameters that hold weights, as they are now."""
-        names = dict.fromkeys(weight.parameter for weight in self.weights.values())
-        return {name: self.module.get_parameter(name) for name in names}
+        parameters: Dict[str, Tensor] = {}
+        for name, slot, leaf in self._slots:
+            parameter = slot[leaf]
+            assert parameter is not None
+            parameters[name] = parameter
+        return parameters
 
     def look_up(self) -> None:
         """Learn where the parameters lie now; call it before :meth:`owner_of`."""

@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -17,7 +16,7 @@ from fault_injection.pytorch.calls import LAYERS, Function, argument
 from fault_injection.pytorch.coding import FloatArray, broken_bytes, broken_words
 from fault_injection.pytorch.features import Injection
 from fault_injection.pytorch.gradients import HitWeights
-from fault_injection.pytorch.layout import read, write
+from fault_injection.pytorch.layout import plain_memory, read, write
 from fault_injection.pytorch.memory import WeightMemory
 from fault_injection.pytorch.sites import TorchSites
 from fault_injection.space import Faults, Site
@@ -38,6 +37,7 @@ class WeightInjector:
         self._sites, self._plan, self._selected = sites, plan, selected
         self._by_name = {site.name: site for site in selected}
         self._memory: Optional[WeightMemory] = None
+        self._arrays: Dict[str, Tuple[int, Optional[FloatArray]]] = {}
         if selected[0].bits == _BYTE:
             self._memory = sites.memories.setdefault(plan.scale, WeightMemory(sites, plan.scale))
 
@@ -83,10 +83,10 @@ class WeightInjector:
         contents = {} if self._memory is None else self._memory.contents
         return draw_weights(plan, self._selected, contents, pattern, sample)
 
-    def _break(self, group: Faults, values: Tensor, places: NDArray[Any], undo: ExitStack) -> Tuple[FloatArray, int]:
+    def _break(self, group: Faults, values: FloatArray, undo: ExitStack) -> Tuple[FloatArray, int]:
         """What hit weights become; the memory holds it from now on."""
         if self._memory is None:
-            return broken_words(read(values, places), group)
+            return broken_words(values, group)
         content, site = self._memory.contents[group.site], self._by_name[group.site]
         stored = content.take(group.elements)
         coding, steps = self._memory.coding(group.site), self._memory.steps(site, group.elements)
@@ -99,17 +99,29 @@ class WeightInjector:
     def _overwrite(self, group: Faults, parameters: Dict[str, Tensor], undo: ExitStack) -> int:
         weight = self._sites.weights[group.site]
         parameter, places = parameters[weight.parameter], weight.places.take(group.elements)
-        before = read(parameter, places)
-        faulty, bad = self._break(group, parameter, places, undo)
-        undo.callback(write, parameter, places, before)
-        write(parameter, places, faulty)
+        array = self._array(weight.parameter, parameter)
+        before = read(parameter, places) if array is None else array.take(places)
+        faulty, bad = self._break(group, before, undo)
+        if array is None:
+            undo.callback(write, parameter, places, before)
+            write(parameter, places, faulty)
+        else:
+            undo.callback(array.__setitem__, places, before)
+            array[places] = faulty
         return bad
+
+    def _array(self, name: str, parameter: Tensor) -> Optional[FloatArray]:
+        """The memory of a parameter, if numpy can write to it."""
+        known = self._arrays.get(name)
+        if known is None or known[0] != parameter.data_ptr():
+            known = self._arrays[name] = (parameter.data_ptr(), plain_memory(parameter))
+        return known[1]
 
     def _substitute(self, group: Faults, parameters: Dict[str, Tensor], undo: ExitStack) -> int:
         weight = self._sites.weights[group.site]
         now = self._sites.substitutes.get(weight.parameter)
         values, places = parameters[weight.parameter] if now is None else now, weight.places.take(group.elements)
-        faulty, bad = self._break(group, values, places, undo)
+        faulty, bad = self._break(group, read(values, places), undo)
         hit: Tensor = HitWeights.apply(values, places, faulty)  # type: ignore[no-untyped-call]
         undo.callback(self._sites.substitute, weight.parameter, now)
         self._sites.substitute(weight.parameter, hit)
