@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/complete
 
-.PHONY: demo venv test lint format bench bench-quick protos check-agent constraints clean
+.PHONY: demo venv test lint format bench bench-quick protos check-agent check-tflite-runtime constraints clean
 
 # A search for fast and robust networks on this machine, start to finish; resumes if it was broken off.
 demo: venv
@@ -50,6 +50,10 @@ protos: venv
 # The base install in a fresh environment, on the oldest Python there is: the agent starts and its tests pass.
 check-agent:
 	$(PYTHON) tools/check_agent.py
+
+# The runtimes' tests on tflite-runtime, which wants an environment of its own.
+check-tflite-runtime: venv
+	$(BIN)/python tools/check_tflite_runtime.py
 
 # The tested set, for the next release of the lock file.
 constraints: venv

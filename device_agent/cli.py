@@ -80,6 +80,7 @@ def _run(options: argparse.Namespace) -> int:
         cache_bytes=options.cache_mb * 1024**2,
         worker_memory_bytes=options.worker_memory_mb * 1024**2 if options.worker_memory_mb else None,
         lifeline=options.lifeline,
+        allow_pt2=options.allow_pt2,
     )
     try:
         asyncio.run(serve(settings))
@@ -135,6 +136,13 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         metavar="MB",
         help="address space that a measured model may take (default: four fifths of the memory, and 1 GB)",
+    )
+    run.add_argument(
+        "--allow-pt2",
+        action="store_true",
+        default=os.environ.get("GAUNTLET_ALLOW_PT2") == "1",
+        help="take torch's .pt2 files, which can run code here: only where everybody who submits is trusted "
+        "(or GAUNTLET_ALLOW_PT2=1)",
     )
     run.add_argument("--lifeline", action="store_true", help="stop when standard input ends")
     run.set_defaults(run=_run)

@@ -123,14 +123,17 @@ def _runtimes() -> Finding:
             "no model runtime is installed",
             "pip install ai-edge-litert (32-bit Arm: tflite-runtime)",
         )
-    texts = []
+    texts, remedies = [], []
     for runtime in found:
+        takes = ", ".join(f".{name}" for name in runtime.formats)
         try:
             runtime.preload()
+            texts.append(f"{runtime.name} {runtime.version} ({', '.join(runtime.delegates)}) for {takes}")
         except MeasurementError as error:
-            return Finding("runtimes", ABSENT, error.message, error.remedy)
-        texts.append(f"{runtime.name} {runtime.version} ({', '.join(runtime.delegates)}): {', '.join(runtime.formats)}")
-    return Finding("runtimes", OK, "; ".join(texts))
+            texts.append(error.message)
+            remedies.append(error.remedy)
+    status = OK if not remedies else NOTE if len(remedies) < len(found) else ABSENT
+    return Finding("runtimes", status, "; ".join(texts), "; ".join(remedies))
 
 
 def _memory() -> Finding:

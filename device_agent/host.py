@@ -32,17 +32,20 @@ _GAUNTLET_MODULES = ("gauntlet", "device_agent", "orchestrator")
 _NEIGHBOURS_KEPT_S = 30.0
 
 
-def describe_device(device_id: str, labels: Mapping[str, str], device_class: str = "") -> device_pb2.DeviceDescription:
+def describe_device(
+    device_id: str, labels: Mapping[str, str], device_class: str = "", allow_pt2: bool = False
+) -> device_pb2.DeviceDescription:
     """This machine as a device.
 
     Args:
         device_id: stable over restarts.
         labels: of the operator's choice.
         device_class: what jobs ask for; empty: named after the board or the architecture.
+        allow_pt2: take exported programs of torch, which can run code where they are loaded.
     """
     found = hardware()
     energy = find_meter()
-    capabilities = ["latency", "memory", "accuracy", "output_check", "faults"]
+    capabilities = ["latency", "memory", "accuracy", "output_check", "faults", "profile"]
     if not energy.unavailable:
         capabilities.append("energy")
     return device_pb2.DeviceDescription(
@@ -52,7 +55,7 @@ def describe_device(device_id: str, labels: Mapping[str, str], device_class: str
         hardware=found,
         runtimes=[
             device_pb2.Runtime(name=r.name, version=r.version, delegates=r.delegates, formats=r.formats)
-            for r in runtimes.discover()
+            for r in runtimes.discover(allow_pt2)
         ],
         sensors=sensors(),
         capabilities=capabilities,

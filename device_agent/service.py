@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Mapping, Optional
 
+from device_agent import runtimes
 from device_agent.cache import ArtifactCache
 from device_agent.host import describe_device
 from device_agent.hoststate import HostReader
@@ -21,6 +22,7 @@ from device_agent.runner import DeviceRunner
 from device_agent.session import Agent, Telemetry
 from device_agent.spool import Spool
 from device_agent.uplink import Uplink
+from device_agent.workerprocess import WORKER_COMMAND
 from device_agent.workers import PoolSettings, WorkerPool, default_memory_limit
 from protos import contract
 from protos.gauntlet.v1 import device_pb2
@@ -42,6 +44,7 @@ class Settings:
         cache_bytes: cap of the artifact cache.
         worker_memory_bytes: address space of a worker; None: most of the machine's memory.
         lifeline: stop when standard input ends.
+        allow_pt2: take exported programs of torch, which can run code where they are loaded.
     """
 
     orchestrator: str
@@ -53,6 +56,7 @@ class Settings:
     cache_bytes: int
     worker_memory_bytes: Optional[int]
     lifeline: bool
+    allow_pt2: bool = False
 
 
 async def serve(settings: Settings) -> None:
@@ -64,11 +68,14 @@ async def serve(settings: Settings) -> None:
     with contextlib.closing(StateFolder(settings.state_folder, settings.agent_id)) as state:
         work = state.root / "work"
         shutil.rmtree(work, ignore_errors=True)  # measurements of an earlier life
-        limit = settings.worker_memory_bytes or default_memory_limit()
-        pool = WorkerPool(PoolSettings(folder=work, memory_limit_bytes=limit))
+        command = (*WORKER_COMMAND, "--allow-pt2") if settings.allow_pt2 else WORKER_COMMAND
+        limit = _memory_limit(settings)
+        pool = WorkerPool(PoolSettings(folder=work, command=command, memory_limit_bytes=limit))
         await pool.start()
         uplink = Uplink(settings.orchestrator)
-        description = describe_device(settings.device_id or state.agent_id, settings.labels, settings.device_class)
+        description = describe_device(
+            settings.device_id or state.agent_id, settings.labels, settings.device_class, settings.allow_pt2
+        )
         agent = Agent(_describe_agent(state), state.epoch, uplink, Spool(state.root / "spool"), _telemetry(description))
         cache = ArtifactCache(state.root / "cache", settings.cache_bytes)
         agent.add_device(DeviceRunner(state.agent_id, description, pool, cache, uplink.download, agent))
@@ -77,6 +84,14 @@ async def serve(settings: Settings) -> None:
         finally:
             await pool.close()
             await uplink.close()
+
+
+def _memory_limit(settings: Settings) -> int:
+    """Address space for a worker; none where there is CUDA, which reserves as much as all memories of the machine."""
+    if settings.worker_memory_bytes:
+        return settings.worker_memory_bytes
+    offered = {delegate for runtime in runtimes.discover(settings.allow_pt2) for delegate in runtime.delegates}
+    return 0 if offered & {"cuda", "tensorrt"} else default_memory_limit()
 
 
 def _describe_agent(state: StateFolder) -> device_pb2.AgentDescription:

@@ -1,9 +1,9 @@
 """Workers, spawned ahead of need: a crash, a hang or an out-of-memory costs a job, never the agent.
 
 idle:  [used or fresh] [fresh]        the second one is for peak memory, which wants a process without a past
-│ MEASURE       │ MEMORY
-▼               ▼
-clean: back     clean: back     failure, cancel, growth: killed with its whole group
+│ MEASURE       │ MEMORY  PROFILE
+▼               ▼         ▼
+clean: back     clean: back  killed     failure, cancel, growth: killed with its whole group
 and after the job the places are filled again, outside of anybody's timed window
 """
 
@@ -24,6 +24,7 @@ import psutil
 
 from device_agent.host import Neighbours
 from device_agent.hostlock import DEFAULT_WAIT_S, HostLock
+from device_agent.measure.profile import no_profile
 from device_agent.workerprocess import WORKER_COMMAND, Budget, SpawnError, WorkerProcess
 from protos import artifacts
 from protos.gauntlet.v1 import failure_pb2, measurement_pb2, worker_pb2
@@ -38,6 +39,14 @@ _SPAWN_PAUSE_S = 0.2
 #: With fewer cores than this a starting process disturbs a measurement.
 _CORES_TO_SPARE = 3
 _MEASURED_PARTS = ("output_check", "latency", "accuracy", "energy", "fault_plan")
+_FRESH_TASKS = (worker_pb2.WORKER_TASK_MEMORY, worker_pb2.WORKER_TASK_PROFILE)
+#: What a profiler may die of without taking the other figures along.
+_PROFILER_FAILURES = (
+    failure_pb2.FAILURE_KIND_CRASHED,
+    failure_pb2.FAILURE_KIND_TIMED_OUT,
+    failure_pb2.FAILURE_KIND_OUT_OF_MEMORY,
+    failure_pb2.FAILURE_KIND_INTERNAL,
+)
 
 
 def default_memory_limit() -> int:
@@ -172,10 +181,13 @@ class WorkerPool:
         total_s = spec.timeout_s if spec.timeout_s > 0 else DEFAULT_TIMEOUT_S
         budget = Budget(work_s=total_s, total_s=total_s, wait_s=DEFAULT_WAIT_S + _LOCK_GRACE_S)
         tasks = []
-        if any(spec.HasField(part) for part in _MEASURED_PARTS) or not spec.HasField("memory"):
+        apart = {
+            worker_pb2.WORKER_TASK_MEMORY: spec.HasField("memory"),
+            worker_pb2.WORKER_TASK_PROFILE: spec.HasField("profile"),
+        }
+        if any(spec.HasField(part) for part in _MEASURED_PARTS) or not any(apart.values()):
             tasks.append(worker_pb2.WORKER_TASK_MEASURE)
-        if spec.HasField("memory"):
-            tasks.append(worker_pb2.WORKER_TASK_MEMORY)
+        tasks += [task for task, asked in apart.items() if asked]
         result: Optional[measurement_pb2.MeasurementResult] = None
         for task in tasks:
             request = worker_pb2.WorkerRequest(
@@ -186,8 +198,10 @@ class WorkerPool:
             )
             response = await self._request(request, budget, on_step)
             if response.HasField("failure"):
-                return Outcome(failure=response.failure)
-            if result is None:
+                if result is None or not _only_profiler(task, response.failure):
+                    return Outcome(failure=response.failure)
+                result.profile.CopyFrom(no_profile(f"the profiler failed: {response.failure.message}"))
+            elif result is None:
                 result = response.result
             else:
                 _merge(result, response.result)
@@ -199,7 +213,7 @@ class WorkerPool:
     async def _request(
         self, request: worker_pb2.WorkerRequest, budget: Budget, on_step: Callable[[str], None]
     ) -> worker_pb2.WorkerResponse:
-        fresh = request.task == worker_pb2.WORKER_TASK_MEMORY
+        fresh = request.task in _FRESH_TASKS
         worker = await self._take(fresh)
         response = await self._use(worker, request, budget, on_step)
         died_idle = response.failure.kind == failure_pb2.FAILURE_KIND_CRASHED and not worker.last_step
@@ -220,6 +234,7 @@ class WorkerPool:
             response = await worker.work(request, budget, on_step)
             reusable = (
                 response.HasField("result")
+                and request.task != worker_pb2.WORKER_TASK_PROFILE
                 and worker.alive
                 and worker.grown_bytes() <= self._settings.growth_limit_bytes
                 and all(other.fresh for other in self._idle)
@@ -320,9 +335,18 @@ class _outside_timed_windows:  # noqa: N801  # used like a function
         self._lock.release()
 
 
-def _merge(result: measurement_pb2.MeasurementResult, memory: measurement_pb2.MeasurementResult) -> None:
-    result.memory.CopyFrom(memory.memory)
-    result.provenance.worker_s += memory.provenance.worker_s
-    for remark in memory.provenance.remarks:
+def _only_profiler(task: int, failure: Failure) -> bool:
+    """Did the profiler fail, and not the model?"""
+    return task == worker_pb2.WORKER_TASK_PROFILE and failure.kind in _PROFILER_FAILURES
+
+
+def _merge(result: measurement_pb2.MeasurementResult, other: measurement_pb2.MeasurementResult) -> None:
+    if other.HasField("memory"):
+        result.memory.CopyFrom(other.memory)
+    if other.HasField("profile"):
+        result.profile.CopyFrom(other.profile)
+    result.provenance.worker_s += other.provenance.worker_s
+    result.provenance.host_lock_wait_s += other.provenance.host_lock_wait_s
+    for remark in other.provenance.remarks:
         if remark not in result.provenance.remarks:
             result.provenance.remarks.append(remark)

@@ -8,6 +8,12 @@ from dataclasses import asdict, dataclass
 from protos.gauntlet.v1 import device_pb2, job_pb2
 
 _FORMATS = {"model/tflite": "tflite", "model/onnx": "onnx", "model/pt2": "pt2"}
+#: What its owner can do about it.
+_HINTS = {
+    "onnx": " (they need gauntlet[onnx] on it)",
+    "pt2": " (they can run code where they are loaded: they need torch on it and an agent started with --allow-pt2 or "
+    "GAUNTLET_ALLOW_PT2=1)",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Demand:
     def of(cls, spec: job_pb2.JobSpec) -> Demand:
         """What `spec` asks for."""
         measurement = spec.measurement
-        # Energy is no demand: where there is no sensor, the figure is absent with its reason.
+        # Energy and profile are no demands: where they cannot be had, the figure is absent with its reason.
         parts = {
             "latency": measurement.HasField("latency"),
             "memory": measurement.HasField("memory"),
@@ -81,7 +87,7 @@ class Demand:
             return f"cannot measure {', '.join(missing)}"
         runtimes = [r for r in device.runtimes if self.format in r.formats]
         if not runtimes:
-            return f"has no runtime for {self.format} models"
+            return f"has no runtime for {self.format} models{_HINTS.get(self.format, '')}"
         named = [r for r in runtimes if self.runtime in ("", r.name)]
         if not named:
             return f"has no runtime {self.runtime} (it has {', '.join(r.name for r in runtimes)})"

@@ -39,7 +39,7 @@ def _check_measurement(spec: measurement_pb2.MeasurementSpec) -> None:
     if spec.model.media_type not in MODEL_MEDIA_TYPES:
         known = ", ".join(MODEL_MEDIA_TYPES)
         raise InvalidSpecError(f"model.media_type {spec.model.media_type!r} is none of {known}")
-    parts = ("latency", "memory", "accuracy", "output_check", "energy", "fault_plan")
+    parts = ("latency", "memory", "accuracy", "output_check", "energy", "fault_plan", "profile")
     if not any(spec.HasField(part) for part in parts):
         raise InvalidSpecError(f"nothing to measure: give at least one of {', '.join(parts)}")
     if spec.HasField("fault_plan") and not spec.HasField("accuracy"):
@@ -57,7 +57,11 @@ def _check_measurement(spec: measurement_pb2.MeasurementSpec) -> None:
         raise InvalidSpecError("output_check.tolerance must be positive")
     if spec.HasField("energy"):
         _within("energy.window_s", spec.energy.window_s, 0.1, 600)
+    if spec.HasField("profile"):
+        _within("profile.inferences", spec.profile.inferences, 1, 10_000)
     if spec.HasField("fault_plan"):
+        if spec.model.media_type != "model/tflite":
+            raise InvalidSpecError(f"a fault_plan needs a model/tflite, not a {spec.model.media_type}")
         _check_fault_plan(spec.fault_plan)
 
 

@@ -4,7 +4,8 @@
                            └─ under the host's lock for timed windows, gc off ─┘
 
 A model whose outputs are checked is loaded anew for timing: its first inference must be a first one. Faults come last,
-in copies of the model: everything else is measured on the clean graph.
+in copies of the model: everything else is measured on the clean graph. Peak memory and the times of operators are taken
+in workers of their own.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from device_agent.measure.energy import Meter, find_meter, measure_energy
 from device_agent.measure.faults import measure_faults
 from device_agent.measure.memory import measure_memory
 from device_agent.measure.outputs import check_outputs
+from device_agent.measure.profile import measure_profile
 from device_agent.measure.tensors import fill_inputs, invalid_data
 from device_agent.runtimes import LoadedModel, Runtime, choose, format_of
 from protos import figures
@@ -75,7 +77,9 @@ class Bench:
         """
         try:
             job = _Job(self, request, report)
-            return job.memory() if request.task == worker_pb2.WORKER_TASK_MEMORY else job.measure()
+            if request.task == worker_pb2.WORKER_TASK_MEMORY:
+                return job.memory()
+            return job.profile() if request.task == worker_pb2.WORKER_TASK_PROFILE else job.measure()
         finally:
             self.idle_since = self.reader.cpu_times()
 
@@ -88,9 +92,12 @@ class _Job:
         self._output_dir = Path(request.output_dir)
         self._report = report
         self._threads = max(1, int(self._spec.runtime.threads))
-        self._runtime = choose(bench.runtimes, self._spec.runtime.name, format_of(self._spec.model.media_type))
+        self._format = format_of(self._spec.model.media_type)
+        self._runtime = choose(bench.runtimes, self._spec.runtime.name, self._format)
         self._begin_s = time.monotonic()
         report("check", False)
+        # Nothing for the runtime that most jobs use, seconds for torch; never part of a figure.
+        self._runtime.preload()
         self._runtime.check(self._path(self._spec.model))
         self._remarks: List[str] = []
         self._lock_wait_s = 0.0
@@ -147,6 +154,12 @@ class _Job:
         spec = self._spec
         if not spec.HasField("accuracy"):
             raise invalid_data("a fault plan needs accuracy, whose data set it uses")
+        if self._format != "tflite":
+            raise MeasurementError(
+                failure_pb2.FAILURE_KIND_UNSUPPORTED_OPERATION,
+                f"faults are put into .tflite files, not into {self._format!r} models",
+                "export the network with search.export.export_tflite",
+            )
 
         def load(content: bytes, batch: int) -> LoadedModel:
             return self._runtime.load(content, self._threads, spec.runtime.delegate, batch)
@@ -171,6 +184,20 @@ class _Job:
         result.memory.CopyFrom(measure_memory(work))
         self._provenance.after.CopyFrom(self._bench.reader.state())
         self._describe(result, kept[0])
+        return self._finish(result)
+
+    def profile(self) -> pb.MeasurementResult:
+        result = pb.MeasurementResult()
+        pinning = Pinning(self._threads, self._spec.latency.pinning != pb.PINNING_NONE)
+        try:
+            self._describe(result, self._load())
+            with self._exclusive(), _no_garbage_collection():
+                self._report("profile", False)
+                path = self._path(self._spec.model)
+                result.profile.CopyFrom(measure_profile(self._runtime, path, self._spec, self._threads))
+        finally:
+            pinning.release()
+        self._provenance.after.CopyFrom(self._bench.reader.state())
         return self._finish(result)
 
     def _timed_windows(self, result: pb.MeasurementResult) -> LoadedModel:

@@ -16,13 +16,20 @@ _SEED = 20_11
 
 
 def fill_inputs(model: LoadedModel) -> None:
-    """Give a model something to chew on while it is timed: seeded, finite, without denormals.
+    """Give a model something to chew on while it is timed."""
+    for index, value in enumerate(example_inputs(model.inputs)):
+        model.set_input(index, value)
+
+
+def example_inputs(tensors: Sequence[Tensor]) -> List[Array]:
+    """An array for each input: seeded, finite, without denormals.
 
     Floats are uniform in 0-1 and quantised inputs take their whole range: zeros would let kernels that skip them look
     fast. Other integers are zero, the one index that every embedding has.
     """
     random = np.random.default_rng(_SEED)
-    for index, tensor in enumerate(model.inputs):
+    values: List[Array] = []
+    for tensor in tensors:
         dtype = numpy_type(tensor)
         if dtype.kind == "f":
             value: Array = random.random(tensor.shape).astype(dtype)
@@ -31,7 +38,8 @@ def fill_inputs(model: LoadedModel) -> None:
             value = random.integers(limits.min, limits.max, tensor.shape, dtype=dtype, endpoint=True)
         else:
             value = np.zeros(tensor.shape, dtype)
-        model.set_input(index, value)
+        values.append(value)
+    return values
 
 
 def numpy_type(tensor: Tensor) -> np.dtype[np.generic]:
@@ -79,7 +87,9 @@ def fit_samples(tensor: Tensor, samples: Array) -> Array:
     if tuple(n for n in sample_shape if n != 1) != tuple(n for n in wanted if n != 1):
         raise invalid_data(
             f"input {tensor.name!r} takes samples of shape {_shape(wanted)}, the data set holds {_shape(sample_shape)}",
-            "images are height, width, channels on this runtime" if sorted(sample_shape) == sorted(wanted) else "",
+            "the model has its dimensions in another order: transpose the samples"
+            if sorted(sample_shape) == sorted(wanted)
+            else "",
         )
     shaped = samples.reshape((len(samples), *wanted))
     dtype = numpy_type(tensor)

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Callable, List, Optional, Sequence
+from typing import List, Sequence
 
 from device_agent.errors import MeasurementError
-from device_agent.runtimes import litert
-from device_agent.runtimes.base import LoadedModel, Runtime, Tensor
+from device_agent.runtimes import litert, ort, torch_export
+from device_agent.runtimes.base import LoadedModel, ProfileUnavailable, Runtime, Tensor
 from protos.gauntlet.v1 import failure_pb2
 
-__all__ = ["LoadedModel", "Runtime", "Tensor", "choose", "discover", "format_of"]
+__all__ = ["LoadedModel", "ProfileUnavailable", "Runtime", "Tensor", "choose", "discover", "format_of"]
 
-#: In order of preference. Each returns None where its library is not installed; none imports native code.
-_FACTORIES: Sequence[Callable[[], Optional[Runtime]]] = (litert.find,)
 _MEDIA_PREFIX = "model/"
+_REMEDIES = {
+    "tflite": "install ai-edge-litert (or tflite-runtime on 32-bit Arm) on the device",
+    "onnx": "install gauntlet[onnx] on the device",
+    "pt2": "such a file can run code where it is loaded: a host with torch takes it only when its agent is started "
+    "with --allow-pt2, or with GAUNTLET_ALLOW_PT2=1 in the environment",
+}
 
 
-def discover() -> List[Runtime]:
-    """The runtimes that are installed here, best first."""
-    return [runtime for factory in _FACTORIES for runtime in [factory()] if runtime is not None]
+def discover(allow_pt2: bool = False) -> List[Runtime]:
+    """The runtimes that are installed here, best first. Told by metadata: no native code is loaded.
+
+    Args:
+        allow_pt2: offer torch too, whose files can run code where they are loaded.
+    """
+    return [runtime for runtime in (litert.find(), ort.find(), torch_export.find(allow_pt2)) if runtime is not None]
 
 
 def format_of(media_type: str) -> str:
@@ -42,5 +50,5 @@ def choose(runtimes: Sequence[Runtime], name: str, model_format: str) -> Runtime
     raise MeasurementError(
         failure_pb2.FAILURE_KIND_RUNTIME_ABSENT,
         f"this device has not got {wanted} for {model_format!r} models; it offers: {offered}",
-        "" if runtimes else "install ai-edge-litert (or tflite-runtime on 32-bit Arm) on the device",
+        _REMEDIES.get(model_format, "") if not any(model_format in r.formats for r in runtimes) else "",
     )

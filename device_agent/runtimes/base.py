@@ -1,10 +1,10 @@
-"""What every runtime offers. One contract test (`tests/device_agent/runtimes/test_contract.py`) holds for all."""
+"""What every runtime offers. One contract test (`tests/device_agent/test_runtime_contract.py`) holds for all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Protocol, Sequence, Tuple, Union
+from typing import Any, Callable, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,48 @@ class Tensor:
         )
 
 
+#: Makes one array for each tensor, to run a model with.
+Inputs = Callable[[Sequence[Tensor]], Sequence[NDArray[np.generic]]]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What one operator of a prepared graph costs.
+
+    Attributes:
+        kind: in the runtime's words, for example "CONV_2D" or "Convolution (NHWC, QC8) IGEMM".
+        name: of the node, where the runtime tells it; else empty.
+        delegate: that ran it, as in `Runtime.delegates`.
+        time_s: mean over the inferences.
+    """
+
+    kind: str
+    name: str
+    delegate: str
+    time_s: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where the time of an inference goes.
+
+    Attributes:
+        operators: in the order in which they ran.
+        whole_s: mean duration of the same inferences, on the clock that timed the operators.
+        source: whose clock that is.
+        resolution_s: of that clock; an operator may read this much too short.
+    """
+
+    operators: Sequence[Operator]
+    whole_s: float
+    source: str
+    resolution_s: float
+
+
+class ProfileUnavailable(Exception):  # noqa: N818  # an answer, not an error
+    """This runtime cannot tell operators apart here; the message says why."""
+
+
 class LoadedModel(Protocol):
     """A model that is ready to run. It owns its threads and buffers until it is dropped."""
 
@@ -50,7 +92,7 @@ class LoadedModel(Protocol):
 
     @property
     def delegate(self) -> str:
-        """What really runs the graph: "xnnpack" when it took any part of it, else "none"."""
+        """What really runs the graph, as in `Runtime.delegates`: the one asked for when it took any part of it."""
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -91,14 +133,14 @@ class Runtime(Protocol):
 
     @property
     def delegates(self) -> Tuple[str, ...]:
-        """Accepted by `load`, the default first."""
+        """What this device offers, the default first; `load` takes "none" as well, for the runtime's plain kernels."""
 
     @property
     def formats(self) -> Tuple[str, ...]:
         """Model formats, for example "tflite"."""
 
     def preload(self) -> None:
-        """Import the native library, so that no job pays for it.
+        """Import the native library, so that no measurement pays for it.
 
         Raises:
             MeasurementError: runtime absent, with the loader's words.
@@ -122,4 +164,19 @@ class Runtime(Protocol):
 
         Raises:
             MeasurementError: invalid model, unsupported operation or runtime absent, with the runtime's own words.
+        """
+
+    def profile(self, source: Path, threads: int, delegate: str, inputs: Inputs, inferences: int) -> Profile:
+        """Time each operator, in a copy of the model of its own.
+
+        Args:
+            source: the file; checked.
+            threads: at least 1.
+            delegate: as for `load`.
+            inputs: what to run it with.
+            inferences: to take the mean over, after some to warm up.
+
+        Raises:
+            ProfileUnavailable: it cannot, and why.
+            MeasurementError: as `load`.
         """

@@ -29,6 +29,7 @@ Layout = Mapping[int, Union[int, "Layout", One]]
 _QUANTISATION: Layout = {0: 4, 1: 4, 2: 4, 3: 8}
 _TENSOR: Layout = {0: 4, 3: 1, 4: One(_QUANTISATION)}
 _OPERATOR: Layout = {1: 4, 2: 4, 4: One({})}
+_TENSOR_MAP: Layout = {0: 1}
 # tensorflow/compiler/mlir/lite/schema/schema.fbs
 _MODEL: Layout = {
     1: {1: 1},
@@ -36,7 +37,7 @@ _MODEL: Layout = {
     3: 1,
     4: {0: 1},
     6: {0: 1},
-    7: {},
+    7: {0: _TENSOR_MAP, 1: _TENSOR_MAP, 2: 1},
 }
 
 

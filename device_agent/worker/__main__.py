@@ -30,10 +30,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     faulthandler.enable()
     # The agent decides when a worker ends; a terminal's interrupt is meant for the agent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _serve(options.request_fd, options.response_fd)
+    return _serve(options.request_fd, options.response_fd, options.allow_pt2)
 
 
-def _serve(request_fd: int, response_fd: int) -> int:
+def _serve(request_fd: int, response_fd: int, allow_pt2: bool) -> int:
     # Imported under the memory limit, and before "ready": no job pays for it.
     from device_agent import runtimes
     from device_agent.measure.continuity import Continuity
@@ -41,9 +41,10 @@ def _serve(request_fd: int, response_fd: int) -> int:
 
     continuity = Continuity()
     continuity.install()
-    found = runtimes.discover()
-    for runtime in found:
-        # A job that needs a runtime that does not load is told so by `load`; others do not care.
+    found = runtimes.discover(allow_pt2)
+    # The one that most jobs use. The others, torch above all, would weigh on the memory of every job; a job that needs
+    # one loads it before its clock starts, and is told then if it does not load.
+    for runtime in found[:1]:
         with contextlib.suppress(MeasurementError):
             runtime.preload()
     bench = Bench(found, continuity)
@@ -95,6 +96,7 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument("--response-fd", type=int, required=True, help="pipe that responses go to")
     parser.add_argument("--parent-pid", type=int, required=True, help="the agent; the worker ends with it")
     parser.add_argument("--memory-limit", type=int, default=0, help="bytes of address space, 0: no limit")
+    parser.add_argument("--allow-pt2", action="store_true", help="load files that can run code")
     return parser.parse_args(arguments)
 
 

@@ -103,16 +103,22 @@ def measurement_spec(
     *,
     runtime: str = "",
     threads: int = 1,
-    delegate: str = "xnnpack",
+    delegate: str | None = None,
     latency: measurement_pb2.LatencySpec | None = None,
     memory: bool = True,
     accuracy: measurement_pb2.AccuracySpec | None = None,
     output_check: measurement_pb2.OutputCheckSpec | None = None,
     energy: bool = True,
     fault_plan: fault_pb2.FaultPlan | None = None,
+    profile: bool = False,
     timeout_s: float = 120.0,
 ) -> measurement_pb2.MeasurementSpec:
-    """What to measure on one device. A part that is None or False is not measured."""
+    """What to measure on one device. A part that is None or False is not measured.
+
+    A delegate of None is XNNPACK for a .tflite model, and the runtime's first for others.
+    """
+    if delegate is None:
+        delegate = "xnnpack" if model.media_type in ("", "model/tflite") else ""
     return measurement_pb2.MeasurementSpec(
         model=model,
         runtime=measurement_pb2.RuntimeSpec(name=runtime, threads=threads, delegate=delegate),
@@ -122,6 +128,7 @@ def measurement_spec(
         accuracy=accuracy,
         energy=measurement_pb2.EnergySpec(window_s=5.0) if energy else None,
         fault_plan=fault_plan,
+        profile=measurement_pb2.ProfileSpec(inferences=50) if profile else None,
         timeout_s=timeout_s,
     )
 

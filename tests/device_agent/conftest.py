@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Callable, Dict, Tuple
 
@@ -32,6 +34,20 @@ def models() -> Path:
     return folder / "tflite"
 
 
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of one small network in every format, see `networks.py`."""
+    given = os.environ.get("GAUNTLET_TEST_NETWORKS")
+    if given:
+        return Path(given)
+    for module in ("torch", "onnx"):
+        pytest.importorskip(module, reason="makes the models; set GAUNTLET_TEST_NETWORKS for an environment without it")
+    folder = tmp_path_factory.mktemp("networks")
+    # A process of its own: torch stays out of this one, whose threads and memory are looked at.
+    subprocess.run([sys.executable, "-m", "tests.device_agent.networks", folder], cwd=_PROJECT, check=True)
+    return folder
+
+
 @pytest.fixture
 def spec_for() -> SpecFor:
     """Makes a short specification for a model file, and the paths that go with it."""
@@ -39,8 +55,8 @@ def spec_for() -> SpecFor:
     def make(path: Path) -> Tuple[pb.MeasurementSpec, Dict[str, Path]]:
         digest = digest_of_file(path)
         spec = pb.MeasurementSpec(
-            model=artifact_pb2.ArtifactRef(digest=digest, media_type="model/tflite", name=path.name),
-            runtime=pb.RuntimeSpec(threads=1, delegate="xnnpack"),
+            model=artifact_pb2.ArtifactRef(digest=digest, media_type=f"model/{path.suffix[1:]}", name=path.name),
+            runtime=pb.RuntimeSpec(threads=1, delegate="xnnpack" if path.suffix == ".tflite" else ""),
             latency=pb.LatencySpec(
                 warmup_min_runs=2,
                 warmup_min_s=0.005,

@@ -54,6 +54,9 @@ def misbehave(name: str, request: worker_pb2.WorkerRequest, report: object) -> m
     elif name == "nonsense":
         os.write(RESPONSE_FD, b"\0\0\0\x04" + b"\xff" * 4)
         NEVER.wait()
+    elif name == "bad-profiler":
+        if request.task == worker_pb2.WORKER_TASK_PROFILE:
+            die_at(signal.SIGSEGV)
     elif name == "grow":
         GROWN.append(b"x" * (64 * 1024**2))
     elif name == "raise":

@@ -43,7 +43,7 @@ PATTERN_STOP_CAP: PatternStop
 PATTERN_STOP_BUDGET: PatternStop
 
 class MeasurementSpec(_message.Message):
-    __slots__ = ("model", "runtime", "output_check", "latency", "memory", "accuracy", "energy", "fault_plan", "timeout_s")
+    __slots__ = ("model", "runtime", "output_check", "latency", "memory", "accuracy", "energy", "fault_plan", "timeout_s", "profile")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_CHECK_FIELD_NUMBER: _ClassVar[int]
@@ -53,6 +53,7 @@ class MeasurementSpec(_message.Message):
     ENERGY_FIELD_NUMBER: _ClassVar[int]
     FAULT_PLAN_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     model: _artifact_pb2.ArtifactRef
     runtime: RuntimeSpec
     output_check: OutputCheckSpec
@@ -62,7 +63,8 @@ class MeasurementSpec(_message.Message):
     energy: EnergySpec
     fault_plan: _fault_pb2.FaultPlan
     timeout_s: float
-    def __init__(self, model: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeSpec, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckSpec, _Mapping]] = ..., latency: _Optional[_Union[LatencySpec, _Mapping]] = ..., memory: _Optional[_Union[MemorySpec, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracySpec, _Mapping]] = ..., energy: _Optional[_Union[EnergySpec, _Mapping]] = ..., fault_plan: _Optional[_Union[_fault_pb2.FaultPlan, _Mapping]] = ..., timeout_s: _Optional[float] = ...) -> None: ...
+    profile: ProfileSpec
+    def __init__(self, model: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeSpec, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckSpec, _Mapping]] = ..., latency: _Optional[_Union[LatencySpec, _Mapping]] = ..., memory: _Optional[_Union[MemorySpec, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracySpec, _Mapping]] = ..., energy: _Optional[_Union[EnergySpec, _Mapping]] = ..., fault_plan: _Optional[_Union[_fault_pb2.FaultPlan, _Mapping]] = ..., timeout_s: _Optional[float] = ..., profile: _Optional[_Union[ProfileSpec, _Mapping]] = ...) -> None: ...
 
 class RuntimeSpec(_message.Message):
     __slots__ = ("name", "threads", "delegate")
@@ -133,7 +135,7 @@ class EnergySpec(_message.Message):
     def __init__(self, window_s: _Optional[float] = ...) -> None: ...
 
 class MeasurementResult(_message.Message):
-    __slots__ = ("model", "output_check", "latency", "memory", "accuracy", "energy", "faults", "provenance")
+    __slots__ = ("model", "output_check", "latency", "memory", "accuracy", "energy", "faults", "provenance", "profile")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_CHECK_FIELD_NUMBER: _ClassVar[int]
     LATENCY_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +144,7 @@ class MeasurementResult(_message.Message):
     ENERGY_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     model: ModelFacts
     output_check: OutputCheckResult
     latency: LatencyResult
@@ -150,7 +153,8 @@ class MeasurementResult(_message.Message):
     energy: EnergyResult
     faults: FaultResult
     provenance: Provenance
-    def __init__(self, model: _Optional[_Union[ModelFacts, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckResult, _Mapping]] = ..., latency: _Optional[_Union[LatencyResult, _Mapping]] = ..., memory: _Optional[_Union[MemoryResult, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracyResult, _Mapping]] = ..., energy: _Optional[_Union[EnergyResult, _Mapping]] = ..., faults: _Optional[_Union[FaultResult, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ...) -> None: ...
+    profile: ProfileResult
+    def __init__(self, model: _Optional[_Union[ModelFacts, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckResult, _Mapping]] = ..., latency: _Optional[_Union[LatencyResult, _Mapping]] = ..., memory: _Optional[_Union[MemoryResult, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracyResult, _Mapping]] = ..., energy: _Optional[_Union[EnergyResult, _Mapping]] = ..., faults: _Optional[_Union[FaultResult, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., profile: _Optional[_Union[ProfileResult, _Mapping]] = ...) -> None: ...
 
 class ModelFacts(_message.Message):
     __slots__ = ("size_bytes", "inputs", "outputs")
@@ -183,6 +187,46 @@ class OutputCheckResult(_message.Message):
     max_difference: _figure_pb2.Figure
     top1_agreement: _figure_pb2.Figure
     def __init__(self, max_difference: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., top1_agreement: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
+
+class ProfileSpec(_message.Message):
+    __slots__ = ("inferences",)
+    INFERENCES_FIELD_NUMBER: _ClassVar[int]
+    inferences: int
+    def __init__(self, inferences: _Optional[int] = ...) -> None: ...
+
+class ProfileResult(_message.Message):
+    __slots__ = ("operators", "whole_s", "covered", "inferences", "source", "resolution_s", "unavailable")
+    OPERATORS_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_S_FIELD_NUMBER: _ClassVar[int]
+    COVERED_FIELD_NUMBER: _ClassVar[int]
+    INFERENCES_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_S_FIELD_NUMBER: _ClassVar[int]
+    UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    operators: _containers.RepeatedCompositeFieldContainer[OperatorTime]
+    whole_s: _figure_pb2.Figure
+    covered: _figure_pb2.Figure
+    inferences: int
+    source: str
+    resolution_s: float
+    unavailable: str
+    def __init__(self, operators: _Optional[_Iterable[_Union[OperatorTime, _Mapping]]] = ..., whole_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., covered: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., inferences: _Optional[int] = ..., source: _Optional[str] = ..., resolution_s: _Optional[float] = ..., unavailable: _Optional[str] = ...) -> None: ...
+
+class OperatorTime(_message.Message):
+    __slots__ = ("index", "type", "name", "delegate", "time_s", "share")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DELEGATE_FIELD_NUMBER: _ClassVar[int]
+    TIME_S_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    type: str
+    name: str
+    delegate: str
+    time_s: float
+    share: float
+    def __init__(self, index: _Optional[int] = ..., type: _Optional[str] = ..., name: _Optional[str] = ..., delegate: _Optional[str] = ..., time_s: _Optional[float] = ..., share: _Optional[float] = ...) -> None: ...
 
 class Percentile(_message.Message):
     __slots__ = ("rank", "latency_s")

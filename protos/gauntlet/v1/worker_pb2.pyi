@@ -13,9 +13,11 @@ class WorkerTask(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WORKER_TASK_UNSPECIFIED: _ClassVar[WorkerTask]
     WORKER_TASK_MEASURE: _ClassVar[WorkerTask]
     WORKER_TASK_MEMORY: _ClassVar[WorkerTask]
+    WORKER_TASK_PROFILE: _ClassVar[WorkerTask]
 WORKER_TASK_UNSPECIFIED: WorkerTask
 WORKER_TASK_MEASURE: WorkerTask
 WORKER_TASK_MEMORY: WorkerTask
+WORKER_TASK_PROFILE: WorkerTask
 
 class WorkerRequest(_message.Message):
     __slots__ = ("task", "spec", "paths", "output_dir")
