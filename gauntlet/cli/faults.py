@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from gauntlet.faults.result import FaultCampaign
     from gauntlet.faults.settings import FaultSettings
 
-EPILOG = """\
-[bold]Exit status[/]: 0 done; 1 a measurement failed or the lab is gone; 2 asked wrongly; 130 interrupted: the same
-command goes on where it was left.
-"""
+EPILOG = (
+    "[bold]Exit status[/]: 0 done; 1 a measurement failed or the lab is gone; 2 asked wrongly; 130 interrupted, the same "
+    "command goes on where it was left."
+)
 _FAULTS, _PRECISION, _DEVICE, _FURTHER = "What breaks", "How precisely", "Where and how it runs", "What else is found"
 
 
@@ -147,13 +147,13 @@ def faults(
         str, typer.Option(metavar="tmr|secded", help="Kind of protection.", rich_help_panel=_FURTHER)
     ] = "tmr",
     fit: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="RATE",
             help="Raw upsets in 10⁹ h for 10⁶ bits: gives the time between wrong answers. Needs --map.",
             rich_help_panel=_FURTHER,
         ),
-    ] = 0.0,
+    ] = None,
     inferences: Annotated[
         float, typer.Option(metavar="PER_SECOND", help="In the field, with --fit.", rich_help_panel=_FURTHER)
     ] = 1.0,
@@ -204,7 +204,7 @@ def faults(
 
     if map_place not in ("", "weights", "features"):
         raise UsageError(f"--map: {map_place} is neither weights nor features")
-    if not map_place and (protect or fit):
+    if not map_place and (protect or fit is not None):
         raise UsageError(
             f"{'--protect' if protect else '--fit'} follows from the map of single flips", "add --map weights"
         )
@@ -240,7 +240,7 @@ def faults(
         protect=s.ProtectSettings(tuple(_share(part, "--protect") for part in protect.split(",")), protection)
         if protect
         else None,
-        field=s.FieldSettings(fit, inferences, scrub, residency) if fit else None,
+        field=s.FieldSettings(fit, inferences, scrub, residency) if fit is not None else None,
         place=Place(map_place) if map_place else Place.WEIGHTS,
         seed=seed,
     )

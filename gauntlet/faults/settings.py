@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,6 +216,16 @@ def check(settings: FaultSettings) -> None:
                 f"--protect saves single bits, and {settings.conditions[-1].plan.model.name} hits whole values",
                 "give a model of bits last, such as --fault 'iBF(p=1e-4)'",
             )
+    if (world := settings.field) is not None:
+        for name, value in (
+            ("--fit", world.fit_per_mbit),
+            ("--inferences", world.inferences_per_s),
+            ("--scrub", world.scrub_s),
+        ):
+            if not 0 < value < math.inf:
+                raise UsageError(f"{name} must be greater than 0, not {value:g}")
+        if not 0 <= world.residency <= 1:
+            raise UsageError(f"--residency must lie in 0 to 1, not {world.residency:g}")
     if not settings.conditions and settings.map is None:
         raise UsageError("nothing to do", "give --fault 'iBF(p=1e-4)', or --map")
 

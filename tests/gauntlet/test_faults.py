@@ -242,6 +242,8 @@ def test_a_killed_campaign_goes_on_where_it_was(files: Files, tmp_path: Path) ->
         (["--map", "everything"], "--map: everything is neither weights nor features"),
         (["--fault", "iBF(p=0.1)", "--precision", "tight"], "--precision: tight is no share"),
         (["--fault", "iBF(p=0.1)", "--min-patterns", "1"], "at least 2"),
+        (["--map", "weights", "--fit", "-3"], "--fit must be greater than 0, not -3"),
+        (["--map", "weights", "--fit", "3", "--residency", "2"], "--residency must lie in 0 to 1, not 2"),
         ([], "nothing to do"),
     ],
 )
