@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -33,6 +34,7 @@ T = TypeVar("T")
 _USABLE = (device_pb2.DEVICE_STATE_ONLINE, device_pb2.DEVICE_STATE_BUSY)
 _FINAL = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED)
 _UPLOAD_TIMEOUT_S = 600.0
+_PAGE, _FETCHED_AT_ONCE = 1000, 32
 
 
 class Client:
@@ -207,6 +209,35 @@ class Client:
             if not token:
                 break
         return rows
+
+    async def ended(
+        self, campaign_id: str = "", since: datetime | None = None, failed: bool = False
+    ) -> AsyncIterator[job_pb2.Job]:
+        """Whole jobs with their results, newest first; holds a few at a time, however many there are.
+
+        Args:
+            campaign_id: of this campaign only; empty: of any and of none.
+            since: finished then or later; with a time zone.
+            failed: those that failed or were cancelled, too.
+        """
+        token = ""
+        while True:
+            request = fleet_pb2.ListJobsRequest(
+                states=_FINAL if failed else _FINAL[:1], campaign_id=campaign_id, page_size=_PAGE, page_token=token
+            )
+            page = await self._call(self._fleet.ListJobs, request)
+            wanted = [
+                summary.job_id
+                for summary in page.jobs
+                if since is None or datetime.fromisoformat(summary.finished_at) >= since
+            ]
+            for begin in range(0, len(wanted), _FETCHED_AT_ONCE):
+                some = wanted[begin : begin + _FETCHED_AT_ONCE]
+                for job in await asyncio.gather(*map(self.job, some)):
+                    yield job
+            token = page.next_page_token
+            if not token:
+                return
 
     async def cancel(self, job_ids: Sequence[str] = (), campaign_id: str = "") -> list[str]:
         """Cancel jobs by id, or all unfinished jobs of a campaign; returns those that this call ended."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Collection, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -79,6 +80,17 @@ class SyncClient:
         """See `Client.jobs`."""
         return self._do(self._client.jobs(states, campaign_id, limit))
 
+    def ended(
+        self, campaign_id: str = "", since: datetime | None = None, failed: bool = False
+    ) -> Iterator[job_pb2.Job]:
+        """See `Client.ended`."""
+        jobs = self._client.ended(campaign_id, since, failed)
+        try:
+            while (job := self._do(_next(jobs))) is not None:
+                yield job
+        finally:
+            self._do(_close(jobs))
+
     def cancel(self, job_ids: Sequence[str] = (), campaign_id: str = "") -> list[str]:
         """See `Client.cancel`."""
         return self._do(self._client.cancel(job_ids, campaign_id))
@@ -136,3 +148,12 @@ class SyncClient:
 
 async def _make(address: str, timeout_s: float, patience_s: float) -> Client:
     return Client(address, timeout_s, patience_s)  # a channel belongs to the loop that made it
+
+
+async def _next(jobs: AsyncIterator[job_pb2.Job]) -> job_pb2.Job | None:
+    return await anext(jobs, None)
+
+
+async def _close(jobs: AsyncIterator[job_pb2.Job]) -> None:
+    if isinstance(jobs, AsyncGenerator):
+        await jobs.aclose()

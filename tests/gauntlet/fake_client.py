@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
@@ -30,6 +31,7 @@ class FakeClient:
         self.cancelled: list[str] = []
         self.interrupt = False
         self.max_artifact_bytes = 1_000_000
+        self.artifacts: dict[str, bytes] = {}
         self.fleet = [canned.device(), canned.lost_device()]
         self.history = [canned.failed(canned.crash()), canned.succeeded()]
 
@@ -98,6 +100,19 @@ class FakeClient:
     def jobs(self, states: Collection[int] = (), campaign_id: str = "", limit: int = 100) -> list[fleet_pb2.JobSummary]:
         chosen = [job for job in self.history if not states or job.state in states]
         return [canned.summary(job) for job in chosen[:limit]]
+
+    def ended(
+        self, campaign_id: str = "", since: datetime | None = None, failed: bool = False
+    ) -> Iterator[job_pb2.Job]:
+        for job in self.history:
+            wanted = job.HasField("result") or (failed and job.finished_at)
+            if wanted and (not since or datetime.fromisoformat(job.finished_at) >= since):
+                yield job
+
+    def get_artifact(self, digest: str) -> bytes:
+        if digest not in self.artifacts:
+            raise NotFound(f"no artifact {digest[:12]}", "")
+        return self.artifacts[digest]
 
     def cancel(self, job_ids: Sequence[str] = (), campaign_id: str = "") -> list[str]:
         self.cancelled = list(job_ids)
