@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
 from fault_injection.statistics import Estimate, YieldCurve
 from gauntlet.faults import wording
-from gauntlet.faults.plotting import COLORS, DASHES, band, level, limits, whiskers, with_interval
+from gauntlet.faults.plotting import COLORS, DASHES, band, escaped, level, limits, vertical, whiskers, with_interval
 from gauntlet.faults.result import DeviceResult, FaultCampaign, Series
 from search.report.drawing import Chart, Trace, marker
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down")
 #: Lines with a place of their own next to one another, so that their whiskers do not hide one another.
 _APART = 1.03
+_NAME = 40
 _WORDS = ("Solid", "dashed", "dotted", "dash and dot")
 Line = tuple[DeviceResult, wording.Sweep]
 
@@ -30,18 +30,21 @@ def curves(campaign: FaultCampaign) -> list[list[Line]]:
 
 
 def accuracy_chart(lines: Sequence[Line], campaign: FaultCampaign, index: int) -> Chart:
-    """Accuracy against rate; the band is the patterns', the whiskers are the images'."""
+    """Accuracy against rate; the band is the patterns', the whiskers are the samples'."""
     places, axis = _rates(lines)
     traces: list[Trace] = []
+    shown: list[Estimate] = []
     for number, ((_, sweep), name) in enumerate(zip(lines, _escaped(lines, campaign), strict=True)):
         color, shift = COLORS[number % 5], _APART ** (number - (len(lines) - 1) / 2)
         figures = [series.summary(campaign.confidence) for series in sweep.series]
+        shown += [figure.accuracy for figure in figures]
+        shown += [Estimate(figure.accuracy.value, figure.over_images) for figure in figures]
         x = [places[series.condition.rate] * shift for series in sweep.series]
         if all(figure.accuracy.interval is not None for figure in figures):
             traces.append(band(x, [figure.accuracy.interval for figure in figures], color, name))
         texts = [
             f"<b>{name}</b><br>{sweep.rate} = {series.condition.rate:g}<br>{with_interval(figure.accuracy)}<br>"
-            f"over images {limits(figure.over_images)}<br>{figure.patterns} patterns"
+            f"over samples {limits(figure.over_images)}<br>{figure.patterns} patterns"
             for series, figure in zip(sweep.series, figures, strict=True)
         ]
         traces.append(
@@ -58,15 +61,15 @@ def accuracy_chart(lines: Sequence[Line], campaign: FaultCampaign, index: int) -
                 "hovertemplate": "%{customdata}<extra></extra>",
             }
         )
-    shapes = [level(clean) for clean in dict.fromkeys(wording.clean_accuracy(device) for device, _ in lines) if clean]
+    cleans = [clean for clean in dict.fromkeys(wording.clean_accuracy(device) for device, _ in lines) if clean]
     name = lines[0][1].series[0].condition.plan.model.name
     layout = {
         "xaxis": axis,
-        "yaxis": {"title": {"text": "Accuracy, %"}},
-        "shapes": shapes,
+        "yaxis": vertical("Accuracy, %", shown, max(cleans, default=None)),
+        "shapes": [level(clean) for clean in cleans],
         "showlegend": len(lines) > 1,
     }
-    summary = f"Lines: accuracy against the rate of {name} faults, with a band for patterns and whiskers for images."
+    summary = f"Lines: accuracy against the rate of {name} faults, with a band for patterns and whiskers for samples."
     return Chart(f"accuracy-{index}", f"Accuracy under {name}", summary, traces, layout, 420)
 
 
@@ -128,10 +131,10 @@ def spread_chart(campaign: FaultCampaign) -> Chart | None:
                     "type": "box",
                     "orientation": "h",
                     "x": [100 * value for value in series.outcomes.accuracies],
-                    "y": [html.escape(label)] * len(series.outcomes),
-                    "name": html.escape(device.device_id),
-                    "legendgroup": device.device_id,
-                    "offsetgroup": device.device_id,
+                    "y": [escaped(label)] * len(series.outcomes),
+                    "name": escaped(wording.shortened(device.device_id, _NAME)),
+                    "legendgroup": str(number),
+                    "offsetgroup": str(number),
                     "showlegend": place == 0 and len(campaign.devices) > 1 and bool(there),
                     "boxpoints": "all",
                     "jitter": 0.6,
@@ -216,7 +219,7 @@ def _yield_chart(title: str, chips: Sequence[Series], campaign: FaultCampaign, i
     for number, series in enumerate(chips):
         curve = series.summary(campaign.confidence).yields
         assert curve is not None
-        name, color = html.escape(chip_name(series, chips)), COLORS[number % 5]
+        name, color = escaped(chip_name(series, chips)), COLORS[number % 5]
         x, shares, low, high = steps(curve)
         traces.append(
             {
@@ -252,7 +255,7 @@ def _yield_chart(title: str, chips: Sequence[Series], campaign: FaultCampaign, i
         "shapes": [level(chips[0].outcomes.clean_accuracy, upright=True)],
     }
     summary = f"Steps: share of chips by the accuracy that they reach, for {len(chips)} conditions, with bands."
-    return Chart(f"yield-{index}", html.escape(title), summary, traces, layout, 400)
+    return Chart(f"yield-{index}", escaped(title), summary, traces, layout, 400)
 
 
 def steps(curve: YieldCurve) -> tuple[list[float], list[float], list[float], list[float]]:
@@ -285,7 +288,7 @@ def _rates(lines: Sequence[Line]) -> tuple[dict[float, float], dict[str, Any]]:
     rates = list(places)
     shown = rates if len(rates) <= 9 else rates[:: -(-len(rates) // 9)]
     axis = {
-        "title": {"text": f"Fault rate {html.escape(lines[0][1].rate)}"},
+        "title": {"text": f"Fault rate {escaped(lines[0][1].rate)}"},
         "type": "log",
         "tickvals": [places[rate] for rate in shown],
         "ticktext": [f"{rate:.3g}" for rate in shown],
@@ -307,4 +310,4 @@ def line_names(lines: Sequence[Line], campaign: FaultCampaign) -> list[str]:
 
 
 def _escaped(lines: Sequence[Line], campaign: FaultCampaign) -> list[str]:
-    return [html.escape(name) for name in line_names(lines, campaign)]
+    return [escaped(wording.shortened(name, _NAME)) for name in line_names(lines, campaign)]

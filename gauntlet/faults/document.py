@@ -126,7 +126,7 @@ def _figures(summary: Summary, samples: int, confidence: float) -> Document:
     return {
         "patterns": patterns,
         "accuracy": _figure(summary.accuracy, patterns, no_interval=_ONE_PATTERN),
-        "accuracy_over_images": _limits(summary.over_images, why.get("interval over images", "")),
+        "accuracy_over_images": _limits(summary.over_images, why.get("interval over samples", "")),
         "accuracy_over_both": _limits(summary.over_both, why.get("interval over both", "")),
         "drop": _figure(summary.drop, patterns, no_interval=_ONE_PATTERN),
         "sdc1": _figure(summary.changed, patterns, no_interval=_ONE_PATTERN),

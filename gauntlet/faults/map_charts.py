@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
 from fault_injection.vulnerability import Outcome
 from gauntlet.faults import wording
-from gauntlet.faults.plotting import band, level, whiskers, with_interval
+from gauntlet.faults.plotting import band, escaped, level, vertical, whiskers, with_interval
 from gauntlet.faults.result import DeviceResult, FaultCampaign
 from search.report.drawing import Chart, Trace, marker
 
@@ -34,7 +33,7 @@ def map_chart(device: DeviceResult, campaign: FaultCampaign, index: int) -> Char
         z.append([(100 * cells[site, b].value) ** 0.5 if (site, b) in cells else None for b in columns])
         texts.append(
             [
-                f"<b>{html.escape(site)}, bit {b}</b><br>{with_interval(cells[site, b])}<br>"
+                f"<b>{escaped(site)}, bit {b}</b><br>{with_interval(cells[site, b])}<br>"
                 f"{drawn[site, b].injections:,} flips of {drawn[site, b].stratum.population:,} bits"
                 if (site, b) in cells
                 else "no such bit"
@@ -113,7 +112,7 @@ def layer_chart(device: DeviceResult, campaign: FaultCampaign, index: int) -> Ch
             "width": 0,
         },
         "customdata": [
-            f"<b>{html.escape(site)}</b><br>{100 * value:.3g} % ({100 * low:.3g} – {100 * high:.3g})"
+            f"<b>{escaped(site)}</b><br>{100 * value:.3g} % ({100 * low:.3g} – {100 * high:.3g})"
             for site, value, low, high in rows
         ],
         "hovertemplate": "%{customdata}<extra></extra>",
@@ -170,16 +169,16 @@ def protection_chart(device: DeviceResult, campaign: FaultCampaign, index: int) 
     for trial, color, dash in zip(free, ("@ink-soft", "@series-2"), ("dot", "dash"), strict=False):
         figure = trial.series.summary(campaign.confidence)
         if (inside := figure.accuracy.interval) is not None:
-            traces.append(band(reach, [inside, inside], color, trial.name))
+            traces.append(band(reach, [inside, inside], color, escaped(trial.name)))
         traces.append(
             {
                 "x": reach,
                 "y": [100 * figure.accuracy.value] * 2,
                 "mode": "lines",
-                "name": "no protection" if trial.name == "none" else html.escape(trial.name),
-                "legendgroup": trial.name,
+                "name": "no protection" if trial.name == "none" else escaped(trial.name),
+                "legendgroup": escaped(trial.name),
                 "line": {"color": color, "width": 1.6, "dash": dash},
-                "hovertemplate": f"{html.escape(trial.name)}: {with_interval(figure.accuracy)}<extra></extra>",
+                "hovertemplate": f"{escaped(trial.name)}: {with_interval(figure.accuracy)}<extra></extra>",
             }
         )
     traces.append(
@@ -188,11 +187,11 @@ def protection_chart(device: DeviceResult, campaign: FaultCampaign, index: int) 
             "y": [100 * figure.accuracy.value for figure in figures],
             "error_y": whiskers([(f.accuracy.value, f.accuracy.interval) for f in figures], "@accent"),
             "mode": "lines+markers",
-            "name": html.escape(name),
+            "name": escaped(name),
             "line": {"color": "@accent", "width": 1.8},
             "marker": marker("@accent", 8),
             "customdata": [
-                f"<b>{html.escape(name)}</b><br>{place:.2f} % more memory<br>{with_interval(figure.accuracy)}<br>"
+                f"<b>{escaped(name)}</b><br>{place:.2f} % more memory<br>{with_interval(figure.accuracy)}<br>"
                 f"{figure.patterns} fresh patterns"
                 for place, figure in zip(x, figures, strict=True)
             ],
@@ -200,9 +199,10 @@ def protection_chart(device: DeviceResult, campaign: FaultCampaign, index: int) 
         }
     )
     clean = wording.clean_accuracy(device)
+    every = [trial.series.summary(campaign.confidence).accuracy for trial in there]
     layout = {
         "xaxis": {"title": {"text": "Extra memory, % of the weights"}, "range": [0, max(x) * 1.05]},
-        "yaxis": {"title": {"text": "Accuracy under faults, %"}},
+        "yaxis": vertical("Accuracy under faults, %", every, clean),
         "shapes": [level(clean)] if clean else [],
     }
     where = f" on {device.device_id}" if len(campaign.devices) > 1 else ""
@@ -223,7 +223,7 @@ def _tensor_axis(tensors: Sequence[str], *above: str) -> dict[str, Any]:
     names = [*above, *(short[name] for name in tensors)]
     return {
         "tickvals": list(range(len(names))),
-        "ticktext": [html.escape(name) + "\u00a0" for name in names],
+        "ticktext": [escaped(name) + "\u00a0" for name in names],
         "tickangle": 0,
         "autorange": "reversed",
         "showgrid": False,

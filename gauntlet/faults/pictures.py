@@ -45,7 +45,7 @@ def write_pictures(campaign: FaultCampaign, folder: Path) -> list[Path]:
     """
     written = []
     for name, panels, width, height in (
-        ("accuracy", _accuracy(campaign), _WIDTH, _HEIGHT),
+        ("accuracy", _accuracy(campaign), _WIDTH, _accuracy_height(campaign)),
         ("map", _maps(campaign), _WIDTH + 0.4, _map_height(campaign)),
         ("yield", _yields(campaign), _WIDTH + 1.1, _HEIGHT),
         ("protection", _protections(campaign), _WIDTH + 1.1, _HEIGHT),
@@ -81,9 +81,20 @@ def _save(panels: Sequence[Panel], width: float, height: float, path: Path) -> N
 def _accuracy(campaign: FaultCampaign) -> list[Panel]:
     groups = charts.curves(campaign)
     panels: list[Panel] = [lambda axes, lines=lines: _curve(axes, lines, campaign) for lines in groups]  # type: ignore[misc]
-    if not panels and any(wording.measured(device.series) for device in campaign.devices):
-        return [lambda axes: _dots(axes, campaign)]
+    if _single(campaign):
+        panels.append(lambda axes: _dots(axes, campaign))
     return panels
+
+
+def _single(campaign: FaultCampaign) -> dict[str, int]:
+    """Rows of the conditions that are on no curve, by their keys."""
+    drawn = {s.condition.key for lines in charts.curves(campaign) for _, sweep in lines for s in sweep.series}
+    there = [s.condition.key for device in campaign.devices for s in wording.measured(device.series)]
+    return {key: row for row, key in enumerate(dict.fromkeys(key for key in there if key not in drawn))}
+
+
+def _accuracy_height(campaign: FaultCampaign) -> float:
+    return _HEIGHT if charts.curves(campaign) else 0.8 + 0.3 * len(_single(campaign))
 
 
 def _curve(axes: Axes, lines: Sequence[charts.Line], campaign: FaultCampaign) -> None:
@@ -93,7 +104,16 @@ def _curve(axes: Axes, lines: Sequence[charts.Line], campaign: FaultCampaign) ->
         figures = [series.summary(campaign.confidence) for series in sweep.series]
         x = [places[series.condition.rate] for series in sweep.series]
         y = [100 * figure.accuracy.value for figure in figures]
-        axes.plot(x, y, color=color, marker=_MARKS[number % 5], ls=_DASHES[number // 5 % 4], ms=4, lw=1.4, label=name)
+        axes.plot(
+            x,
+            y,
+            color=color,
+            marker=_MARKS[number % 5],
+            ls=_DASHES[number // 5 % 4],
+            ms=4,
+            lw=1.4,
+            label=wording.shortened(name, _NAME),
+        )
         inside = [figure.accuracy.interval for figure in figures]
         known = [interval for interval in inside if interval is not None]
         if len(known) == len(inside):
@@ -116,21 +136,24 @@ def _curve(axes: Axes, lines: Sequence[charts.Line], campaign: FaultCampaign) ->
 
 def _dots(axes: Axes, campaign: FaultCampaign) -> None:
     """Conditions that are no curve, one above the other."""
-    labels = charts.condition_labels(campaign)
-    rows: dict[str, int] = {}
+    labels, rows = charts.condition_labels(campaign), _single(campaign)
     for number, device in enumerate(campaign.devices):
         color = _COLORS[number % 5]
         for series in wording.measured(device.series):
-            row = rows.setdefault(labels[series.condition.key], len(rows)) + 0.15 * number
+            if series.condition.key not in rows:
+                continue
+            row = rows[series.condition.key] + 0.15 * number
             figure = series.summary(campaign.confidence)
             half = 100 * (wording.half_width(figure.accuracy) or 0.0)
             axes.errorbar(100 * figure.accuracy.value, row, xerr=half, fmt="o", ms=4, color=color)
         clean = wording.clean_accuracy(device)
         if clean is not None:
             axes.axvline(100 * clean, color=_SOFT, ls="--", lw=1)
-    axes.set_yticks(range(len(rows)), [wording.shortened(label, _NAME) for label in rows])
+    axes.set_yticks(range(len(rows)), [wording.shortened(labels[key], _NAME) for key in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("accuracy, %")
+    title = "Other faults" if charts.curves(campaign) else "Accuracy under faults"
+    axes.set_title(f"{title} ({100 * campaign.confidence:g} % over patterns)")
 
 
 def _yields(campaign: FaultCampaign) -> list[Panel]:
@@ -146,7 +169,8 @@ def _yield(axes: Axes, title: str, chips: Sequence[Series], campaign: FaultCampa
         assert curve is not None
         x, shares, low, high = charts.steps(curve)
         color, dash = _COLORS[number % 5], _DASHES[number // 5 % 4]
-        axes.plot(x, [100 * v for v in shares], color=color, ls=dash, lw=1.4, label=charts.chip_name(series, chips))
+        name = wording.shortened(charts.chip_name(series, chips), _NAME)
+        axes.plot(x, [100 * v for v in shares], color=color, ls=dash, lw=1.4, label=name)
         axes.fill_between(x[1:], [100 * v for v in low[1:]], [100 * v for v in high[1:]], color=color, alpha=0.1, lw=0)
     least = min(min(series.outcomes.accuracies) for series in chips)
     clean = chips[0].outcomes.clean_accuracy

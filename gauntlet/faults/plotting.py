@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -54,6 +55,21 @@ def level(accuracy: float, upright: bool = False) -> dict[str, Any]:
     if upright:
         return {"type": "line", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1, "line": line, "label": label}
     return {"type": "line", "y0": at, "y1": at, "xref": "paper", "x0": 0, "x1": 1, "line": line, "label": label}
+
+
+def vertical(title: str, figures: Iterable[Estimate], clean: float | None) -> dict[str, Any]:
+    """An axis in percent on which figures, their limits and the word above the clean level have room."""
+    ends = [] if clean is None else [clean]
+    for figure in figures:
+        ends += [figure.value] if figure.interval is None else [figure.interval.low, figure.interval.high]
+    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
+    room = max(0.005, 0.08 * (high - low))
+    return {"title": {"text": title}, "range": [100 * max(-room / 4, low - room), 100 * (high + room)]}
+
+
+def escaped(text: str) -> str:
+    """Text in which Plotly sees no tags; it knows no other entities than these."""
+    return html.escape(text, quote=False)
 
 
 def with_interval(estimate: Estimate) -> str:

@@ -18,7 +18,7 @@ def conditions_table(device: DeviceResult, campaign: FaultCampaign) -> Markup:
         figure, outcomes, plan = series.summary(campaign.confidence), series.outcomes, series.condition.plan
         rows.append(
             [
-                join([labels[series.condition.key], tag("small", wording.described(plan))]),
+                join([wording.brief(plan), tag("small", wording.described(plan))]),
                 _share(figure.accuracy),
                 join([_limits(figure.over_images), tag("small", _limits(figure.over_both))]),
                 _share(figure.drop),

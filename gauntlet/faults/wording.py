@@ -39,6 +39,7 @@ _TIMES = (
     (1e-3, "ms"),
 )
 _ROUNDING = 1e-9
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,7 @@ def missing_figures(summary: Summary, samples: int, confidence: float) -> dict[s
         found["interval over patterns"] = "a single pattern has no spread"
     if summary.over_images is None:
         lack = "a single pattern was drawn" if patterns < 2 else f"there is {samples} sample"
-        found["interval over images"] = found["interval over both"] = lack
+        found["interval over samples"] = found["interval over both"] = lack
     if summary.outside_top5 is None:
         found["SDC-5"] = "fewer than six classes"
     for share, quantile in summary.quantiles.items():
@@ -192,7 +193,10 @@ def not_measured(campaign: FaultCampaign, device: DeviceResult) -> list[tuple[st
     """Whole parts that a device did not measure, each with the reason."""
     settings, found = campaign.settings, []
     waiting = [entry for entry in device.series if not len(entry.outcomes)]
-    found += [(f"accuracy under {entry.condition.plan.model}", NOT_YET) for entry in waiting]
+    names = [brief(entry.condition.plan) for entry in waiting]
+    if len(names) > _NAMED:
+        names = [f"{len(names)} conditions"]
+    found += [(f"accuracy under {name}", NOT_YET) for name in names]
     if not settings.conditions:
         found.append(("accuracy under faults", f"{NOT_ASKED}: give --fault"))
     parts = (

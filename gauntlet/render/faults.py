@@ -54,7 +54,7 @@ def _device(campaign: FaultCampaign, device: DeviceResult, width: int) -> Iterat
         for series in sweep.series:
             summary = series.summary(confidence)
             why = wording.missing_figures(summary, series.outcomes.samples, confidence)
-            shown = {"interval over patterns": "±", "interval over images": "± images", "worst 5 %": "worst 5 %"}
+            shown = {"interval over patterns": "±", "interval over samples": "± samples", "worst 5 %": "worst 5 %"}
             missing += [(word, why[name]) for name, word in shown.items() if name in why]
     if there:
         yield _legend(campaign, device)
@@ -74,8 +74,8 @@ def _device(campaign: FaultCampaign, device: DeviceResult, width: int) -> Iterat
         table.add_column(min_width=15, max_width=30, overflow="fold")
         table.add_column(overflow="fold")
         for names, reason in reasons:
-            table.add_row(Text(f"  {names}"), Text(reason, "dim italic"))
-        yield table
+            table.add_row(Text(names), Text(reason, "dim italic"))
+        yield Padding(table, (0, 0, 0, 2))
 
 
 def _heading(text: str, remark: str = "") -> RenderableType:
@@ -110,7 +110,7 @@ def _table(*heads: str, width: int, left: int = 1) -> Table:
 
 
 def _sweep(sweep: wording.Sweep, confidence: float, width: int) -> RenderableType:
-    heads = ["accuracy", "±", "±\nimages", "drop", "worst\n5 %", "SDC-1", "critical", "patterns", "faults/\npattern"]
+    heads = ["accuracy", "±", "±\nsamples", "drop", "worst\n5 %", "SDC-1", "critical", "patterns", "faults/\npattern"]
     rate = [sweep.rate] if sweep.rate else []
     table = _table(*rate, *heads, width=width, left=len(rate))
     for series in sweep.series:
@@ -137,7 +137,7 @@ def _legend(campaign: FaultCampaign, device: DeviceResult) -> RenderableType:
     level = f"{100 * precision.confidence:g} %"
     lines = [
         f"All in %. ±: {level} interval of the mean over fault patterns, on these {units.count(samples, 'sample')}. "
-        f"± images: over images, under these patterns. drop: accuracy lost. worst 5 %: mean of the worst twentieth of "
+        "± samples: over samples, under these patterns. drop: accuracy lost. worst 5 %: mean of the worst twentieth of "
         "the patterns. SDC-1: answers that changed. critical: from right to wrong."
     ]
     if "cap" in stops:
@@ -198,7 +198,11 @@ def _map(campaign: FaultCampaign, device: DeviceResult, width: int) -> Iterator[
     table = _table("tensor", bits, "critical", f"{100 * confidence:g} %", "harm", width=120, left=2)
     overall = found.overall(Outcome.CRITICAL, confidence)
     by_bit = found.by_bit(Outcome.CRITICAL, confidence)
-    table.add_row(Text("whole network", "bold"), _shades([by_bit.get(bit) for bit in columns]), *_harm(overall, 1.0))
+    table.add_row(
+        Text("whole network", "bold"),
+        _shades([by_bit.get(bit) for bit in columns]),
+        *_harm(overall, 1.0 if total else 0.0),
+    )
     name_width = max(12, min(44, width - 52))
     worst = sorted(rows, key=lambda site: (-harm[site], site))
     names = wording.short_names(worst, name_width)
@@ -280,7 +284,7 @@ def _time(estimate: Estimate, bold: bool = False) -> Text:
     value = wording.long_time(estimate.value)
     if estimate.value == float("inf"):
         value = "none seen"
-    text = Text(value, "bold green" if bold else "")
+    text = Text.assemble((value, "bold green" if bold else ""))
     if (inside := estimate.interval) is not None:
         high = "no upper limit" if inside.high == float("inf") else wording.long_time(inside.high)
         text.append(f"  {wording.long_time(inside.low)} – {high} at {100 * inside.confidence:g} %", "dim")
