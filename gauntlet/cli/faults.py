@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from gauntlet.faults.settings import FaultSettings
 
 EPILOG = (
-    "[bold]Exit status[/]: 0 done; 1 a measurement failed or the lab is gone; 2 asked wrongly; 130 interrupted, the same "
-    "command goes on where it was left."
+    "[bold]Exit status[/]: 0 done; 1 a measurement failed or the lab is gone; 2 asked wrongly; 130 interrupted, the "
+    "same command goes on where it was left."
 )
 _FAULTS, _PRECISION, _DEVICE, _FURTHER = "What breaks", "How precisely", "Where and how it runs", "What else is found"
 
