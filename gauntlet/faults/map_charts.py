@@ -85,7 +85,7 @@ def map_chart(device: DeviceResult, campaign: FaultCampaign, index: int) -> Char
         f"Heat map of {len(sites)} tensors by {len(columns)} bits: share of answers that one flip in {place} spoils."
     )
     title = f"Answers that one flipped bit turns wrong{where}"
-    return Chart(f"map-{index}", title, summary, [trace], layout, _row(z) * len(z) + 90)
+    return Chart(f"map-{index}", title, summary, [trace], layout, max(240, _row(z) * len(z) + 90))
 
 
 def layer_chart(device: DeviceResult, campaign: FaultCampaign, index: int) -> Chart:

@@ -129,13 +129,7 @@ def field_facts(device: DeviceResult, campaign: FaultCampaign) -> Markup:
         ("Between upsets, all", f"{raw} (estimated)"),
     ]
     if asked is not None:
-        pairs.append(
-            (
-                "Assumed",
-                f"{asked.fit_per_mbit:g} FIT/Mbit, {asked.inferences_per_s:g} inferences/s, weights written anew every "
-                f"{wording.long_time(asked.scrub_s)}, read {100 * asked.residency:g} % of the time",
-            )
-        )
+        pairs.append(("Assumed", wording.assumed(asked)))
     return facts(pairs)
 
 

@@ -14,6 +14,7 @@ from fault_injection.plan import FaultPlan, Lifetime, Position, Scale
 from fault_injection.precision import mean_and_half_width
 from fault_injection.statistics import Estimate, Interval, YieldCurve
 from gauntlet.faults.result import DeviceResult, FaultCampaign, Series, Trial
+from gauntlet.faults.settings import FieldSettings
 
 #: Of accuracy, that a chip may lose to count as good.
 LOSSES = (0.01, 0.02, 0.05, 0.10)
@@ -228,6 +229,15 @@ def long_time(seconds: float) -> str:
     number = seconds / factor
     text = f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
     return f"{text} {unit.removesuffix('s') if text == '1' and len(unit) > 2 else unit}"
+
+
+def assumed(field: FieldSettings) -> str:
+    """What the time between wrong answers rests on besides the map."""
+    inferences = "1 inference/s" if field.inferences_per_s == 1 else f"{field.inferences_per_s:g} inferences/s"
+    return (
+        f"{field.fit_per_mbit:g} FIT/Mbit, {inferences}, weights written anew every {long_time(field.scrub_s)}, "
+        f"read {100 * field.residency:g} % of the time"
+    )
 
 
 def points(share: float) -> str:

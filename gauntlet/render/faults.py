@@ -267,14 +267,7 @@ def _field(campaign: FaultCampaign, device: DeviceResult) -> Iterator[Renderable
     raw = wording.long_time(1 / found.upsets_per_s) if found.upsets_per_s else "never"
     table.add_row("  between upsets, all", Text(raw))
     if asked is not None:
-        table.add_row(
-            "  assumed",
-            Text(
-                f"{asked.fit_per_mbit:g} FIT/Mbit, {asked.inferences_per_s:g} inferences/s, weights written anew every "
-                f"{wording.long_time(asked.scrub_s)}, read {100 * asked.residency:g} % of the time",
-                "dim",
-            ),
-        )
+        table.add_row("  assumed", Text(wording.assumed(asked), "dim"))
     yield table
     words = "Wrong answers come in bursts: from an upset that does harm until the weights are written anew."
     yield Padding(Text(words, "dim"), (1, 0, 0, 2))
