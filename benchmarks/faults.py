@@ -34,7 +34,7 @@ from fault_injection.plan import FaultPlan, Position, Scale
 from fault_injection.pytorch import Injector, TorchSites, find_sites, fold_batch_norm
 
 BATCH = 128
-PEER_ROUNDS = 3
+PEER_ROUNDS = 2
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 _BEFORE = Position.BEFORE_ACTIVATION
@@ -88,7 +88,7 @@ class Timed:
 
 
 def run(quick: bool) -> Report:
-    rounds = 1 if quick else 25
+    rounds = 1 if quick else 15
     if (DATA / "resnet_cifar10").is_dir():
         network, images = load_resnet(20, DATA), lossless_test(DATA)[0][:BATCH]
     else:

@@ -50,6 +50,7 @@ _ONE = 1 << _FRACTION_BITS
 _DIGIT_BITS = 32
 _LARGEST_WORD = (1 << _DIGIT_BITS) - 1
 _GUIDE_BITS = 16
+_HALVES = np.dtype([("lower", "<u2"), ("upper", "<u2")])
 _SEVERAL = np.int32(-(1 << 30))
 _LEAST_P = 2.0**-60
 _MAX_ROWS = 1 << 18
@@ -174,21 +175,17 @@ def draw_hits_in_samples(stream: Stream, cells: int, p: float, samples: Sequence
         for block, sample in zip(words, part):
             stream.seek(sample, GAPS)
             block[:] = stream.words(len(block))
-        places = np.cumsum(_gaps(words, tables, cells).reshape(len(part), rows), axis=1, dtype=np.int64)
-        places -= 1
-        inside = places < cells
-        here = counts[first : first + together] = np.count_nonzero(inside, axis=1)
-        if not (here == rows).any():
-            found.append(places[inside].astype(dtype))
-            continue
-        for index, (row, count, sample) in enumerate(zip(places, here, part)):
-            hits = row[:count]
-            if count == rows:
+        gaps = _gaps(words, tables, cells).reshape(len(part), rows)
+        gaps[:, 0] -= 1  # the first is counted from -1
+        places = np.cumsum(gaps, axis=1, dtype=np.int64)
+        for index, (row, sample) in enumerate(zip(places, part), first):
+            hits = row[: int(row.searchsorted(cells))]
+            if len(hits) == rows:
                 stream.seek(sample, GAPS)
                 hits = _draw_on(stream, cells, p, tables)
-                counts[first + index] = len(hits)
-            found.append(hits.astype(dtype))
-    return SampleHits(np.concatenate(found), counts)
+            found.append(hits)
+            counts[index] = len(hits)
+    return SampleHits(np.concatenate(found, dtype=dtype, casting="same_kind"), counts)
 
 
 def _rows(cells: int, p: float, digits: int) -> int:
@@ -246,7 +243,7 @@ class _Digit(NamedTuple):
 
     def look_up(self, parts: NDArray[np.uint32]) -> NDArray[np.int32]:
         """The digit of each half-word, an array of its own."""
-        digits = self.guide.take(parts >> np.uint32(_DIGIT_BITS - _GUIDE_BITS))
+        digits = self.guide.take(parts.astype("<u4", copy=False).view(_HALVES)["upper"])
         left = np.flatnonzero(digits < 0)
         if len(left):
             known = ~digits.take(left)
