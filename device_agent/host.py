@@ -45,7 +45,7 @@ def describe_device(
     """
     found = hardware()
     energy = find_meter()
-    capabilities = ["latency", "memory", "accuracy", "output_check", "faults", "profile"]
+    capabilities = ["latency", "memory", "accuracy", "output_check", "faults", "profile", "comparison"]
     if not energy.unavailable:
         capabilities.append("energy")
     return device_pb2.DeviceDescription(

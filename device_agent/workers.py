@@ -22,6 +22,7 @@ from typing import Callable, Dict, List, Mapping, Optional, Sequence
 
 import psutil
 
+from device_agent.comparing import compare
 from device_agent.host import Neighbours
 from device_agent.hostlock import DEFAULT_WAIT_S, HostLock
 from device_agent.measure.profile import no_profile
@@ -39,7 +40,7 @@ _SPAWN_PAUSE_S = 0.2
 #: With fewer cores than this a starting process disturbs a measurement.
 _CORES_TO_SPARE = 3
 _MEASURED_PARTS = ("output_check", "latency", "accuracy", "energy", "fault_plan")
-_FRESH_TASKS = (worker_pb2.WORKER_TASK_MEMORY, worker_pb2.WORKER_TASK_PROFILE)
+_FRESH_TASKS = (worker_pb2.WORKER_TASK_MEMORY, worker_pb2.WORKER_TASK_PROFILE, worker_pb2.WORKER_TASK_COMPARE)
 #: What a profiler may die of without taking the other figures along.
 _PROFILER_FAILURES = (
     failure_pb2.FAILURE_KIND_CRASHED,
@@ -180,6 +181,9 @@ class WorkerPool:
     ) -> Outcome:
         total_s = spec.timeout_s if spec.timeout_s > 0 else DEFAULT_TIMEOUT_S
         budget = Budget(work_s=total_s, total_s=total_s, wait_s=DEFAULT_WAIT_S + _LOCK_GRACE_S)
+        if spec.HasField("comparison"):
+            response = await self._compare(spec, paths, folder, budget, on_step)
+            return Outcome(failure=response.failure) if response.HasField("failure") else self._done(response, folder)
         tasks = []
         apart = {
             worker_pb2.WORKER_TASK_MEMORY: spec.HasField("memory"),
@@ -190,13 +194,7 @@ class WorkerPool:
         tasks += [task for task, asked in apart.items() if asked]
         result: Optional[measurement_pb2.MeasurementResult] = None
         for task in tasks:
-            request = worker_pb2.WorkerRequest(
-                task=task,
-                spec=spec,
-                paths={digest: str(path.resolve()) for digest, path in paths.items()},
-                output_dir=str(folder.resolve()),
-            )
-            response = await self._request(request, budget, on_step)
+            response = await self._request(_request_for(task, spec, paths, folder), budget, on_step)
             if response.HasField("failure"):
                 if result is None or not _only_profiler(task, response.failure):
                     return Outcome(failure=response.failure)
@@ -206,6 +204,24 @@ class WorkerPool:
             else:
                 _merge(result, response.result)
         assert result is not None
+        return self._done(worker_pb2.WorkerResponse(result=result), folder)
+
+    async def _compare(
+        self,
+        spec: measurement_pb2.MeasurementSpec,
+        paths: Mapping[str, Path],
+        folder: Path,
+        budget: Budget,
+        on_step: Callable[[str], None],
+    ) -> worker_pb2.WorkerResponse:
+        async def one(process: int, of: int) -> worker_pb2.WorkerResponse:
+            request = _request_for(worker_pb2.WORKER_TASK_COMPARE, spec, paths, folder, process)
+            return await self._request(request, budget, lambda name: on_step(f"process {process + 1} of {of}: {name}"))
+
+        return await compare(spec, one)
+
+    def _done(self, response: worker_pb2.WorkerResponse, folder: Path) -> Outcome:
+        result = response.result
         result.provenance.host_shared = self._neighbours.any()
         files = {ref.digest: folder / ref.digest for ref in artifacts.made(result)}
         return Outcome(result=result, folder=folder, files=files)
@@ -333,6 +349,22 @@ class _outside_timed_windows:  # noqa: N801  # used like a function
 
     async def __aexit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def _request_for(
+    task: worker_pb2.WorkerTask,
+    spec: measurement_pb2.MeasurementSpec,
+    paths: Mapping[str, Path],
+    folder: Path,
+    process: int = 0,
+) -> worker_pb2.WorkerRequest:
+    return worker_pb2.WorkerRequest(
+        task=task,
+        spec=spec,
+        paths={digest: str(path.resolve()) for digest, path in paths.items()},
+        output_dir=str(folder.resolve()),
+        process=process,
+    )
 
 
 def _only_profiler(task: int, failure: Failure) -> bool:

@@ -49,6 +49,7 @@ class Demand:
             "accuracy": measurement.HasField("accuracy"),
             "output_check": measurement.HasField("output_check"),
             "faults": measurement.HasField("fault_plan"),
+            "comparison": measurement.HasField("comparison"),
         }
         return cls(
             device_id=spec.device.device_id,

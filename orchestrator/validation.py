@@ -14,6 +14,9 @@ _MAX_SAMPLES = 1_000_000
 _MAX_ATTEMPTS = 10
 _MAX_FAULT_MODEL_CHARS = 200
 _MAX_PATTERNS = 10_000
+_MAX_PROCESSES = 100
+#: All block ratios of a comparison travel in its result: 100 processes of them stay below a message's 4 MB.
+_MAX_BLOCKS = 4_000
 
 
 class InvalidSpecError(ValueError):
@@ -39,7 +42,7 @@ def _check_measurement(spec: measurement_pb2.MeasurementSpec) -> None:
     if spec.model.media_type not in MODEL_MEDIA_TYPES:
         known = ", ".join(MODEL_MEDIA_TYPES)
         raise InvalidSpecError(f"model.media_type {spec.model.media_type!r} is none of {known}")
-    parts = ("latency", "memory", "accuracy", "output_check", "energy", "fault_plan", "profile")
+    parts = ("latency", "memory", "accuracy", "output_check", "energy", "fault_plan", "profile", "comparison")
     if not any(spec.HasField(part) for part in parts):
         raise InvalidSpecError(f"nothing to measure: give at least one of {', '.join(parts)}")
     if spec.HasField("fault_plan") and not spec.HasField("accuracy"):
@@ -57,6 +60,11 @@ def _check_measurement(spec: measurement_pb2.MeasurementSpec) -> None:
         raise InvalidSpecError("output_check.tolerance must be positive")
     if spec.HasField("energy"):
         _within("energy.window_s", spec.energy.window_s, 0.1, 600)
+    if spec.HasField("comparison"):
+        others = [part for part in parts if part != "comparison" and spec.HasField(part)]
+        if others:
+            raise InvalidSpecError(f"a comparison stands alone, without {', '.join(others)}")
+        _check_comparison(spec.comparison, spec.model.media_type)
     if spec.HasField("profile"):
         _within("profile.inferences", spec.profile.inferences, 1, 10_000)
     if spec.HasField("fault_plan"):
@@ -77,6 +85,30 @@ def _check_latency(spec: measurement_pb2.LatencySpec) -> None:
     _between("latency.warmup_tolerance", spec.warmup_tolerance)
     _between("latency.half_width", spec.half_width)
     _between("latency.confidence", spec.confidence)
+
+
+def _check_comparison(spec: measurement_pb2.ComparisonSpec, media_type: str) -> None:
+    if spec.model.media_type != media_type:
+        # Latencies from different runtimes are never ranked together.
+        raise InvalidSpecError(
+            f"comparison.model.media_type {spec.model.media_type!r} must be that of the other model, {media_type!r}"
+        )
+    _within("comparison.processes", spec.processes, 2, _MAX_PROCESSES)
+    _within("comparison.max_processes", spec.max_processes, spec.processes, _MAX_PROCESSES)
+    _within("comparison.min_segment_s", spec.min_segment_s, 0, 10)
+    _within("comparison.min_segment_samples", spec.min_segment_samples, 1, 10_000)
+    _within("comparison.min_sample_s", spec.min_sample_s, 0, 1)
+    _within("comparison.min_blocks", spec.min_blocks, 1, _MAX_BLOCKS)
+    _within("comparison.max_blocks", spec.max_blocks, spec.min_blocks, _MAX_BLOCKS)
+    _within("comparison.max_s", spec.max_s, 1e-3, _MAX_TIMEOUT_S)
+    _within("comparison.warmup_min_runs", spec.warmup_min_runs, 0, _MAX_SAMPLES)
+    _within("comparison.warmup_min_s", spec.warmup_min_s, 0, _MAX_TIMEOUT_S)
+    _within("comparison.warmup_max_s", spec.warmup_max_s, spec.warmup_min_s, _MAX_TIMEOUT_S)
+    _between("comparison.warmup_tolerance", spec.warmup_tolerance)
+    _between("comparison.half_width", spec.half_width)
+    _between("comparison.confidence", spec.confidence)
+    if spec.HasField("noise_floor"):
+        _within("comparison.noise_floor", spec.noise_floor, 0, 1)
 
 
 def _check_fault_plan(plan: fault_pb2.FaultPlan) -> None:

@@ -16,12 +16,15 @@ def needed(spec: measurement_pb2.MeasurementSpec) -> List[artifact_pb2.ArtifactR
         refs.append(spec.output_check.reference)
     if spec.fault_plan.HasField("record"):
         refs.append(spec.fault_plan.record)
+    if spec.HasField("comparison"):
+        refs.append(spec.comparison.model)
     return refs
 
 
 def made(result: measurement_pb2.MeasurementResult) -> List[artifact_pb2.ArtifactRef]:
     """All artifacts that a result refers to."""
     refs = [result.latency.raw_samples, result.accuracy.predictions, result.faults.right_patterns]
+    refs += [run.segments for run in result.comparison.runs]
     return [ref for ref in refs if ref.digest]
 
 
@@ -33,3 +36,5 @@ def forget_made(result: measurement_pb2.MeasurementResult) -> None:
         (result.faults, "right_patterns"),
     ):
         part.ClearField(name)
+    for run in result.comparison.runs:
+        run.ClearField("segments")

@@ -85,7 +85,7 @@ def warm_up(invoke: Invoke, spec: pb.LatencySpec, clock: Clock = time.perf_count
         window_end = min(now + max(window_ns, int((now - begin) * _WINDOW_GROWTH)), cap)
         samples: List[int] = []
         while len(samples) < _LEAST_WINDOW_SAMPLES or clock() < window_end:
-            samples += _collect(invoke, calls, _LEAST_WINDOW_SAMPLES, cap, clock)
+            samples += collect(invoke, calls, _LEAST_WINDOW_SAMPLES, cap, clock)
             if clock() >= cap:
                 break
         runs += len(samples) * calls
@@ -113,11 +113,11 @@ def steady_state(invoke: Invoke, spec: pb.LatencySpec, call_s: float, clock: Clo
     begin = clock()
     least_end = begin + _ns(spec.min_s)
     cap = begin + _ns(max(spec.max_s, spec.min_s)) if spec.max_s else begin + _ns(3600)
-    nanoseconds = _collect(invoke, calls, least_samples, cap, clock)
+    nanoseconds = collect(invoke, calls, least_samples, cap, clock)
     while clock() < least_end and len(nanoseconds) < most_samples:
         # A tenth of what is there: few returns to this loop, and no long overshoot.
         count = min(max(1, len(nanoseconds) // 10), most_samples - len(nanoseconds))
-        nanoseconds += _collect(invoke, calls, count, least_end, clock)
+        nanoseconds += collect(invoke, calls, count, least_end, clock)
     widths: List[float] = []
     while True:
         samples = np.array(nanoseconds, dtype=np.float64) / (1e9 * calls)
@@ -127,7 +127,7 @@ def steady_state(invoke: Invoke, spec: pb.LatencySpec, call_s: float, clock: Clo
             return Timing(samples, calls, stop)
         invoke()
         count = min(math.ceil(len(samples) * (_LOOK_RATIO - 1)), most_samples - len(samples))
-        nanoseconds += _collect(invoke, calls, count, cap, clock)
+        nanoseconds += collect(invoke, calls, count, cap, clock)
 
 
 def calls_per_sample(call_s: float, min_sample_s: float) -> int:
@@ -171,7 +171,7 @@ def _percentile(ordered: Samples, rank: float, confidence: float, calls: int) ->
     return pb.Percentile(rank=rank, latency_s=figure)
 
 
-def _collect(invoke: Invoke, calls: int, count: int, end_ns: int, clock: Clock) -> List[int]:
+def collect(invoke: Invoke, calls: int, count: int, end_ns: int, clock: Clock) -> List[int]:
     """Up to `count` samples in nanoseconds, at least one; ends early at `end_ns`."""
     samples: List[int] = []
     keep = samples.append

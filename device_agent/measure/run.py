@@ -15,13 +15,13 @@ import gc
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, List, Mapping, Optional, Sequence
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from device_agent.cores import Pinning
 from device_agent.errors import MeasurementError
 from device_agent.hostlock import HostLock
 from device_agent.hoststate import CpuTimes, HostReader, Throttling
-from device_agent.measure import latency
+from device_agent.measure import comparison, latency
 from device_agent.measure.accuracy import measure_accuracy
 from device_agent.measure.artifacts import write_artifact
 from device_agent.measure.continuity import Continuity
@@ -40,6 +40,7 @@ from protos.gauntlet.v1 import measurement_pb2 as pb
 SAMPLES = "samples/latency"
 #: Tells the agent what the worker does now; True while it waits for the host's lock.
 Report = Callable[[str, bool], None]
+Window = TypeVar("Window")
 
 _WINDOW_ATTEMPTS = 3
 _BUSY_CORES = 0.2
@@ -79,6 +80,8 @@ class Bench:
             job = _Job(self, request, report)
             if request.task == worker_pb2.WORKER_TASK_MEMORY:
                 return job.memory()
+            if request.task == worker_pb2.WORKER_TASK_COMPARE:
+                return job.compare(request.process)
             return job.profile() if request.task == worker_pb2.WORKER_TASK_PROFILE else job.measure()
         finally:
             self.idle_since = self.reader.cpu_times()
@@ -95,7 +98,7 @@ class _Job:
         self._format = format_of(self._spec.model.media_type)
         self._runtime = choose(bench.runtimes, self._spec.runtime.name, self._format)
         self._begin_s = time.monotonic()
-        report("check", False)
+        report("check A" if request.task == worker_pb2.WORKER_TASK_COMPARE else "check", False)
         # Nothing for the runtime that most jobs use, seconds for torch; never part of a figure.
         self._runtime.preload()
         self._runtime.check(self._path(self._spec.model))
@@ -200,6 +203,50 @@ class _Job:
         self._provenance.after.CopyFrom(self._bench.reader.state())
         return self._finish(result)
 
+    def compare(self, process: int) -> pb.MeasurementResult:
+        result = pb.MeasurementResult()
+        spec = self._spec.comparison
+        throttling = self._bench.reader.throttling()
+        pinning = Pinning(self._threads, spec.pinning != pb.PINNING_NONE)
+        try:
+            self._provenance.cpus.extend(pinning.cpus)
+            self._remark(pinning.remark)
+            self._report("check B", False)
+            self._runtime.check(self._path(spec.model))
+            with self._exclusive():
+                began = self._bench.reader.cpu_times()
+                a, b = self._uninterrupted(lambda: self._interleaved(result, b_first=process % 2 == 1))
+                self._provenance.after.CopyFrom(self._bench.reader.state(began))
+        finally:
+            pinning.release()
+        self._note_disturbances(throttling)
+        self._describe(result, a)
+        for remark in b.remarks:
+            if remark not in a.remarks:
+                self._remark(f"B: {remark}")
+        if a.delegate != b.delegate:
+            self._remark(f"A runs with {a.delegate}, B with {b.delegate}")
+        return self._finish(result)
+
+    def _interleaved(self, result: pb.MeasurementResult, b_first: bool) -> Tuple[LoadedModel, LoadedModel]:
+        spec = self._spec.comparison
+        models: Dict[str, LoadedModel] = {}
+        contenders: Dict[str, comparison.Contender] = {}
+        # Who is loaded first gets another place in memory: the processes take turns.
+        letters = "BA" if b_first else "AB"
+        for letter in letters:
+            model = models[letter] = self._load(spec.model if letter == "B" else self._spec.model, f"load {letter}")
+            fill_inputs(model)
+        for letter in letters:
+            self._report(f"warm-up {letter}", False)
+            contenders[letter] = comparison.warm_up(models[letter].invoke, spec)
+        self._report(comparison.BLOCKS_STEP, False)
+        pair = (contenders["A"], contenders["B"])
+        series = comparison.interleave(pair, spec, b_first)
+        run = comparison.summarise(series, pair, spec, b_first, self._output_dir)
+        result.comparison.CopyFrom(pb.ComparisonResult(runs=[run]))
+        return models["A"], models["B"]
+
     def _timed_windows(self, result: pb.MeasurementResult) -> LoadedModel:
         spec = self._spec
         begin = time.perf_counter_ns()
@@ -227,16 +274,16 @@ class _Job:
             result.energy.CopyFrom(measure_energy(invoke, spec.energy, self._bench.meter))
         return model
 
-    def _uninterrupted(self, window: Callable[[], LoadedModel]) -> LoadedModel:
+    def _uninterrupted(self, window: Callable[[], Window]) -> Window:
         """Take a window again when the process was stopped or the machine slept in it."""
         why: Optional[str] = None
         for _ in range(_WINDOW_ATTEMPTS):
             self._bench.continuity.begin()
             with _no_garbage_collection():
-                model = window()
+                outcome = window()
             why = self._bench.continuity.broken()
             if why is None:
-                return model
+                return outcome
             self._remark(f"a timed window was taken again: {why}")
         raise MeasurementError(
             failure_pb2.FAILURE_KIND_DEVICE_UNFIT,
@@ -253,9 +300,9 @@ class _Job:
         finally:
             lock.release()
 
-    def _load(self) -> LoadedModel:
-        self._report("load", False)
-        return self._runtime.load(self._path(self._spec.model), self._threads, self._spec.runtime.delegate)
+    def _load(self, ref: Optional[artifact_pb2.ArtifactRef] = None, step: str = "load") -> LoadedModel:
+        self._report(step, False)
+        return self._runtime.load(self._path(ref or self._spec.model), self._threads, self._spec.runtime.delegate)
 
     def _path(self, artifact: artifact_pb2.ArtifactRef) -> Path:
         path = self._paths.get(artifact.digest)

@@ -98,6 +98,48 @@ def fault_plan(
     )
 
 
+def comparison_spec(
+    model: artifact_pb2.ArtifactRef,
+    *,
+    processes: int = 6,
+    max_processes: int = 15,
+    min_segment_s: float = 0.005,
+    min_segment_samples: int = 5,
+    min_sample_s: float = 100e-6,
+    min_blocks: int = 20,
+    max_blocks: int = 1_000,
+    max_s: float = 2.0,
+    half_width: float = 0.01,
+    confidence: float = CONFIDENCE,
+    warmup_min_runs: int = 10,
+    warmup_min_s: float = 0.3,
+    warmup_max_s: float = 3.0,
+    warmup_tolerance: float = 0.02,
+    pin: bool = True,
+    noise_floor: float | None = None,
+) -> measurement_pb2.ComparisonSpec:
+    """Model B against the model of the specification, see `ComparisonSpec`. Seconds, counts, and ratios 0-1."""
+    return measurement_pb2.ComparisonSpec(
+        model=model,
+        processes=min(processes, max_processes),
+        max_processes=max_processes,
+        min_segment_s=min_segment_s,
+        min_segment_samples=min_segment_samples,
+        min_sample_s=min_sample_s,
+        min_blocks=min(min_blocks, max_blocks),
+        max_blocks=max_blocks,
+        max_s=max_s,
+        half_width=half_width,
+        confidence=confidence,
+        warmup_min_runs=warmup_min_runs,
+        warmup_min_s=warmup_min_s,
+        warmup_max_s=max(warmup_max_s, warmup_min_s),
+        warmup_tolerance=warmup_tolerance,
+        pinning=measurement_pb2.PINNING_AUTO if pin else measurement_pb2.PINNING_NONE,
+        noise_floor=noise_floor,
+    )
+
+
 def measurement_spec(
     model: artifact_pb2.ArtifactRef,
     *,
@@ -111,6 +153,7 @@ def measurement_spec(
     energy: bool = True,
     fault_plan: fault_pb2.FaultPlan | None = None,
     profile: bool = False,
+    comparison: measurement_pb2.ComparisonSpec | None = None,
     timeout_s: float = 120.0,
 ) -> measurement_pb2.MeasurementSpec:
     """What to measure on one device. A part that is None or False is not measured.
@@ -129,6 +172,7 @@ def measurement_spec(
         energy=measurement_pb2.EnergySpec(window_s=5.0) if energy else None,
         fault_plan=fault_plan,
         profile=measurement_pb2.ProfileSpec(inferences=50) if profile else None,
+        comparison=comparison,
         timeout_s=timeout_s,
     )
 

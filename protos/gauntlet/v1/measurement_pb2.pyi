@@ -23,6 +23,13 @@ class StopReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STOP_REASON_MAX_SAMPLES: _ClassVar[StopReason]
     STOP_REASON_MAX_TIME: _ClassVar[StopReason]
 
+class ComparisonVerdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COMPARISON_VERDICT_UNSPECIFIED: _ClassVar[ComparisonVerdict]
+    COMPARISON_VERDICT_FASTER: _ClassVar[ComparisonVerdict]
+    COMPARISON_VERDICT_SLOWER: _ClassVar[ComparisonVerdict]
+    COMPARISON_VERDICT_INDISTINGUISHABLE: _ClassVar[ComparisonVerdict]
+
 class PatternStop(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PATTERN_STOP_UNSPECIFIED: _ClassVar[PatternStop]
@@ -37,13 +44,17 @@ STOP_REASON_PRECISE: StopReason
 STOP_REASON_PLATEAU: StopReason
 STOP_REASON_MAX_SAMPLES: StopReason
 STOP_REASON_MAX_TIME: StopReason
+COMPARISON_VERDICT_UNSPECIFIED: ComparisonVerdict
+COMPARISON_VERDICT_FASTER: ComparisonVerdict
+COMPARISON_VERDICT_SLOWER: ComparisonVerdict
+COMPARISON_VERDICT_INDISTINGUISHABLE: ComparisonVerdict
 PATTERN_STOP_UNSPECIFIED: PatternStop
 PATTERN_STOP_PRECISE: PatternStop
 PATTERN_STOP_CAP: PatternStop
 PATTERN_STOP_BUDGET: PatternStop
 
 class MeasurementSpec(_message.Message):
-    __slots__ = ("model", "runtime", "output_check", "latency", "memory", "accuracy", "energy", "fault_plan", "timeout_s", "profile")
+    __slots__ = ("model", "runtime", "output_check", "latency", "memory", "accuracy", "energy", "fault_plan", "timeout_s", "profile", "comparison")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_CHECK_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +65,7 @@ class MeasurementSpec(_message.Message):
     FAULT_PLAN_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
     model: _artifact_pb2.ArtifactRef
     runtime: RuntimeSpec
     output_check: OutputCheckSpec
@@ -64,7 +76,8 @@ class MeasurementSpec(_message.Message):
     fault_plan: _fault_pb2.FaultPlan
     timeout_s: float
     profile: ProfileSpec
-    def __init__(self, model: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeSpec, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckSpec, _Mapping]] = ..., latency: _Optional[_Union[LatencySpec, _Mapping]] = ..., memory: _Optional[_Union[MemorySpec, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracySpec, _Mapping]] = ..., energy: _Optional[_Union[EnergySpec, _Mapping]] = ..., fault_plan: _Optional[_Union[_fault_pb2.FaultPlan, _Mapping]] = ..., timeout_s: _Optional[float] = ..., profile: _Optional[_Union[ProfileSpec, _Mapping]] = ...) -> None: ...
+    comparison: ComparisonSpec
+    def __init__(self, model: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeSpec, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckSpec, _Mapping]] = ..., latency: _Optional[_Union[LatencySpec, _Mapping]] = ..., memory: _Optional[_Union[MemorySpec, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracySpec, _Mapping]] = ..., energy: _Optional[_Union[EnergySpec, _Mapping]] = ..., fault_plan: _Optional[_Union[_fault_pb2.FaultPlan, _Mapping]] = ..., timeout_s: _Optional[float] = ..., profile: _Optional[_Union[ProfileSpec, _Mapping]] = ..., comparison: _Optional[_Union[ComparisonSpec, _Mapping]] = ...) -> None: ...
 
 class RuntimeSpec(_message.Message):
     __slots__ = ("name", "threads", "delegate")
@@ -134,8 +147,46 @@ class EnergySpec(_message.Message):
     window_s: float
     def __init__(self, window_s: _Optional[float] = ...) -> None: ...
 
+class ComparisonSpec(_message.Message):
+    __slots__ = ("model", "processes", "max_processes", "min_segment_s", "min_segment_samples", "min_sample_s", "min_blocks", "max_blocks", "max_s", "half_width", "confidence", "warmup_min_runs", "warmup_min_s", "warmup_max_s", "warmup_tolerance", "pinning", "noise_floor")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    MAX_PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEGMENT_S_FIELD_NUMBER: _ClassVar[int]
+    MIN_SEGMENT_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    MIN_SAMPLE_S_FIELD_NUMBER: _ClassVar[int]
+    MIN_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    MAX_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    MAX_S_FIELD_NUMBER: _ClassVar[int]
+    HALF_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_MIN_RUNS_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_MIN_S_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_MAX_S_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_TOLERANCE_FIELD_NUMBER: _ClassVar[int]
+    PINNING_FIELD_NUMBER: _ClassVar[int]
+    NOISE_FLOOR_FIELD_NUMBER: _ClassVar[int]
+    model: _artifact_pb2.ArtifactRef
+    processes: int
+    max_processes: int
+    min_segment_s: float
+    min_segment_samples: int
+    min_sample_s: float
+    min_blocks: int
+    max_blocks: int
+    max_s: float
+    half_width: float
+    confidence: float
+    warmup_min_runs: int
+    warmup_min_s: float
+    warmup_max_s: float
+    warmup_tolerance: float
+    pinning: Pinning
+    noise_floor: float
+    def __init__(self, model: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., processes: _Optional[int] = ..., max_processes: _Optional[int] = ..., min_segment_s: _Optional[float] = ..., min_segment_samples: _Optional[int] = ..., min_sample_s: _Optional[float] = ..., min_blocks: _Optional[int] = ..., max_blocks: _Optional[int] = ..., max_s: _Optional[float] = ..., half_width: _Optional[float] = ..., confidence: _Optional[float] = ..., warmup_min_runs: _Optional[int] = ..., warmup_min_s: _Optional[float] = ..., warmup_max_s: _Optional[float] = ..., warmup_tolerance: _Optional[float] = ..., pinning: _Optional[_Union[Pinning, str]] = ..., noise_floor: _Optional[float] = ...) -> None: ...
+
 class MeasurementResult(_message.Message):
-    __slots__ = ("model", "output_check", "latency", "memory", "accuracy", "energy", "faults", "provenance", "profile")
+    __slots__ = ("model", "output_check", "latency", "memory", "accuracy", "energy", "faults", "provenance", "profile", "comparison")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_CHECK_FIELD_NUMBER: _ClassVar[int]
     LATENCY_FIELD_NUMBER: _ClassVar[int]
@@ -145,6 +196,7 @@ class MeasurementResult(_message.Message):
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
     model: ModelFacts
     output_check: OutputCheckResult
     latency: LatencyResult
@@ -154,7 +206,8 @@ class MeasurementResult(_message.Message):
     faults: FaultResult
     provenance: Provenance
     profile: ProfileResult
-    def __init__(self, model: _Optional[_Union[ModelFacts, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckResult, _Mapping]] = ..., latency: _Optional[_Union[LatencyResult, _Mapping]] = ..., memory: _Optional[_Union[MemoryResult, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracyResult, _Mapping]] = ..., energy: _Optional[_Union[EnergyResult, _Mapping]] = ..., faults: _Optional[_Union[FaultResult, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., profile: _Optional[_Union[ProfileResult, _Mapping]] = ...) -> None: ...
+    comparison: ComparisonResult
+    def __init__(self, model: _Optional[_Union[ModelFacts, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckResult, _Mapping]] = ..., latency: _Optional[_Union[LatencyResult, _Mapping]] = ..., memory: _Optional[_Union[MemoryResult, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracyResult, _Mapping]] = ..., energy: _Optional[_Union[EnergyResult, _Mapping]] = ..., faults: _Optional[_Union[FaultResult, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., profile: _Optional[_Union[ProfileResult, _Mapping]] = ..., comparison: _Optional[_Union[ComparisonResult, _Mapping]] = ...) -> None: ...
 
 class ModelFacts(_message.Message):
     __slots__ = ("size_bytes", "inputs", "outputs")
@@ -281,6 +334,56 @@ class Histogram(_message.Message):
     counts: _containers.RepeatedScalarFieldContainer[int]
     overflow: int
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., counts: _Optional[_Iterable[int]] = ..., overflow: _Optional[int] = ...) -> None: ...
+
+class ComparisonResult(_message.Message):
+    __slots__ = ("ratio", "verdict", "noise_floor", "measured_noise_floor", "process_spread", "median_a_s", "median_b_s", "runs")
+    RATIO_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    NOISE_FLOOR_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_NOISE_FLOOR_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_SPREAD_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_A_S_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_B_S_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    ratio: _figure_pb2.Figure
+    verdict: ComparisonVerdict
+    noise_floor: _figure_pb2.Figure
+    measured_noise_floor: _figure_pb2.Figure
+    process_spread: _figure_pb2.Figure
+    median_a_s: _figure_pb2.Figure
+    median_b_s: _figure_pb2.Figure
+    runs: _containers.RepeatedCompositeFieldContainer[ComparisonRun]
+    def __init__(self, ratio: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., verdict: _Optional[_Union[ComparisonVerdict, str]] = ..., noise_floor: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., measured_noise_floor: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., process_spread: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., median_a_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., median_b_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[ComparisonRun, _Mapping]]] = ...) -> None: ...
+
+class ComparisonRun(_message.Message):
+    __slots__ = ("ratio", "block_ratios", "median_a_s", "median_b_s", "calls_per_sample_a", "calls_per_sample_b", "samples_per_segment_a", "samples_per_segment_b", "warmup_settled_a", "warmup_settled_b", "stop_reason", "b_first", "segments")
+    RATIO_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_RATIOS_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_A_S_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_B_S_FIELD_NUMBER: _ClassVar[int]
+    CALLS_PER_SAMPLE_A_FIELD_NUMBER: _ClassVar[int]
+    CALLS_PER_SAMPLE_B_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_PER_SEGMENT_A_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_PER_SEGMENT_B_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_SETTLED_A_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_SETTLED_B_FIELD_NUMBER: _ClassVar[int]
+    STOP_REASON_FIELD_NUMBER: _ClassVar[int]
+    B_FIRST_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    ratio: _figure_pb2.Figure
+    block_ratios: _containers.RepeatedScalarFieldContainer[float]
+    median_a_s: float
+    median_b_s: float
+    calls_per_sample_a: int
+    calls_per_sample_b: int
+    samples_per_segment_a: int
+    samples_per_segment_b: int
+    warmup_settled_a: bool
+    warmup_settled_b: bool
+    stop_reason: StopReason
+    b_first: bool
+    segments: _artifact_pb2.ArtifactRef
+    def __init__(self, ratio: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., block_ratios: _Optional[_Iterable[float]] = ..., median_a_s: _Optional[float] = ..., median_b_s: _Optional[float] = ..., calls_per_sample_a: _Optional[int] = ..., calls_per_sample_b: _Optional[int] = ..., samples_per_segment_a: _Optional[int] = ..., samples_per_segment_b: _Optional[int] = ..., warmup_settled_a: bool = ..., warmup_settled_b: bool = ..., stop_reason: _Optional[_Union[StopReason, str]] = ..., b_first: bool = ..., segments: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
 
 class MemoryResult(_message.Message):
     __slots__ = ("peak_bytes", "model_bytes")

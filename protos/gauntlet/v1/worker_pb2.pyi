@@ -14,13 +14,15 @@ class WorkerTask(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WORKER_TASK_MEASURE: _ClassVar[WorkerTask]
     WORKER_TASK_MEMORY: _ClassVar[WorkerTask]
     WORKER_TASK_PROFILE: _ClassVar[WorkerTask]
+    WORKER_TASK_COMPARE: _ClassVar[WorkerTask]
 WORKER_TASK_UNSPECIFIED: WorkerTask
 WORKER_TASK_MEASURE: WorkerTask
 WORKER_TASK_MEMORY: WorkerTask
 WORKER_TASK_PROFILE: WorkerTask
+WORKER_TASK_COMPARE: WorkerTask
 
 class WorkerRequest(_message.Message):
-    __slots__ = ("task", "spec", "paths", "output_dir")
+    __slots__ = ("task", "spec", "paths", "output_dir", "process")
     class PathsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -32,11 +34,13 @@ class WorkerRequest(_message.Message):
     SPEC_FIELD_NUMBER: _ClassVar[int]
     PATHS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_DIR_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
     task: WorkerTask
     spec: _measurement_pb2.MeasurementSpec
     paths: _containers.ScalarMap[str, str]
     output_dir: str
-    def __init__(self, task: _Optional[_Union[WorkerTask, str]] = ..., spec: _Optional[_Union[_measurement_pb2.MeasurementSpec, _Mapping]] = ..., paths: _Optional[_Mapping[str, str]] = ..., output_dir: _Optional[str] = ...) -> None: ...
+    process: int
+    def __init__(self, task: _Optional[_Union[WorkerTask, str]] = ..., spec: _Optional[_Union[_measurement_pb2.MeasurementSpec, _Mapping]] = ..., paths: _Optional[_Mapping[str, str]] = ..., output_dir: _Optional[str] = ..., process: _Optional[int] = ...) -> None: ...
 
 class WorkerResponse(_message.Message):
     __slots__ = ("ready", "step", "result", "failure")
