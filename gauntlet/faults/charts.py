@@ -220,12 +220,12 @@ def _yield_chart(title: str, chips: Sequence[Series], campaign: FaultCampaign, i
         curve = series.summary(campaign.confidence).yields
         assert curve is not None
         name, color = escaped(chip_name(series, chips)), COLORS[number % 5]
-        x, shares, low, high = steps(curve)
+        x, shares, _, _ = steps(curve)
+        places, low, high = yield_band(curve, alone=len(chips) == 1)
         traces.append(
             {
-                # From the worst chip to the best: left of all, the bands of several curves would hide one another.
-                "x": [*x[1:], *reversed(x[1:])],
-                "y": [100 * value for value in (*low[1:], *reversed(high[1:]))],
+                "x": [*places, *reversed(places)],
+                "y": [100 * value for value in (*low, *reversed(high))],
                 "fill": "toself",
                 "fillcolor": color,
                 "opacity": 0.12,
@@ -274,6 +274,18 @@ def steps(curve: YieldCurve) -> tuple[list[float], list[float], list[float], lis
             low.append(bottom)
             high.append(top)
     return x, shares, low, high
+
+
+def yield_band(curve: YieldCurve, alone: bool) -> tuple[list[float], list[float], list[float]]:
+    """Corners of the band of a yield curve: accuracy in %, low, high.
+
+    It reaches beyond the worst and the best chip; where several curves share a figure, these ends would hide one
+    another and are left out.
+    """
+    x, _, low, high = steps(curve)
+    if alone:
+        return [*x, 100.0], [*low, low[-1]], [*high, high[-1]]
+    return x[1:], low[1:], high[1:]
 
 
 def rate_places(lines: Sequence[Line]) -> dict[float, float]:

@@ -96,7 +96,8 @@ def layer_chart(device: DeviceResult, campaign: FaultCampaign, index: int) -> Ch
     rows = rows[:MOST_BARS]
     values = [(value, low, high) for _, value, low, high in rows]
     # Whiskers of tensors in which little was seen would press all bars flat.
-    end = min(4 * max(value for value, _, _ in values), 1.05 * max(high for _, _, high in values)) or 1.0
+    most, limit = max(value for value, _, _ in values), 1.05 * max(high for _, _, high in values)
+    end = min(4 * most, limit) or limit or 1.0
     trace: Trace = {
         "type": "bar",
         "orientation": "h",

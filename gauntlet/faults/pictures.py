@@ -167,11 +167,12 @@ def _yield(axes: Axes, title: str, chips: Sequence[Series], campaign: FaultCampa
     for number, series in enumerate(chips):
         curve = series.summary(campaign.confidence).yields
         assert curve is not None
-        x, shares, low, high = charts.steps(curve)
+        x, shares, _, _ = charts.steps(curve)
+        places, low, high = charts.yield_band(curve, alone=len(chips) == 1)
         color, dash = _COLORS[number % 5], _DASHES[number // 5 % 4]
         name = wording.shortened(charts.chip_name(series, chips), _NAME)
         axes.plot(x, [100 * v for v in shares], color=color, ls=dash, lw=1.4, label=name)
-        axes.fill_between(x[1:], [100 * v for v in low[1:]], [100 * v for v in high[1:]], color=color, alpha=0.1, lw=0)
+        axes.fill_between(places, [100 * v for v in low], [100 * v for v in high], color=color, alpha=0.1, lw=0)
     least = min(min(series.outcomes.accuracies) for series in chips)
     clean = chips[0].outcomes.clean_accuracy
     axes.axvline(100 * clean, color=_SOFT, ls="--", lw=1)

@@ -19,7 +19,7 @@ from rich.console import Console
 from fault_injection.campaign import Outcomes
 from fault_injection.statistics import yield_curve
 from fault_injection.vulnerability import Outcome, Stratum, StratumResult, VulnerabilityMap
-from gauntlet.faults import mapping, wording
+from gauntlet.faults import charts, mapping, wording
 from gauntlet.faults.document import campaign_document, table_rows, write_parquet
 from gauntlet.faults.report import render, write_report
 from gauntlet.faults.result import FaultCampaign, Series
@@ -370,6 +370,16 @@ def test_shares_of_chips_are_read_from_the_curve() -> None:
     share, low, high = wording.good_chips(curve, 0.91)
     assert (share, low) == (0, 0)
     assert 0 < high <= 1
+
+
+def test_a_yield_curve_alone_has_its_band_to_the_ends() -> None:
+    curve = yield_curve([0.5] * 3 + [0.9] * 7, 0.95)
+    x, shares, _, _ = charts.steps(curve)
+    assert (x, shares) == ([0, 50, 50, 90, 90], [1, 1, 0.7, 0.7, 0])
+    places, low, high = charts.yield_band(curve, alone=True)
+    assert (places[0], places[-1], low[-1]) == (0, 100, 0)
+    assert high[-1] == pytest.approx(1 - low[0])
+    assert charts.yield_band(curve, alone=False)[0] == [50, 50, 90, 90]
 
 
 def test_shortened_names_stay_apart() -> None:
