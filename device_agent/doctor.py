@@ -16,8 +16,8 @@ from device_agent.errors import MeasurementError
 from device_agent.hostlock import HostLock, lock_path
 from device_agent.hoststate import CpuTimes, HostReader
 from device_agent.measure import statistics
-from device_agent.measure.energy import find_meter
 from device_agent.measure.memory import ResidentMemory
+from device_agent.measure.meters import Meter, choose_meter, survey_machine
 from protos import figures
 from protos.contract import software_version
 from protos.gauntlet.v1 import device_pb2
@@ -72,7 +72,7 @@ def report(root: Path = Path("/")) -> List[Finding]:
         _clock(reader),
         _temperature(reader),
         _throttling(reader),
-        _energy(root),
+        *_energy(root),
         _virtualization(hardware.virtualization),
         _load(reader, before),
         _noise(),
@@ -202,12 +202,25 @@ def _throttling(reader: HostReader) -> Finding:
     return Finding("throttling", OK, "watched while measuring")
 
 
-def _energy(root: Path) -> Finding:
-    meter = find_meter(root)
-    if not meter.unavailable:
-        return Finding("energy", OK, meter.source)
-    reason, _, remedy = meter.unavailable.partition("; ")
-    return Finding("energy", ABSENT, reason, remedy)
+def _energy(root: Path) -> List[Finding]:
+    """The meter that is used, and all others: those that could be, and why the rest cannot."""
+    meters = survey_machine(root)
+    chosen = choose_meter(meters)
+    if chosen.unavailable:
+        reason, _, remedy = chosen.unavailable.partition("; ")
+        first = Finding("energy", ABSENT, reason, remedy)
+    else:
+        first = Finding("energy", OK, _described(chosen))
+    others = [meter for meter in meters if meter is not chosen]
+    found = [_described(meter) for meter in others if not meter.unavailable]
+    missing = [meter.unavailable for meter in others if meter.unavailable and meter.unavailable != chosen.unavailable]
+    lines = [f"found, too: {text}" for text in found] + missing
+    return [first, *([Finding("other meters", NOTE, "; ".join(lines))] if lines else [])]
+
+
+def _described(meter: Meter) -> str:
+    apart = f", beside it {', '.join(meter.facts.apart)}" if meter.facts.apart else ""
+    return f"{meter.facts.source}{apart}: {meter.facts.remark}"
 
 
 def _virtualization(kind: str) -> Finding:

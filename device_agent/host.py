@@ -13,7 +13,7 @@ import psutil
 
 from device_agent import runtimes
 from device_agent.hoststate import HostReader
-from device_agent.measure.energy import find_meter
+from device_agent.measure.meters import choose_meter, find_meter, survey_machine
 from protos import figures
 from protos.gauntlet.v1 import device_pb2, figure_pb2
 
@@ -44,9 +44,9 @@ def describe_device(
         allow_pt2: take exported programs of torch, which can run code where they are loaded.
     """
     found = hardware()
-    energy = find_meter()
+    meters = survey_machine()
     capabilities = ["latency", "memory", "accuracy", "output_check", "faults", "profile", "comparison"]
-    if not energy.unavailable:
+    if not all(choose_meter(meters, accelerator).unavailable for accelerator in (False, True)):
         capabilities.append("energy")
     return device_pb2.DeviceDescription(
         device_id=device_id,
@@ -118,7 +118,7 @@ def sensors(root: Path = _ROOT) -> List[device_pb2.Sensor]:
     meter = find_meter(root)
     reader = HostReader(root)
     return [
-        device_pb2.Sensor(quantity="energy_j", source=meter.source, unavailable=meter.unavailable),
+        device_pb2.Sensor(quantity="energy_j", source=meter.facts.source, unavailable=meter.unavailable),
         _sensor("temperature_c", "/sys/class/thermal", reader.temperature_c()),
         _sensor("frequency_hz", "/sys/devices/system/cpu/cpu*/cpufreq", reader.frequency_hz()),
     ]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, List, Optional, Sequence, Set
 
 from protos import figures
 from protos.gauntlet.v1 import figure_pb2, measurement_pb2
@@ -18,6 +19,9 @@ from protos.gauntlet.v1 import figure_pb2, measurement_pb2
 _CPU = "sys/devices/system/cpu"
 #: /proc/stat counts in ticks of 10 ms: shorter spans say nothing.
 _LEAST_SPAN_S = 0.1
+#: Boards have a dozen zones, servers more cores than a light look may read.
+_MOST_ZONES = 16
+_MOST_CLOCKS = 8
 #: Thermal zones that tell of the processor, the best first; else the hottest zone counts.
 _PROCESSOR_ZONES = ("x86_pkg_temp", "cpu-thermal", "cpu_thermal", "CPU-therm", "cpu")
 
@@ -35,6 +39,21 @@ class CpuTimes:
     at_s: float
     busy_s: float
     own_s: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One quantity that can be read again and again at little cost.
+
+    Attributes:
+        quantity: with its unit, for example "temperature_c".
+        source: what is read, for example the thermal zone "x86_pkg_temp".
+        read: its value now, or None.
+    """
+
+    quantity: str
+    source: str
+    read: Callable[[], Optional[float]]
 
 
 class HostReader:
@@ -65,10 +84,9 @@ class HostReader:
         """Of the processor, else of the hottest zone."""
         zones = {}
         for folder in sorted((self._root / "sys/class/thermal").glob("thermal_zone*")):
-            millidegrees = _number(folder / "temp")
-            # Absent sensors report 0 or absolute zero.
-            if millidegrees is not None and millidegrees > -40_000 and millidegrees != 0:
-                zones[(_text(folder / "type") or folder.name)] = millidegrees / 1000
+            degrees = _degrees(folder / "temp")
+            if degrees is not None:
+                zones[(_text(folder / "type") or folder.name)] = degrees
         for name in _PROCESSOR_ZONES:
             if name in zones:
                 return figures.measured(zones[name])
@@ -128,18 +146,55 @@ class HostReader:
         """What counts up, or stands up, when a processor is slowed down."""
         counts = self._all_cores("thermal_throttle/core_throttle_count")
         counts += self._all_cores("thermal_throttle/package_throttle_count")
-        cooling = [
-            value
-            for folder in sorted((self._root / "sys/class/thermal").glob("cooling_device*"))
-            # Fans cool without slowing anything down, and an idle injection driver is not a limit.
-            if any(word in (_text(folder / "type") or "").lower() for word in ("processor", "cpu"))
-            for value in [_number(folder / "cur_state")]
-            if value is not None
-        ]
+        cooling = [_number(folder / "cur_state") or 0 for folder in self._cooling_devices()]
         limits = self._all_cores("cpufreq/scaling_max_freq")
         hardware = self._all_cores("cpufreq/cpuinfo_max_freq")
         limited = bool(limits and hardware and min(limits) < max(hardware) and limits != hardware)
         return Throttling(counts, cooling, limited)
+
+    def probes(self, cpus: Sequence[int] = ()) -> List[Probe]:
+        """What can be watched while a measurement runs: heat, clocks and throttling, as far as this machine shows them.
+
+        Args:
+            cpus: whose clocks count, for example those that the work is pinned to; empty: some of all.
+        """
+        found: List[Probe] = []
+        names: Set[str] = set()
+        for folder in sorted((self._root / "sys/class/thermal").glob("thermal_zone*")):
+            name = _text(folder / "type") or folder.name
+            name = name if name not in names else f"{name} ({folder.name})"
+            names.add(name)
+            probe = Probe("temperature_c", name, partial(_degrees, folder / "temp"))
+            # A zone that tells nothing now may be gated off for good; each costs a look at every sample.
+            if probe.read() is not None and len(found) < _MOST_ZONES:
+                found.append(probe)
+        cores = list(cpus) or sorted(int(folder.name[3:]) for folder in self._cores())[:_MOST_CLOCKS]
+        clocks = [self._root / _CPU / f"cpu{core}" / "cpufreq/scaling_cur_freq" for core in cores]
+        if clocks and _mean_hz(clocks) is not None:
+            source = "cpu" + ",".join(map(str, cores))
+            found.append(Probe("frequency_hz", source, partial(_mean_hz, clocks)))
+        counts = [
+            path
+            for core in cores
+            for name in ("core_throttle_count", "package_throttle_count")
+            for path in [self._root / _CPU / f"cpu{core}" / "thermal_throttle" / name]
+            if _number(path) is not None
+        ]
+        if counts:
+            found.append(Probe("throttle_count", "thermal_throttle", partial(_sum, counts)))
+        cooling = [folder / "cur_state" for folder in self._cooling_devices()]
+        if cooling:
+            found.append(Probe("cooling_state", "processor cooling devices", partial(_sum, cooling)))
+        return found
+
+    def _cooling_devices(self) -> List[Path]:
+        return [
+            folder
+            for folder in sorted((self._root / "sys/class/thermal").glob("cooling_device*"))
+            # Fans cool without slowing anything down, and an idle injection driver is not a limit.
+            if any(word in (_text(folder / "type") or "").lower() for word in ("processor", "cpu"))
+            and _number(folder / "cur_state") is not None
+        ]
 
     def _cores(self) -> List[Path]:
         return sorted((self._root / _CPU).glob("cpu[0-9]*"))
@@ -185,3 +240,21 @@ def _number(path: Path) -> Optional[int]:
         return int(_text(path) or "")
     except ValueError:
         return None
+
+
+def _degrees(path: Path) -> Optional[float]:
+    millidegrees = _number(path)
+    # Absent sensors report 0 or absolute zero.
+    if millidegrees is None or millidegrees <= -40_000 or millidegrees == 0:
+        return None
+    return millidegrees / 1000
+
+
+def _mean_hz(paths: Sequence[Path]) -> Optional[float]:
+    kilohertz = [value for value in map(_number, paths) if value is not None]
+    return 1000 * sum(kilohertz) / len(kilohertz) if kilohertz else None
+
+
+def _sum(paths: Sequence[Path]) -> Optional[float]:
+    values = [value for value in map(_number, paths) if value is not None]
+    return float(sum(values)) if values else None

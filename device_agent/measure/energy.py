@@ -1,190 +1,244 @@
-"""Energy of an inference, from a meter where there is one.
+"""Energy of an inference, by the protocol below and any meter.
 
-RAPL (Linux power capping framework): /sys/class/powercap/intel-rapl:N/{name,energy_uj,max_energy_range_uj}, a counter
-in microjoules for each package that wraps at max_energy_range_uj; AMD processors show the same files.
+    idle │ ramp │ batch │ batch │ … back to back … │ batch │ settle │ idle
+    ├────┤      ├───────┴───────┴──────────────────┴───────┤        ├────┤
+    metered      metered, a look between two inferences at           metered
+    look … look  the end of each batch
+
+Batches are what the intervals come from: the energy of an inference is a ratio of sums, Σ joules / Σ inferences, and
+the batches' residuals tell how much it varies (Cochran, Sampling Techniques, 3rd ed., section 6.3). What the meter
+cannot resolve, and the drift of the idle power from before to after, do not average out; they are added as uniform
+distributions of that half-width (JCGM 100:2008, 4.3.7).
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Callable, List, Optional, Protocol, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence
 
+from device_agent.measure.meters import Look, Meter, MeterError, Reading
+from fault_injection.precision import student_t_quantile
 from protos import figures
 from protos.gauntlet.v1 import figure_pb2
 from protos.gauntlet.v1 import measurement_pb2 as pb
 
-RAPL_REMEDY = (
-    'as root: echo \'SUBSYSTEM=="powercap", ACTION=="add", RUN+="/bin/chmod a+r /sys%p/energy_uj"\' '
-    "> /etc/udev/rules.d/70-rapl.rules && udevadm control --reload && udevadm trigger --subsystem-match=powercap "
-    "--action=add"
-)
+#: Sensors that update slowly need long windows: at least so many updates each.
+_LEAST_UPDATES = 20
+_LEAST_IDLE_UPDATES = 10
 _IDLE_S = 1.0
-# The counter is updated about every millisecond; a look each 50 ms costs nothing and never misses a wrap.
-_LOOK_S = 0.05
+#: Clocks and voltages follow the load within this.
+_RAMP_S = 0.2
+_SETTLE_S = 0.1
+_BATCHES = 20
+_IDLE_LOOKS = 10
+_LEAST_BATCHES = 5
+_METHOD = "batch means and the meter's resolution"
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class EnergyReading:
-    """Energy over a window.
+class _Window:
+    """A metered window, cut into batches.
 
     Attributes:
-        energy_j: all that the meter saw.
-        seconds: length of the window.
+        reading: of the whole.
+        runs: inferences in each batch.
+        energy_j: likewise.
+        seconds: likewise.
     """
 
-    energy_j: float
-    seconds: float
-
-
-class Meter(Protocol):
-    """Adds up energy between `start` and `stop`."""
-
-    @property
-    def source(self) -> str:
-        """What is read, for example "RAPL package-0"; empty without a meter."""
-
-    @property
-    def unavailable(self) -> str:
-        """Why it cannot be read, and how to mend that; empty when it can."""
-
-    def start(self) -> None:
-        """Begin a window."""
-
-    def look(self) -> None:
-        """Take note of the counter; called often enough that it wraps at most once in between."""
-
-    def stop(self) -> EnergyReading:
-        """End the window."""
-
-
-class NoMeter:
-    """The meter of a machine without one: everything is unavailable, for a reason."""
-
-    source = ""
-
-    def __init__(self, reason: str) -> None:
-        self.unavailable = reason
-
-    def start(self) -> None:
-        """Nothing to begin."""
-
-    def look(self) -> None:
-        """Nothing to see."""
-
-    def stop(self) -> EnergyReading:
-        """Never called where `unavailable` is heeded."""
-        raise RuntimeError(self.unavailable)
-
-
-class RaplMeter:
-    """Sum over processor packages.
-
-    Args:
-        zones: (folder, name, wrap in µJ) of each.
-        clock: seconds, monotonic.
-    """
-
-    unavailable = ""
-
-    def __init__(self, zones: Sequence[Tuple[Path, str, int]], clock: Callable[[], float] = time.monotonic) -> None:
-        self._zones = zones
-        self._clock = clock
-        self._last: List[int] = []
-        self._total_uj = 0
-        self._began_s = 0.0
-        self.source = "RAPL " + " + ".join(name for _, name, _ in zones)
-
-    def start(self) -> None:
-        """See `Meter`."""
-        self._total_uj = 0
-        self._last = self._read()
-        self._began_s = self._clock()
-
-    def look(self) -> None:
-        """See `Meter`."""
-        now = self._read()
-        for (_, _, wrap_uj), before, after in zip(self._zones, self._last, now):
-            # The counter runs from 0 to wrap_uj and then starts again.
-            self._total_uj += after - before if after >= before else after + wrap_uj - before
-        self._last = now
-
-    def stop(self) -> EnergyReading:
-        """See `Meter`."""
-        self.look()
-        return EnergyReading(self._total_uj / 1e6, self._clock() - self._began_s)
-
-    def _read(self) -> List[int]:
-        return [int((folder / "energy_uj").read_text()) for folder, _, _ in self._zones]
-
-
-def find_meter(root: Path = Path("/")) -> Meter:
-    """The meter of this machine, or `NoMeter` with the reason.
-
-    Args:
-        root: of the file system, or of a made-up one.
-    """
-    powercap = root / "sys/class/powercap"
-    zones: List[Tuple[Path, str, int]] = []
-    denied: Optional[Path] = None
-    for folder in sorted(powercap.glob("intel-rapl:*")):
-        try:
-            name = (folder / "name").read_text().strip()
-            # Subzones (core, dram) and psys overlap with the packages or mean something else on each machine.
-            if not name.startswith("package-"):
-                continue
-            wrap_uj = int((folder / "max_energy_range_uj").read_text())
-            int((folder / "energy_uj").read_text())
-        except PermissionError:
-            denied = folder / "energy_uj"
-            continue
-        except (OSError, ValueError):
-            continue
-        zones.append((folder, name, wrap_uj))
-    if denied is not None:
-        return NoMeter(f"no permission to read {denied}; {RAPL_REMEDY}")
-    if not zones:
-        return NoMeter("no RAPL counter (/sys/class/powercap/intel-rapl:*) and no other known power sensor")
-    return RaplMeter(zones)
+    reading: Reading
+    runs: List[int]
+    energy_j: List[float]
+    seconds: List[float]
 
 
 def measure_energy(
     invoke: Callable[[], None],
     spec: pb.EnergySpec,
     meter: Meter,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    confidence: float = 0.95,
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
 ) -> pb.EnergyResult:
-    """Idle baseline, then a metered window of back-to-back inferences."""
+    """Idle baseline, a window of back-to-back inferences, and the baseline again.
+
+    Args:
+        invoke: one inference of a warmed-up model.
+        spec: what was asked.
+        meter: where the joules come from; one that cannot be read gives the reason instead.
+        confidence: of the intervals, 0-1, exclusive.
+        clock: seconds, monotonic.
+        sleep: waits without load.
+    """
     if meter.unavailable:
-        absent = figures.unavailable(meter.unavailable)
-        return pb.EnergyResult(energy_j=absent, net_energy_j=absent, power_w=absent, idle_power_w=absent)
-    meter.start()
-    sleep(_IDLE_S)
-    idle = meter.stop()
-    idle_w = idle.energy_j / idle.seconds
-    runs = 0
-    meter.start()
-    now = clock()
-    end, next_look = now + spec.window_s, now + _LOOK_S
-    while now < end or not runs:
+        return unavailable(meter.unavailable)
+    update_s = meter.facts.update_s
+    window_s = max(spec.window_s, _LEAST_UPDATES * update_s)
+    batch_s = max(window_s / _BATCHES, 2 * update_s)
+    idle_s = max(_IDLE_S, _LEAST_IDLE_UPDATES * update_s)
+    try:
+        before = _idle(meter, idle_s, sleep)
+        _ramp(invoke, clock)
+        busy = _busy(invoke, meter, window_s, batch_s, clock)
+        sleep(max(_SETTLE_S, update_s))
+        after = _idle(meter, idle_s, sleep)
+    except MeterError as error:
+        return unavailable(str(error))
+    return _summary(before, busy, after, meter, confidence)
+
+
+def unavailable(reason: str) -> pb.EnergyResult:
+    """The result of a device that cannot tell, and why."""
+    absent = figures.unavailable(reason)
+    return pb.EnergyResult(energy_j=absent, net_energy_j=absent, power_w=absent, idle_power_w=absent)
+
+
+def _idle(meter: Meter, seconds: float, sleep: Sleep) -> _Window:
+    def work(look: Callable[[int], None]) -> None:
+        for _ in range(_IDLE_LOOKS):
+            sleep(seconds / _IDLE_LOOKS)
+            look(0)
+
+    return _metered(meter, work)
+
+
+def _ramp(invoke: Callable[[], None], clock: Clock) -> None:
+    end = clock() + _RAMP_S
+    while clock() < end:
         invoke()
-        runs += 1
+
+
+def _busy(invoke: Callable[[], None], meter: Meter, window_s: float, batch_s: float, clock: Clock) -> _Window:
+    def work(look: Callable[[int], None]) -> None:
         now = clock()
-        if now >= next_look:
-            meter.look()
-            next_look = now + _LOOK_S
-    busy = meter.stop()
-    return pb.EnergyResult(
-        energy_j=_figure(busy.energy_j / runs, runs),
-        net_energy_j=_figure((busy.energy_j - idle_w * busy.seconds) / runs, runs),
-        power_w=_figure(busy.energy_j / busy.seconds, 1),
-        idle_power_w=_figure(idle_w, 1),
-        source=meter.source,
-        window_s=busy.seconds,
+        end, next_look = now + window_s, now + batch_s
+        runs = 0
+        while now < end or not runs:
+            invoke()
+            runs += 1
+            now = clock()
+            if now >= next_look and now < end:
+                look(runs)
+                runs, next_look = 0, now + batch_s
+                # At least one inference closes the window, so that no batch is empty.
+        look(runs)
+
+    return _metered(meter, work)
+
+
+def _metered(meter: Meter, work: Callable[[Callable[[int], None]], None]) -> _Window:
+    """A window over `work`, which calls for a look at the end of each batch with the inferences in it."""
+    looks = [Look(0.0, 0.0)]
+    runs: List[int] = []
+
+    def look(count: int) -> None:
+        looks.append(meter.look())
+        runs.append(count)
+
+    meter.start()
+    try:
+        work(look)
+    except BaseException:
+        with contextlib.suppress(MeterError):
+            meter.stop()
+        raise
+    reading = meter.stop()
+    # The reading is the better look at the end of the last batch.
+    looks[-1] = Look(reading.energy_j, reading.seconds)
+    pairs = list(zip(looks, looks[1:]))
+    return _Window(
+        reading,
+        runs,
+        energy_j=[after.energy_j - before.energy_j for before, after in pairs],
+        seconds=[after.seconds - before.seconds for before, after in pairs],
     )
 
 
-def _figure(value: float, samples: int) -> figure_pb2.Figure:
-    return figures.measured(value, samples)
+def _summary(before: _Window, busy: _Window, after: _Window, meter: Meter, confidence: float) -> pb.EnergyResult:
+    facts = meter.facts
+    runs = sum(busy.runs)
+    before_w, after_w = (window.reading.energy_j / window.reading.seconds for window in (before, after))
+    idle_off_j = before.reading.resolution_j + after.reading.resolution_j
+    idle_s = before.reading.seconds + after.reading.seconds
+    idle = _ratio(
+        before.energy_j + after.energy_j,
+        before.seconds + after.seconds,
+        [idle_off_j / idle_s, abs(before_w - after_w) / 2],
+        confidence,
+    )
+    resolution_j = busy.reading.resolution_j / runs
+    gross = _ratio(busy.energy_j, busy.runs, [resolution_j], confidence)
+    net_batches = [energy_j - idle.value * seconds for energy_j, seconds in zip(busy.energy_j, busy.seconds)]
+    # How uncertain the idle power is, over the time of an inference.
+    idle_j = idle.reach * busy.reading.seconds / runs if idle.reach is not None else 0.0
+    net = _ratio(net_batches, busy.runs, [resolution_j, idle_j], confidence)
+    power = _ratio(busy.energy_j, busy.seconds, [busy.reading.resolution_j / busy.reading.seconds], confidence)
+
+    def figure(ratio: _Ratio, samples: int) -> figure_pb2.Figure:
+        made = figures.measured(ratio.value, samples, ratio.interval(confidence))
+        made.origin = facts.origin
+        return made
+
+    return pb.EnergyResult(
+        energy_j=figure(gross, runs),
+        net_energy_j=figure(net, runs),
+        power_w=figure(power, len(busy.runs)),
+        idle_power_w=figure(idle, len(before.seconds) + len(after.seconds)),
+        source=facts.source,
+        window_s=busy.reading.seconds,
+        runs=runs,
+        rails=[
+            pb.RailEnergy(name=name, energy_j=energy_j / runs, counted=name in facts.counted)
+            for name, energy_j in busy.reading.rails.items()
+        ],
+        resolution_j=resolution_j,
+        wraps=busy.reading.wraps,
+        idle_before_w=before_w,
+        idle_after_w=after_w,
+        batches=len(busy.runs),
+        coverage=facts.remark,
+    )
+
+
+@dataclass(frozen=True)
+class _Ratio:
+    """Σ over batches of a numerator over a denominator.
+
+    Attributes:
+        value: the ratio.
+        reach: half-width of its interval; None where the batches are too few.
+    """
+
+    value: float
+    reach: Optional[float]
+
+    def interval(self, confidence: float) -> Optional[figure_pb2.Interval]:
+        if self.reach is None:
+            return None
+        low, high = self.value - self.reach, self.value + self.reach
+        return figure_pb2.Interval(low=low, high=high, confidence=confidence, method=_METHOD)
+
+
+def _ratio(above: Sequence[float], below: Sequence[float], offs: Sequence[float], confidence: float) -> _Ratio:
+    """A ratio with what is uncertain about it.
+
+    Args:
+        above: numerator of each batch.
+        below: denominator of each batch.
+        offs: by how much the ratio may be off in ways that batches do not show.
+        confidence: 0-1, exclusive.
+    """
+    value = math.fsum(above) / math.fsum(below)
+    k = len(above)
+    if k < _LEAST_BATCHES:
+        return _Ratio(value, None)
+    residuals = math.fsum((a - value * b) ** 2 for a, b in zip(above, below)) / (k - 1)
+    variance = residuals * k / math.fsum(below) ** 2
+    variance += math.fsum(off**2 for off in offs) / 3
+    return _Ratio(value, student_t_quantile(0.5 + confidence / 2, k - 1) * math.sqrt(variance))

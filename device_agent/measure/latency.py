@@ -98,7 +98,13 @@ def warm_up(invoke: Invoke, spec: pb.LatencySpec, clock: Clock = time.perf_count
         previous_s = call_s
 
 
-def steady_state(invoke: Invoke, spec: pb.LatencySpec, call_s: float, clock: Clock = time.perf_counter_ns) -> Timing:
+def steady_state(
+    invoke: Invoke,
+    spec: pb.LatencySpec,
+    call_s: float,
+    clock: Clock = time.perf_counter_ns,
+    on_look: Callable[[], None] = lambda: None,
+) -> Timing:
     """Take samples until the interval of the median is narrow enough, stops shrinking, or a cap is reached.
 
     Args:
@@ -106,6 +112,7 @@ def steady_state(invoke: Invoke, spec: pb.LatencySpec, call_s: float, clock: Clo
         spec: what was asked.
         call_s: about how long a call takes.
         clock: monotonic, in nanoseconds.
+        on_look: called at each look, where nothing is timed.
     """
     calls = calls_per_sample(call_s, spec.min_sample_s)
     least_samples = max(int(spec.min_samples), 1)
@@ -125,6 +132,7 @@ def steady_state(invoke: Invoke, spec: pb.LatencySpec, call_s: float, clock: Clo
         stop = _stop(widths, spec.half_width, len(samples) >= most_samples, clock() >= cap)
         if stop != pb.STOP_REASON_UNSPECIFIED:
             return Timing(samples, calls, stop)
+        on_look()
         invoke()
         count = min(math.ceil(len(samples) * (_LOOK_RATIO - 1)), most_samples - len(samples))
         nanoseconds += collect(invoke, calls, count, cap, clock)

@@ -1,4 +1,4 @@
-"""Peak resident memory of this process.
+"""Peak and steady resident memory of this process.
 
 Read from VmHWM in /proc/self/status. Not from getrusage's ru_maxrss: that one is inherited over fork and exec, so that
 a worker of a large parent would report the parent's peak (getrusage(2), NOTES).
@@ -53,13 +53,17 @@ class ResidentMemory:
 
 
 def measure_memory(work: Callable[[], None], memory: Optional[ResidentMemory] = None) -> pb.MemoryResult:
-    """Peak while `work` reads a model and runs it, in a process that has done nothing before."""
+    """Peak while `work` reads a model and runs it, in a process that has done nothing before; steady: what it keeps."""
     memory = memory or ResidentMemory()
     memory.reset_peak()
     before = memory.now_bytes()
     work()
-    peak = memory.peak_bytes()
-    if before is None or peak is None:
+    peak, after = memory.peak_bytes(), memory.now_bytes()
+    if before is None or peak is None or after is None:
         absent = figures.unavailable("no VmHWM in /proc/self/status (needs Linux)")
-        return pb.MemoryResult(peak_bytes=absent, model_bytes=absent)
-    return pb.MemoryResult(peak_bytes=figures.measured(peak), model_bytes=figures.measured(max(0, peak - before)))
+        return pb.MemoryResult(peak_bytes=absent, model_bytes=absent, steady_bytes=absent)
+    return pb.MemoryResult(
+        peak_bytes=figures.measured(peak),
+        model_bytes=figures.measured(max(0, peak - before)),
+        steady_bytes=figures.measured(max(0, after - before)),
+    )

@@ -24,10 +24,12 @@ from device_agent.hoststate import CpuTimes, HostReader, Throttling
 from device_agent.measure import comparison, latency
 from device_agent.measure.accuracy import measure_accuracy
 from device_agent.measure.artifacts import write_artifact
+from device_agent.measure.conditions import Recorder, probes_of
 from device_agent.measure.continuity import Continuity
-from device_agent.measure.energy import Meter, find_meter, measure_energy
+from device_agent.measure.energy import measure_energy
 from device_agent.measure.faults import measure_faults
-from device_agent.measure.memory import measure_memory
+from device_agent.measure.memory import ResidentMemory, measure_memory
+from device_agent.measure.meters import Meter, choose_meter, survey_machine
 from device_agent.measure.outputs import check_outputs
 from device_agent.measure.profile import measure_profile
 from device_agent.measure.tensors import fill_inputs, invalid_data
@@ -42,8 +44,11 @@ SAMPLES = "samples/latency"
 Report = Callable[[str, bool], None]
 Window = TypeVar("Window")
 
+#: Delegates and execution providers whose work a processor's meter does not see.
+_ACCELERATORS = ("cuda", "tensorrt", "gpu", "rocm")
 _WINDOW_ATTEMPTS = 3
 _BUSY_CORES = 0.2
+_CONFIDENCE = 0.95
 
 
 class Bench:
@@ -53,7 +58,7 @@ class Bench:
         runtimes: installed here, best first.
         continuity: already installed in the main thread.
         reader: of the host's state.
-        meter: of energy.
+        meter: of energy; None: the best that this machine has for each job.
     """
 
     def __init__(
@@ -66,9 +71,13 @@ class Bench:
         self.runtimes = runtimes
         self.continuity = continuity
         self.reader = reader or HostReader()
-        self.meter = meter or find_meter()
+        self._meters = [meter] if meter is not None else survey_machine()
         self.version = software_version()
         self.idle_since: Optional[CpuTimes] = self.reader.cpu_times()
+
+    def meter(self, delegate: str) -> Meter:
+        """The meter that covers what a delegate runs on."""
+        return choose_meter(self._meters, delegate in _ACCELERATORS)
 
     def carry_out(self, request: worker_pb2.WorkerRequest, report: Report) -> pb.MeasurementResult:
         """Do one request.
@@ -131,11 +140,12 @@ class _Job:
                 result.output_check.CopyFrom(check_outputs(model, spec.output_check, reference))
             if timed:
                 del model
-                with self._exclusive():
+                with self._exclusive(), self._recorder(pinning.cpus) as recorder:
                     began = self._bench.reader.cpu_times()
-                    model = self._uninterrupted(lambda: self._timed_windows(result))
+                    model = self._uninterrupted(lambda: self._timed_windows(result, recorder))
                     # While the lock is held: what the others do now does not count.
                     self._provenance.after.CopyFrom(self._bench.reader.state(began))
+                result.conditions.CopyFrom(recorder.result(self._output_dir))
             else:
                 model = model or self._load()
                 self._provenance.after.CopyFrom(self._bench.reader.state())
@@ -247,7 +257,7 @@ class _Job:
         result.comparison.CopyFrom(pb.ComparisonResult(runs=[run]))
         return models["A"], models["B"]
 
-    def _timed_windows(self, result: pb.MeasurementResult) -> LoadedModel:
+    def _timed_windows(self, result: pb.MeasurementResult, recorder: Recorder) -> LoadedModel:
         spec = self._spec
         begin = time.perf_counter_ns()
         model = self._load()
@@ -262,7 +272,8 @@ class _Job:
             self._report("warm-up", False)
             warmup = latency.warm_up(invoke, spec.latency)
             self._report("timing", False)
-            timing = latency.steady_state(invoke, spec.latency, warmup.call_s)
+            with recorder.quiet(warmup.call_s):
+                timing = latency.steady_state(invoke, spec.latency, warmup.call_s, on_look=recorder.sample)
             outcome = latency.summarise(timing, warmup, spec.latency.confidence)
             outcome.load_s.CopyFrom(figures.measured(load_s))
             outcome.first_inference_s.CopyFrom(figures.measured(first_s))
@@ -271,7 +282,8 @@ class _Job:
             result.latency.CopyFrom(outcome)
         if spec.HasField("energy"):
             self._report("energy", False)
-            result.energy.CopyFrom(measure_energy(invoke, spec.energy, self._bench.meter))
+            meter = self._bench.meter(model.delegate)
+            result.energy.CopyFrom(measure_energy(invoke, spec.energy, meter, spec.latency.confidence or _CONFIDENCE))
         return model
 
     def _uninterrupted(self, window: Callable[[], Window]) -> Window:
@@ -290,6 +302,18 @@ class _Job:
             f"{_WINDOW_ATTEMPTS} timed windows in a row are void: {why}",
             "do not stop the agent or suspend the machine while it measures",
         )
+
+    @contextmanager
+    def _recorder(self, cpus: Sequence[int]) -> Iterator[Recorder]:
+        """Watch the machine for a while; what is reported meanwhile becomes its phases."""
+        bench, report = self._bench, self._report
+        probes = bench.reader.probes(cpus) + probes_of(ResidentMemory(), bench.meter(self._spec.runtime.delegate))
+        with Recorder(probes) as recorder:
+            self._report = recorder.noting(report)
+            try:
+                yield recorder
+            finally:
+                self._report = report
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Readers of the machine on made-up trees: memory, energy, heat, clock, cores, description."""
+"""Readers of the machine on made-up trees: memory, heat, clock, cores, description."""
 
 from __future__ import annotations
 
@@ -11,18 +11,9 @@ import pytest
 
 from device_agent import cores, host
 from device_agent.hoststate import HostReader
-from device_agent.measure.energy import NoMeter, find_meter, measure_energy
 from device_agent.measure.memory import ResidentMemory, measure_memory
 from protos import figures
-from protos.gauntlet.v1 import measurement_pb2 as pb
-
-
-def tree(root: Path, files: Dict[str, str]) -> Path:
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
-    return root
-
+from tests.device_agent.boards import tree
 
 # Memory
 
@@ -36,6 +27,7 @@ def test_peak_memory_is_vmhwm_less_what_was_there(tmp_path: Path) -> None:
     result = measure_memory(work, ResidentMemory(tmp_path))
     assert figures.value_of(result.peak_bytes) == 9000 * 1024
     assert figures.value_of(result.model_bytes) == 6000 * 1024
+    assert figures.value_of(result.steady_bytes) == 1000 * 1024
     assert (tmp_path / "clear_refs").read_text() == "5"
 
 
@@ -43,6 +35,7 @@ def test_peak_memory_is_unavailable_without_proc(tmp_path: Path) -> None:
     result = measure_memory(lambda: None, ResidentMemory(tmp_path / "nothing"))
     assert result.peak_bytes.unavailable
     assert figures.value_of(result.model_bytes) is None
+    assert figures.value_of(result.steady_bytes) is None
 
 
 _TOUCH_50_MIB = """
@@ -56,75 +49,6 @@ def test_real_memory_grows_with_what_is_touched() -> None:
     # A process of its own: what this one has freed, it would use again.
     done = subprocess.run([sys.executable, "-c", _TOUCH_50_MIB], capture_output=True, text=True, timeout=60, check=True)
     assert 50 * 1024**2 <= float(done.stdout) < 70 * 1024**2
-
-
-# Energy
-
-RAPL = {
-    "sys/class/powercap/intel-rapl:0/name": "package-0\n",
-    "sys/class/powercap/intel-rapl:0/energy_uj": "900000\n",
-    "sys/class/powercap/intel-rapl:0/max_energy_range_uj": "1000000\n",
-    "sys/class/powercap/intel-rapl:0:0/name": "core\n",
-    "sys/class/powercap/intel-rapl:0:0/energy_uj": "1\n",
-    "sys/class/powercap/intel-rapl:0:0/max_energy_range_uj": "1000000\n",
-}
-COUNTER = "sys/class/powercap/intel-rapl:0/energy_uj"
-
-
-def test_energy_is_the_difference_of_the_counter_over_a_wrap(tmp_path: Path) -> None:
-    meter = find_meter(tree(tmp_path, RAPL))
-    assert (meter.source, meter.unavailable) == ("RAPL package-0", "")
-    meter.start()
-    (tmp_path / COUNTER).write_text("950000")
-    meter.look()
-    (tmp_path / COUNTER).write_text("150000")
-    assert meter.stop().energy_j == pytest.approx(0.25)
-
-
-def test_energy_of_an_inference_is_told_gross_and_net_of_idle(tmp_path: Path) -> None:
-    tree(tmp_path, {**RAPL, "sys/class/powercap/intel-rapl:0/max_energy_range_uj": "1000000000"})
-    now = [0.0]
-
-    def spend(seconds: float, watts: float) -> None:
-        now[0] += seconds
-        counter = tmp_path / COUNTER
-        counter.write_text(str(int(counter.read_text()) + int(1e6 * seconds * watts)))
-
-    meter = find_meter(tmp_path)
-    meter._clock = lambda: now[0]  # type: ignore[attr-defined]
-    result = measure_energy(
-        lambda: spend(0.01, 10), pb.EnergySpec(window_s=5), meter, lambda: now[0], lambda s: spend(s, 4)
-    )
-    assert figures.value_of(result.energy_j) == pytest.approx(0.1)
-    assert figures.value_of(result.net_energy_j) == pytest.approx(0.06)
-    assert figures.value_of(result.power_w) == pytest.approx(10)
-    assert figures.value_of(result.idle_power_w) == pytest.approx(4)
-
-
-def test_energy_without_permission_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree(tmp_path, RAPL)
-    read = Path.read_text
-
-    # The superuser may read a file without permission bits.
-    def refuse(path: Path, *rest: str) -> str:
-        if path.name == "energy_uj":
-            raise PermissionError(13, "Permission denied")
-        return read(path, *rest)
-
-    monkeypatch.setattr(Path, "read_text", refuse)
-    meter = find_meter(tmp_path)
-    assert "no permission to read" in meter.unavailable
-    assert "udev" in meter.unavailable
-
-
-def test_energy_is_unavailable_and_never_zero_without_a_sensor(tmp_path: Path) -> None:
-    calls: List[int] = []
-    meter = find_meter(tmp_path)
-    assert isinstance(meter, NoMeter)
-    result = measure_energy(lambda: calls.append(1), pb.EnergySpec(window_s=5), meter)
-    assert "no RAPL" in result.energy_j.unavailable
-    assert figures.value_of(result.energy_j) is None
-    assert not calls
 
 
 # State
@@ -183,6 +107,33 @@ def test_throttling_is_remarked(tmp_path: Path) -> None:
     assert "cooling device" in (reader.throttling().remark_since(before) or "")
     tree(tmp_path, {**BOARD, "sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq": "600000"})
     assert "limited" in (reader.throttling().remark_since(before) or "")
+
+
+def test_what_can_be_watched_on_a_board(tmp_path: Path) -> None:
+    counts = {
+        "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count": "3",
+        "sys/class/thermal/thermal_zone2/type": "cpu-thermal",
+        "sys/class/thermal/thermal_zone2/temp": "40000",
+        # Gated off, and a sensor that is not there.
+        "sys/class/thermal/thermal_zone3/type": "cv0-thermal",
+        "sys/class/thermal/thermal_zone3/temp": "-256000",
+        "sys/class/thermal/thermal_zone4/type": "pmic",
+    }
+    probes = HostReader(tree(tmp_path, {**BOARD, **counts})).probes([0])
+    assert [(probe.quantity, probe.source, probe.read()) for probe in probes] == [
+        ("temperature_c", "gpu-thermal", 71.0),
+        ("temperature_c", "cpu-thermal", 52.5),
+        ("temperature_c", "cpu-thermal (thermal_zone2)", 40.0),
+        ("frequency_hz", "cpu0", 1.5e9),
+        ("throttle_count", "thermal_throttle", 3.0),
+        ("cooling_state", "processor cooling devices", 0.0),
+    ]
+    tree(tmp_path, {"sys/class/thermal/thermal_zone0/temp": "gone"})
+    assert probes[0].read() is None
+
+
+def test_a_machine_that_shows_nothing_has_nothing_to_watch(tmp_path: Path) -> None:
+    assert HostReader(tmp_path).probes() == []
 
 
 # Cores

@@ -21,6 +21,7 @@ from protos.contract import digest_of_bytes, digest_of_file
 from protos.dataset import DataSet
 from protos.gauntlet.v1 import failure_pb2
 from protos.gauntlet.v1 import measurement_pb2 as pb
+from tests.device_agent.boards import ORIN_NANO, rapl, tree
 
 pytestmark = pytest.mark.skipif(not discover(), reason="no model runtime is installed")
 SpecFor = Callable[[Path], Tuple[pb.MeasurementSpec, Dict[str, Path]]]
@@ -104,7 +105,15 @@ async def test_a_whole_specification(pool: WorkerPool, models: Path, tmp_path: P
     samples = np.frombuffer(zlib.decompress(content), "<f8")
     assert len(samples) == result.latency.median_s.estimate.samples
     assert float(np.median(samples)) == pytest.approx(figures.value_of(result.latency.median_s))
-    assert set(outcome.files) == {result.latency.raw_samples.digest, result.accuracy.predictions.digest}
+    made = {result.latency.raw_samples.digest, result.accuracy.predictions.digest}
+    if result.conditions.HasField("samples"):
+        made.add(result.conditions.samples.digest)
+    assert set(outcome.files) == made
+    assert (figures.value_of(result.memory.peak_bytes) or 0) > (figures.value_of(result.memory.steady_bytes) or 0) > 0
+    watched = {series.quantity: series for series in result.conditions.series}
+    assert (figures.value_of(watched["resident_bytes"].peak) or 0) > 1e6
+    timed = ["load", "first inference", "warm-up", "timing", "energy"]
+    assert [phase.name for phase in result.conditions.phases] == timed
 
     told = result.provenance
     assert (told.runtime, told.delegate, told.threads) == (discover()[0].name, "xnnpack", 1)
@@ -255,3 +264,12 @@ def test_the_doctor_names_the_remedy_for_a_missing_sensor(tmp_path: Path) -> Non
     text = doctor.render(doctor.report(tmp_path))
     assert "Cannot be measured here: " in text
     assert "energy" in text.splitlines()[-1]
+
+
+def test_the_doctor_shows_every_meter_and_why_others_are_not(tmp_path: Path) -> None:
+    findings = {f.topic: f for f in doctor.report(tree(tmp_path, {**ORIN_NANO, **rapl([1])}))}
+    assert findings["energy"].status == "ok"
+    assert findings["energy"].text.startswith("INA VDD_IN, beside it VDD_CPU_GPU_CV, VDD_SOC: the module")
+    others = findings["other meters"].text
+    assert "found, too: RAPL package-0 + dram-0, beside it core-0" in others
+    assert "no battery" in others

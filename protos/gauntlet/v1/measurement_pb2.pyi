@@ -186,7 +186,7 @@ class ComparisonSpec(_message.Message):
     def __init__(self, model: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., processes: _Optional[int] = ..., max_processes: _Optional[int] = ..., min_segment_s: _Optional[float] = ..., min_segment_samples: _Optional[int] = ..., min_sample_s: _Optional[float] = ..., min_blocks: _Optional[int] = ..., max_blocks: _Optional[int] = ..., max_s: _Optional[float] = ..., half_width: _Optional[float] = ..., confidence: _Optional[float] = ..., warmup_min_runs: _Optional[int] = ..., warmup_min_s: _Optional[float] = ..., warmup_max_s: _Optional[float] = ..., warmup_tolerance: _Optional[float] = ..., pinning: _Optional[_Union[Pinning, str]] = ..., noise_floor: _Optional[float] = ...) -> None: ...
 
 class MeasurementResult(_message.Message):
-    __slots__ = ("model", "output_check", "latency", "memory", "accuracy", "energy", "faults", "provenance", "profile", "comparison")
+    __slots__ = ("model", "output_check", "latency", "memory", "accuracy", "energy", "faults", "provenance", "profile", "comparison", "conditions")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_CHECK_FIELD_NUMBER: _ClassVar[int]
     LATENCY_FIELD_NUMBER: _ClassVar[int]
@@ -197,6 +197,7 @@ class MeasurementResult(_message.Message):
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     model: ModelFacts
     output_check: OutputCheckResult
     latency: LatencyResult
@@ -207,7 +208,8 @@ class MeasurementResult(_message.Message):
     provenance: Provenance
     profile: ProfileResult
     comparison: ComparisonResult
-    def __init__(self, model: _Optional[_Union[ModelFacts, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckResult, _Mapping]] = ..., latency: _Optional[_Union[LatencyResult, _Mapping]] = ..., memory: _Optional[_Union[MemoryResult, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracyResult, _Mapping]] = ..., energy: _Optional[_Union[EnergyResult, _Mapping]] = ..., faults: _Optional[_Union[FaultResult, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., profile: _Optional[_Union[ProfileResult, _Mapping]] = ..., comparison: _Optional[_Union[ComparisonResult, _Mapping]] = ...) -> None: ...
+    conditions: Conditions
+    def __init__(self, model: _Optional[_Union[ModelFacts, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckResult, _Mapping]] = ..., latency: _Optional[_Union[LatencyResult, _Mapping]] = ..., memory: _Optional[_Union[MemoryResult, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracyResult, _Mapping]] = ..., energy: _Optional[_Union[EnergyResult, _Mapping]] = ..., faults: _Optional[_Union[FaultResult, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., profile: _Optional[_Union[ProfileResult, _Mapping]] = ..., comparison: _Optional[_Union[ComparisonResult, _Mapping]] = ..., conditions: _Optional[_Union[Conditions, _Mapping]] = ...) -> None: ...
 
 class ModelFacts(_message.Message):
     __slots__ = ("size_bytes", "inputs", "outputs")
@@ -386,12 +388,14 @@ class ComparisonRun(_message.Message):
     def __init__(self, ratio: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., block_ratios: _Optional[_Iterable[float]] = ..., median_a_s: _Optional[float] = ..., median_b_s: _Optional[float] = ..., calls_per_sample_a: _Optional[int] = ..., calls_per_sample_b: _Optional[int] = ..., samples_per_segment_a: _Optional[int] = ..., samples_per_segment_b: _Optional[int] = ..., warmup_settled_a: bool = ..., warmup_settled_b: bool = ..., stop_reason: _Optional[_Union[StopReason, str]] = ..., b_first: bool = ..., segments: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
 
 class MemoryResult(_message.Message):
-    __slots__ = ("peak_bytes", "model_bytes")
+    __slots__ = ("peak_bytes", "model_bytes", "steady_bytes")
     PEAK_BYTES_FIELD_NUMBER: _ClassVar[int]
     MODEL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    STEADY_BYTES_FIELD_NUMBER: _ClassVar[int]
     peak_bytes: _figure_pb2.Figure
     model_bytes: _figure_pb2.Figure
-    def __init__(self, peak_bytes: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., model_bytes: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
+    steady_bytes: _figure_pb2.Figure
+    def __init__(self, peak_bytes: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., model_bytes: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., steady_bytes: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
 
 class AccuracyResult(_message.Message):
     __slots__ = ("top1", "samples", "non_finite", "predictions")
@@ -406,20 +410,80 @@ class AccuracyResult(_message.Message):
     def __init__(self, top1: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., samples: _Optional[int] = ..., non_finite: _Optional[int] = ..., predictions: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
 
 class EnergyResult(_message.Message):
-    __slots__ = ("energy_j", "net_energy_j", "power_w", "idle_power_w", "source", "window_s")
+    __slots__ = ("energy_j", "net_energy_j", "power_w", "idle_power_w", "source", "window_s", "runs", "rails", "resolution_j", "wraps", "idle_before_w", "idle_after_w", "batches", "coverage")
     ENERGY_J_FIELD_NUMBER: _ClassVar[int]
     NET_ENERGY_J_FIELD_NUMBER: _ClassVar[int]
     POWER_W_FIELD_NUMBER: _ClassVar[int]
     IDLE_POWER_W_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     WINDOW_S_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    RAILS_FIELD_NUMBER: _ClassVar[int]
+    RESOLUTION_J_FIELD_NUMBER: _ClassVar[int]
+    WRAPS_FIELD_NUMBER: _ClassVar[int]
+    IDLE_BEFORE_W_FIELD_NUMBER: _ClassVar[int]
+    IDLE_AFTER_W_FIELD_NUMBER: _ClassVar[int]
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
     energy_j: _figure_pb2.Figure
     net_energy_j: _figure_pb2.Figure
     power_w: _figure_pb2.Figure
     idle_power_w: _figure_pb2.Figure
     source: str
     window_s: float
-    def __init__(self, energy_j: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., net_energy_j: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., power_w: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., idle_power_w: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., source: _Optional[str] = ..., window_s: _Optional[float] = ...) -> None: ...
+    runs: int
+    rails: _containers.RepeatedCompositeFieldContainer[RailEnergy]
+    resolution_j: float
+    wraps: int
+    idle_before_w: float
+    idle_after_w: float
+    batches: int
+    coverage: str
+    def __init__(self, energy_j: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., net_energy_j: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., power_w: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., idle_power_w: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., source: _Optional[str] = ..., window_s: _Optional[float] = ..., runs: _Optional[int] = ..., rails: _Optional[_Iterable[_Union[RailEnergy, _Mapping]]] = ..., resolution_j: _Optional[float] = ..., wraps: _Optional[int] = ..., idle_before_w: _Optional[float] = ..., idle_after_w: _Optional[float] = ..., batches: _Optional[int] = ..., coverage: _Optional[str] = ...) -> None: ...
+
+class RailEnergy(_message.Message):
+    __slots__ = ("name", "energy_j", "counted")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ENERGY_J_FIELD_NUMBER: _ClassVar[int]
+    COUNTED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    energy_j: float
+    counted: bool
+    def __init__(self, name: _Optional[str] = ..., energy_j: _Optional[float] = ..., counted: bool = ...) -> None: ...
+
+class Conditions(_message.Message):
+    __slots__ = ("series", "phases", "samples")
+    SERIES_FIELD_NUMBER: _ClassVar[int]
+    PHASES_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    series: _containers.RepeatedCompositeFieldContainer[Series]
+    phases: _containers.RepeatedCompositeFieldContainer[Phase]
+    samples: _artifact_pb2.ArtifactRef
+    def __init__(self, series: _Optional[_Iterable[_Union[Series, _Mapping]]] = ..., phases: _Optional[_Iterable[_Union[Phase, _Mapping]]] = ..., samples: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+
+class Series(_message.Message):
+    __slots__ = ("quantity", "source", "start", "lowest", "peak", "end")
+    QUANTITY_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    LOWEST_FIELD_NUMBER: _ClassVar[int]
+    PEAK_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    quantity: str
+    source: str
+    start: _figure_pb2.Figure
+    lowest: _figure_pb2.Figure
+    peak: _figure_pb2.Figure
+    end: _figure_pb2.Figure
+    def __init__(self, quantity: _Optional[str] = ..., source: _Optional[str] = ..., start: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., lowest: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., peak: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., end: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
+
+class Phase(_message.Message):
+    __slots__ = ("name", "begin_s")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_S_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    begin_s: float
+    def __init__(self, name: _Optional[str] = ..., begin_s: _Optional[float] = ...) -> None: ...
 
 class FaultResult(_message.Message):
     __slots__ = ("accuracy", "pattern_accuracies", "fault_counts", "stop", "non_finite", "clean_accuracy", "first_pattern", "samples", "changed", "critical", "outside_top5", "non_finite_samples", "digests", "right_patterns", "sites")

@@ -1,0 +1,145 @@
+"""The machine's state while it measures: heat, clocks, throttling, memory and power as series over time.
+
+    load   first   warm-up ........   timing .................   energy ............
+    x      x   x   x   x   x   x      x      x       x           x   x   x   x   x
+                                      a fast model: only at looks, between timed calls
+                                      a slow one: like everywhere, twice a second, by a thread on another core
+
+A sample holds the interpreter's lock for a fraction of a millisecond. A call of 10 ms does not notice, one of 100 µs
+does: among those the thread is silent, and the timing protocol takes a sample where it looks at its interval anyway, in
+front of a call that it does not count.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Iterator, List, Sequence, Tuple
+
+import numpy as np
+
+from device_agent.hoststate import Probe
+from device_agent.measure.artifacts import write_artifact
+from device_agent.measure.memory import ResidentMemory
+from device_agent.measure.meters import Meter
+from device_agent.measure.meters.power import MakeTicker
+from device_agent.measure.statistics import Samples
+from device_agent.measure.ticker import Ticker
+from protos import figures
+from protos.gauntlet.v1 import measurement_pb2 as pb
+
+MEDIA_TYPE = "samples/conditions"
+PERIOD_S = 0.5
+#: Calls shorter than this are not to be disturbed.
+FAST_S = 0.01
+#: Fewer rows are told in full by start, lowest, peak and end: not worth a file.
+_LEAST_ROWS = 6
+
+
+class Recorder:
+    """Samples probes through a run.
+
+    Args:
+        probes: what to read.
+        clock: seconds, monotonic.
+        make_ticker: what calls for samples.
+    """
+
+    def __init__(
+        self, probes: Sequence[Probe], clock: Callable[[], float] = time.monotonic, make_ticker: MakeTicker = Ticker
+    ) -> None:
+        self._probes = probes
+        self._clock = clock
+        self._ticker = make_ticker(self.sample, PERIOD_S)
+        self._lock = threading.Lock()
+        self._began_s = clock()
+        self._rows: List[List[float]] = []
+        self._phases: List[Tuple[str, float]] = []
+
+    def __enter__(self) -> Recorder:
+        self.sample()
+        self._ticker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ticker.stop()
+        self.sample()
+
+    def noting(self, report: Callable[[str, bool], None]) -> Callable[[str, bool], None]:
+        """The same report of what is done now, which is noted as a phase, too."""
+
+        def note(name: str, waiting: bool) -> None:
+            self._phases.append((name, self._clock() - self._began_s))
+            report(name, waiting)
+
+        return note
+
+    @contextmanager
+    def quiet(self, call_s: float) -> Iterator[None]:
+        """While calls of this length are timed, no sample is taken among them if they would notice."""
+        if call_s >= FAST_S:
+            yield
+            return
+        self._ticker.silence(True)
+        with self._lock:
+            pass  # a sample that had begun is over
+        try:
+            yield
+        finally:
+            self._ticker.silence(False)
+
+    def sample(self) -> None:
+        """Read everything once."""
+        with self._lock:
+            row = [self._clock() - self._began_s]
+            for probe in self._probes:
+                value = probe.read()
+                row.append(math.nan if value is None else value)
+            self._rows.append(row)
+
+    def result(self, folder: Path) -> pb.Conditions:
+        """The series with their summaries; all samples as a file in `folder`."""
+        table = np.array(self._rows, dtype="<f8").reshape(len(self._rows), 1 + len(self._probes))
+        conditions = pb.Conditions(
+            series=[_series(probe, table[:, 1 + column]) for column, probe in enumerate(self._probes)],
+            phases=[pb.Phase(name=name, begin_s=begin_s) for name, begin_s in self._phases],
+        )
+        if len(self._probes) and len(table) >= _LEAST_ROWS:
+            conditions.samples.CopyFrom(write_artifact(folder, table, MEDIA_TYPE, "conditions"))
+        return conditions
+
+
+def probes_of(memory: ResidentMemory, meter: Meter) -> List[Probe]:
+    """What can be watched of this process and of its supply.
+
+    Args:
+        memory: of this process.
+        meter: of the machine; one that cannot be read gives nothing.
+    """
+    found: List[Probe] = []
+    if memory.now_bytes() is not None:
+        found.append(Probe("resident_bytes", "/proc/self/status", memory.now_bytes))
+    if not meter.unavailable:
+        found.append(Probe("power_w", meter.facts.source, meter.power_w))
+    return found
+
+
+def _series(probe: Probe, values: Samples) -> pb.Series:
+    there = values[~np.isnan(values)]
+    series = pb.Series(quantity=probe.quantity, source=probe.source)
+    if not len(there):
+        absent = figures.unavailable(f"{probe.source} could not be read")
+        for figure in (series.start, series.lowest, series.peak, series.end):
+            figure.CopyFrom(absent)
+        return series
+    for figure, value in (
+        (series.start, there[0]),
+        (series.lowest, there.min()),
+        (series.peak, there.max()),
+        (series.end, there[-1]),
+    ):
+        figure.CopyFrom(figures.measured(float(value), len(there)))
+    return series
