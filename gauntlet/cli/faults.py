@@ -240,7 +240,7 @@ def faults(
         protect=s.ProtectSettings(tuple(_share(part, "--protect") for part in protect.split(",")), protection)
         if protect
         else None,
-        field=s.FieldSettings(fit, inferences, scrub, residency) if fit is not None else None,
+        service=s.ServiceSettings(fit, inferences, scrub, residency) if fit is not None else None,
         place=Place(map_place) if map_place else Place.WEIGHTS,
         seed=seed,
     )

@@ -140,8 +140,8 @@ class _Work:
                 settings.seed,
                 lambda done, of: self._progress(device.device_id, f"vulnerability map: {done} of {of} strata"),
             )
-            if settings.field is not None:
-                device.wrong_answers = mapping.in_the_field(device.map, settings.field, confidence)
+            if settings.service is not None:
+                device.wrong_answers = mapping.in_the_field(device.map, settings.service, confidence)
             if settings.protect is not None:
                 device.trials = protect.try_protection(
                     runner,

@@ -41,7 +41,7 @@ def campaign_document(campaign: FaultCampaign) -> Document:
 
 
 def _settings(settings: FaultSettings) -> Document:
-    precision, field = settings.precision, settings.field
+    precision, service = settings.precision, settings.service
     return {
         "confidence": precision.confidence,
         "half_width": precision.half_width,
@@ -59,13 +59,13 @@ def _settings(settings: FaultSettings) -> Document:
         "protect": None
         if settings.protect is None
         else {"budgets": list(settings.protect.budgets), "cost": settings.protect.cost},
-        "field": None
-        if field is None
+        "service": None
+        if service is None
         else {
-            "fit_per_mbit": field.fit_per_mbit,
-            "inferences_per_s": field.inferences_per_s,
-            "scrub_s": field.scrub_s,
-            "residency": field.residency,
+            "fit_per_mbit": service.fit_per_mbit,
+            "inferences_per_s": service.inferences_per_s,
+            "scrub_s": service.scrub_s,
+            "residency": service.residency,
         },
     }
 

@@ -16,7 +16,7 @@ from gauntlet.errors import UsageError
 from gauntlet.faults.records import sites_of
 from gauntlet.faults.result import DeviceResult
 from gauntlet.faults.runner import Runner, Target
-from gauntlet.faults.settings import Condition, FieldSettings, MapSettings
+from gauntlet.faults.settings import Condition, MapSettings, ServiceSettings
 from protos.dataset import DataSet, load, save
 
 #: Added to the campaign's seed, so that a map and the accuracy that it explains share no fault.
@@ -100,7 +100,7 @@ def draw_map(
     return VulnerabilityMap.gather(found)
 
 
-def in_the_field(map_: VulnerabilityMap, settings: FieldSettings, confidence: float) -> WrongAnswers:
+def in_the_field(map_: VulnerabilityMap, settings: ServiceSettings, confidence: float) -> WrongAnswers:
     """Expected wrong answers, from the harm of one upset."""
     names = {result.stratum.site for result in map_.results}
     exposed = map_.exposed_bits(

@@ -120,7 +120,7 @@ def map_table(device: DeviceResult, campaign: FaultCampaign) -> Markup:
 
 def field_facts(device: DeviceResult, campaign: FaultCampaign) -> Markup:
     """Times between wrong answers, and what they assume."""
-    found, asked = device.wrong_answers, campaign.settings.field
+    found, asked = device.wrong_answers, campaign.settings.service
     assert found is not None
     raw = wording.long_time(1 / found.upsets_per_s) if found.upsets_per_s else "never"
     pairs: list[tuple[object, object]] = [

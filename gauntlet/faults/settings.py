@@ -65,7 +65,7 @@ class ProtectSettings:
 
 
 @dataclass(frozen=True)
-class FieldSettings:
+class ServiceSettings:
     """The device in the field, for the time between wrong answers.
 
     Attributes:
@@ -97,7 +97,7 @@ class FaultSettings:
         batch: samples to a call.
         map: draw a vulnerability map; None: do not.
         protect: propose and try protection, which needs a map; None: do not.
-        field: None: no time between wrong answers.
+        service: None: no time between wrong answers.
         place: of the map's upsets.
         seed: of the conditions' patterns; map and protection have seeds of their own.
     """
@@ -113,7 +113,7 @@ class FaultSettings:
     batch: int = 128
     map: MapSettings | None = None
     protect: ProtectSettings | None = None
-    field: FieldSettings | None = None
+    service: ServiceSettings | None = None
     place: Place = Place.WEIGHTS
     seed: int = 0
 
@@ -216,7 +216,7 @@ def check(settings: FaultSettings) -> None:
                 f"--protect saves single bits, and {settings.conditions[-1].plan.model.name} hits whole values",
                 "give a model of bits last, such as --fault 'iBF(p=1e-4)'",
             )
-    if (world := settings.field) is not None:
+    if (world := settings.service) is not None:
         for name, value in (
             ("--fit", world.fit_per_mbit),
             ("--inferences", world.inferences_per_s),

@@ -14,7 +14,7 @@ from fault_injection.plan import FaultPlan, Lifetime, Position, Scale
 from fault_injection.precision import mean_and_half_width
 from fault_injection.statistics import Estimate, Interval, YieldCurve
 from gauntlet.faults.result import DeviceResult, FaultCampaign, Series, Trial
-from gauntlet.faults.settings import FieldSettings
+from gauntlet.faults.settings import ServiceSettings
 
 #: Of accuracy, that a chip may lose to count as good.
 LOSSES = (0.01, 0.02, 0.05, 0.10)
@@ -202,7 +202,7 @@ def not_measured(campaign: FaultCampaign, device: DeviceResult) -> list[tuple[st
         found.append(("accuracy under faults", f"{NOT_ASKED}: give --fault"))
     parts = (
         ("vulnerability map", settings.map, device.map, "--map weights"),
-        ("wrong answers in the field", settings.field, device.wrong_answers, "--map and --fit"),
+        ("wrong answers in the field", settings.service, device.wrong_answers, "--map and --fit"),
         ("protection", settings.protect, device.trials, "--map weights and --protect"),
     )
     for name, asked, there, option in parts:
@@ -231,7 +231,7 @@ def long_time(seconds: float) -> str:
     return f"{text} {unit.removesuffix('s') if text == '1' and len(unit) > 2 else unit}"
 
 
-def assumed(field: FieldSettings) -> str:
+def assumed(field: ServiceSettings) -> str:
     """What the time between wrong answers rests on besides the map."""
     inferences = "1 inference/s" if field.inferences_per_s == 1 else f"{field.inferences_per_s:g} inferences/s"
     return (

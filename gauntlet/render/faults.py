@@ -256,7 +256,7 @@ def _harm(estimate: Estimate, share: float) -> list[Text]:
 
 
 def _field(campaign: FaultCampaign, device: DeviceResult) -> Iterator[RenderableType]:
-    found, asked = device.wrong_answers, campaign.settings.field
+    found, asked = device.wrong_answers, campaign.settings.service
     assert found is not None
     yield _heading("In the field", "estimated from the map: upsets come one at a time")
     table = Table.grid(padding=(0, 2))

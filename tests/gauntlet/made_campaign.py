@@ -17,15 +17,15 @@ from gauntlet.faults.result import DeviceResult, FaultCampaign, Series, Trial
 from gauntlet.faults.settings import (
     Condition,
     FaultSettings,
-    FieldSettings,
     MapSettings,
     ProtectSettings,
+    ServiceSettings,
     conditions,
 )
 
 CLEAN, SAMPLES = 0.912, 500
 TENSORS = ("conv1", "block1/conv1", "block1/conv2", "block2/conv1", "block2/conv2", "dense")
-FIELD = FieldSettings(600.0, 10.0, 3600.0)
+FIELD = ServiceSettings(600.0, 10.0, 3600.0)
 
 
 def outcomes(
@@ -108,7 +108,7 @@ def settings(chosen: tuple[Condition, ...], *, model: str = "resnet20.tflite") -
         Precision(0.01, 0.95, 30, 200),
         map=MapSettings(0.1, 100),
         protect=ProtectSettings((0.05, 0.1, 0.25, 0.5)),
-        field=FIELD,
+        service=FIELD,
         place=Place.WEIGHTS,
     )
 

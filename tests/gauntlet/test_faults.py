@@ -28,9 +28,9 @@ from gauntlet.faults.replay import replay
 from gauntlet.faults.result import FaultCampaign
 from gauntlet.faults.settings import (
     FaultSettings,
-    FieldSettings,
     MapSettings,
     ProtectSettings,
+    ServiceSettings,
     check,
     conditions,
 )
@@ -67,7 +67,7 @@ def whole(lab: gauntlet.Lab, files: Files, tmp_path_factory: pytest.TempPathFact
         "iBF(p=0.02)",
         map=MapSettings(0.2, 20),
         protect=ProtectSettings((0.1, 0.5)),
-        field=FieldSettings(600.0, 10.0, 3600.0),
+        service=ServiceSettings(600.0, 10.0, 3600.0),
     )
     check(wanted)
     return campaign.run(lab, wanted, folder), folder
