@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gauntlet.api import BenchResult as BenchResult
     from gauntlet.api import Lab as Lab
+    from gauntlet.comparing import CompareOptions as CompareOptions
+    from gauntlet.comparing import Comparison as Comparison
     from gauntlet.errors import GauntletError as GauntletError
     from gauntlet.errors import MeasurementFailed as MeasurementFailed
     from gauntlet.options import BenchOptions as BenchOptions
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BenchOptions",
     "BenchResult",
+    "CompareOptions",
+    "Comparison",
     "DataSet",
     "GauntletError",
     "Lab",
@@ -34,6 +38,8 @@ __all__ = [
 _HOMES = {
     "BenchOptions": ("gauntlet.options", "BenchOptions"),
     "BenchResult": ("gauntlet.api", "BenchResult"),
+    "CompareOptions": ("gauntlet.comparing", "CompareOptions"),
+    "Comparison": ("gauntlet.comparing", "Comparison"),
     "DataSet": ("protos.dataset", "DataSet"),
     "GauntletError": ("gauntlet.errors", "GauntletError"),
     "Lab": ("gauntlet.api", "Lab"),

@@ -20,7 +20,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
+from gauntlet import comparing
 from gauntlet import options as bench_options
+from gauntlet.comparing import CompareOptions, Comparison
 from gauntlet.embedded import EmbeddedLab
 from gauntlet.errors import LabError, MeasurementFailed
 from gauntlet.folder import default_folder
@@ -173,6 +175,25 @@ class Lab:
         bench_options.check(paths, options)
         specs = bench_options.job_specs(self.client, paths, options)
         return [job.job_id for job in self.client.submit(specs)]
+
+    def compare(self, a: str | Path, b: str | Path, **options: Unpack[CompareOptions]) -> list[Comparison]:
+        """Compare two models in ABBA blocks on one device, or on each of `devices`; with `b` the same file as `a`, the
+        result is the device's noise floor. Cancelled when interrupted.
+
+        Returns:
+            One comparison for each device, in the order asked.
+
+        Raises:
+            UsageError: a file or an option that cannot be meant.
+            MeasurementFailed: a job ended without a result; the first of them.
+            ClientError: the lab refused it, or is gone.
+        """
+        comparing.check(Path(a), Path(b), options)
+        compared = comparing.run(self, Path(a), Path(b), options)
+        for one in compared:
+            if not one.job.HasField("result"):
+                raise MeasurementFailed(one.job)
+        return compared
 
     def faults(
         self,

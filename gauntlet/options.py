@@ -96,7 +96,7 @@ def job_specs(client: SyncClient, models: Sequence[Path], options: BenchOptions)
     limit_bytes = client.status().max_artifact_bytes
     for path in (*models, *extra):
         files.check_size(path, limit_bytes)
-    device_id, device_class = _selector(client, options.get("device", ""))
+    device_id, device_class = selector(client, options.get("device", ""))
 
     timing = {
         "max_samples": options.get("max_samples"),
@@ -135,7 +135,7 @@ def job_specs(client: SyncClient, models: Sequence[Path], options: BenchOptions)
     ]
 
 
-def _selector(client: SyncClient, device: str) -> tuple[str, str]:
+def selector(client: SyncClient, device: str) -> tuple[str, str]:
     """`device` as a device id or a device class, whichever it is; the other is empty."""
     if not device:
         return "", ""

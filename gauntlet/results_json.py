@@ -43,6 +43,8 @@ def error_document(message: str, remedy: str, exit_code: int) -> Document:
 
 def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Document:
     """A job with all that is known of it. Of a job without a result, every figure says why it is missing."""
+    from gauntlet.comparison_json import comparison_document
+
     spec = job.spec.measurement
     result = job.result
     failure = job.failure if job.HasField("failure") else None
@@ -87,6 +89,7 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
             "stop_reason": _pattern_stop(result.faults) if result.HasField("faults") else None,
         },
         "output_check": _part(job, "output_check", ("max_difference", "top1_agreement")),
+        "comparison": comparison_document(job) if spec.HasField("comparison") else None,
         "provenance": _provenance(result.provenance) if result.HasField("provenance") else None,
         "device": device_document(device) if device is not None else None,
         "failure": failure_document(failure) if failure is not None else None,

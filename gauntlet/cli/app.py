@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.cli import bench, devices, faults, jobs, lab, search
+from gauntlet.cli import bench, compare, devices, faults, jobs, lab, search
 from gauntlet.cli.output import EXIT_INTERRUPTED, Settings, print_error
 
 _USAGE = 2
@@ -25,6 +25,7 @@ app = typer.Typer(
     epilog="[bold]Exit status[/]: 0 done, 1 a measurement failed or the lab is gone, 2 asked wrongly, 130 interrupted.",
 )
 app.command("bench", epilog=bench.EPILOG)(bench.bench)
+app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("faults", epilog=faults.EPILOG)(faults.faults)
 app.command("replay")(faults.replay)
 app.command("search", epilog=search.EPILOG)(search.search)
@@ -62,6 +63,7 @@ def root(
 
       [cyan]gauntlet bench model.tflite[/]                   measure a model here
       [cyan]gauntlet bench *.tflite --threads 2 --json[/]    several, for a program
+      [cyan]gauntlet compare old.tflite new.tflite[/]        is the new one faster?
       [cyan]gauntlet faults model.tflite --data test.npz --fault "iBF(p=1e-4)"[/]
                                               accuracy while bits flip
       [cyan]gauntlet search examples/digits.yaml[/]          find fast and robust networks

@@ -9,6 +9,7 @@ import typer
 
 from gauntlet.cli.follow import Follower
 from gauntlet.cli.output import JsonOption, LabDirOption, LabOption, open_lab
+from gauntlet.cli.parse import label_pair, share
 from gauntlet.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def bench(
         raise UsageError(f"--delegate: {delegate} is no delegate that gauntlet knows", "give xnnpack or none")
     asked: BenchOptions = {
         "device": device,
-        "labels": dict(_label(text) for text in label or []),
+        "labels": dict(label_pair(text) for text in label or []),
         "runtime": runtime,
         "threads": threads,
         "delegate": delegate,
@@ -140,7 +141,7 @@ def bench(
         "timeout_s": timeout,
         "max_samples": runs,
         "max_s": seconds,
-        "half_width": _ratio(precision),
+        "half_width": share(precision),
         "warmup_runs": warmup_runs,
         "memory": memory,
         "energy": energy,
@@ -156,26 +157,3 @@ def bench(
             show("uploading")
             job_ids = opened.submit(models, **asked)
             return Follower(opened, models, job_ids, as_json, context.obj.debug, show).follow()
-
-
-def _label(text: str) -> tuple[str, str]:
-    from gauntlet.errors import UsageError
-
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise UsageError(f"--label: {text} is no label", "give it as KEY=VALUE, for example --label site=berlin")
-    return key, value
-
-
-def _ratio(text: str) -> float:
-    """Read "1%" or "0.01"."""
-    from gauntlet.errors import UsageError
-
-    number, percent = (text.strip()[:-1], 100.0) if text.strip().endswith("%") else (text, 1.0)
-    try:
-        value = float(number) / percent
-    except ValueError:
-        value = float("nan")
-    if not 0 < value < 1:
-        raise UsageError(f"--precision: {text} is no share", "give it as 1% or as 0.01")
-    return value

@@ -59,7 +59,7 @@ class Follower:
                 with self._show.paused():
                     self._print_ready()
         else:
-            self._show(_progress_line(job, len(self._ended), len(self._job_ids)))
+            self._show(progress_line(job, len(self._ended), len(self._job_ids)))
 
     def _print_ready(self) -> None:
         from gauntlet.render.bench import report
@@ -107,7 +107,8 @@ class Follower:
         return self._devices[device_id]
 
 
-def _progress_line(job: job_pb2.Job, ended: int, total: int) -> str:
+def progress_line(job: job_pb2.Job, ended: int, total: int) -> str:
+    """How far a command with `total` jobs is, of which `ended` have ended."""
     from gauntlet.results_json import state_name
 
     name = job.spec.measurement.model.name

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
-from gauntlet.render import units
+from gauntlet.render import compare, units
 from gauntlet.render.bench import report
 from gauntlet.render.device import lines_table, pair_grid
 from gauntlet.results_json import state_name
@@ -125,7 +125,7 @@ def _report(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> It
         yield attempts
     yield Text("")
     if job.HasField("result"):
-        yield report(job, device, width)
+        yield (compare.report if job.result.HasField("comparison") else report)(job, device, width)
     elif job.HasField("failure"):
         yield failure_lines(job)
 

@@ -1,0 +1,33 @@
+"""Read what people write in options."""
+
+from __future__ import annotations
+
+from gauntlet.errors import UsageError
+
+
+def label_pair(text: str) -> tuple[str, str]:
+    """Read "site=berlin".
+
+    Raises:
+        UsageError: it is no label.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--label: {text} is no label", "give it as KEY=VALUE, for example --label site=berlin")
+    return key, value
+
+
+def share(text: str, option: str = "--precision") -> float:
+    """Read "1%" or "0.01".
+
+    Raises:
+        UsageError: it is no share between 0 and 1.
+    """
+    number, percent = (text.strip()[:-1], 100.0) if text.strip().endswith("%") else (text, 1.0)
+    try:
+        value = float(number) / percent
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < 1:
+        raise UsageError(f"{option}: {text} is no share", "give it as 1% or as 0.01")
+    return value
