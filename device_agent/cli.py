@@ -81,6 +81,8 @@ def _run(options: argparse.Namespace) -> int:
         worker_memory_bytes=options.worker_memory_mb * 1024**2 if options.worker_memory_mb else None,
         lifeline=options.lifeline,
         allow_pt2=options.allow_pt2,
+        allow_setup=options.allow_setup,
+        setup_root=options.setup_root,
     )
     try:
         asyncio.run(serve(settings))
@@ -97,6 +99,21 @@ def _doctor(options: argparse.Namespace) -> int:
         print(json.dumps([finding.to_dict() for finding in findings], indent=2))
     else:
         print(doctor.render(findings))
+    return 0
+
+
+def _watch(options: argparse.Namespace) -> int:
+    logging.basicConfig(
+        level=logging.DEBUG if options.debug else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    from device_agent.tuning.watch import WatchConfigError, watch
+
+    try:
+        watch(options.config, options.state_dir.expanduser().resolve())
+    except WatchConfigError as error:
+        raise UsageError(str(error)) from error
     return 0
 
 
@@ -144,6 +161,14 @@ def _parser() -> argparse.ArgumentParser:
         help="take torch's .pt2 files, which can run code here: only where everybody who submits is trusted "
         "(or GAUNTLET_ALLOW_PT2=1)",
     )
+    run.add_argument(
+        "--allow-setup",
+        action="store_true",
+        default=os.environ.get("GAUNTLET_ALLOW_SETUP") == "1",
+        help="let jobs set governor, clock limits and power mode while they measure; always put back "
+        "(or GAUNTLET_ALLOW_SETUP=1)",
+    )
+    run.add_argument("--setup-root", type=Path, default=Path("/"), help=argparse.SUPPRESS)  # a made-up machine
     run.add_argument("--lifeline", action="store_true", help="stop when standard input ends")
     run.set_defaults(run=_run)
 
@@ -151,7 +176,12 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="the same for programs")
     doctor.set_defaults(run=_doctor)
 
-    for command in (run, doctor):
+    watch = commands.add_parser("watch", help="look after a board beside this machine; recover it when it is wedged")
+    watch.add_argument("config", type=Path, metavar="FILE.json", help="probe, recovery commands and their limits")
+    watch.add_argument("--state-dir", type=Path, default=default_state.with_name("watch"), help="history (%(default)s)")
+    watch.set_defaults(run=_watch)
+
+    for command in (run, doctor, watch):
         command.add_argument("--debug", action="store_true", help="details, and a traceback for errors")
     return parser
 

@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence, Tuple
 
+from device_agent.tuning import clusters
+from device_agent.tuning.system import SetupRefusedError
+from device_agent.tuning.window import unfit
+
 _CPU = "sys/devices/system/cpu"
 
 
@@ -48,9 +52,13 @@ class Pinning:
     Args:
         threads: how many cores are needed.
         wanted: False leaves the process where it is.
+        among: "big", "little", or numbers such as "0-3"; empty: any.
+
+    Raises:
+        MeasurementError: `among` was given and cannot be met.
     """
 
-    def __init__(self, threads: int, wanted: bool) -> None:
+    def __init__(self, threads: int, wanted: bool, among: str = "") -> None:
         self.cpus: List[int] = []
         self.remark = ""
         self._restore: Callable[[], None] = lambda: None
@@ -60,7 +68,20 @@ class Pinning:
             self.remark = "not held to cores: this system does not offer it"
             return
         before = os.sched_getaffinity(0)
-        cores = choose_cores(sorted(before), threads)
+        allowed = sorted(before)
+        if among:
+            try:
+                allowed = clusters.select(among, allowed)
+            except SetupRefusedError as error:
+                raise unfit(error) from error
+        cores = choose_cores(allowed, threads)
+        if cores is None and among:
+            raise unfit(
+                SetupRefusedError(
+                    f"{threads} threads do not fit on cores {clusters.spelled(allowed)} ({among})",
+                    "ask for fewer threads or more cores",
+                )
+            )
         if cores is None:
             self.remark = f"not held to cores: {threads} threads on {len(before)} allowed cores"
             return

@@ -11,7 +11,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Mapping, Optional
+from typing import List, Mapping, Optional, Sequence
 
 from device_agent import runtimes
 from device_agent.cache import ArtifactCache
@@ -21,6 +21,7 @@ from device_agent.identity import StateFolder
 from device_agent.runner import DeviceRunner
 from device_agent.session import Agent, Telemetry
 from device_agent.spool import Spool
+from device_agent.tuning.tuner import Tuner, controls
 from device_agent.uplink import Uplink
 from device_agent.workerprocess import WORKER_COMMAND
 from device_agent.workers import PoolSettings, WorkerPool, default_memory_limit
@@ -45,6 +46,8 @@ class Settings:
         worker_memory_bytes: address space of a worker; None: most of the machine's memory.
         lifeline: stop when standard input ends.
         allow_pt2: take exported programs of torch, which can run code where they are loaded.
+        allow_setup: let jobs change governor, clocks and power mode while they measure.
+        setup_root: of the file system that is set up, or of a made-up one.
     """
 
     orchestrator: str
@@ -57,6 +60,8 @@ class Settings:
     worker_memory_bytes: Optional[int]
     lifeline: bool
     allow_pt2: bool = False
+    allow_setup: bool = False
+    setup_root: Path = Path("/")
 
 
 async def serve(settings: Settings) -> None:
@@ -68,14 +73,19 @@ async def serve(settings: Settings) -> None:
     with contextlib.closing(StateFolder(settings.state_folder, settings.agent_id)) as state:
         work = state.root / "work"
         shutil.rmtree(work, ignore_errors=True)  # measurements of an earlier life
-        command = (*WORKER_COMMAND, "--allow-pt2") if settings.allow_pt2 else WORKER_COMMAND
+        journal = state.root / "setup.json"
+        tuner = Tuner(journal, settings.setup_root)
+        # Of an earlier life, which may have been allowed more than this one.
+        await _restore(tuner)
         limit = _memory_limit(settings)
-        pool = WorkerPool(PoolSettings(folder=work, command=command, memory_limit_bytes=limit))
+        command = _worker_command(settings, journal)
+        pool = WorkerPool(PoolSettings(folder=work, command=command, memory_limit_bytes=limit, tuner=tuner))
         await pool.start()
         uplink = Uplink(settings.orchestrator)
         description = describe_device(
             settings.device_id or state.agent_id, settings.labels, settings.device_class, settings.allow_pt2
         )
+        description.controls.extend(controls(settings.allow_setup, settings.setup_root))
         agent = Agent(_describe_agent(state), state.epoch, uplink, Spool(state.root / "spool"), _telemetry(description))
         cache = ArtifactCache(state.root / "cache", settings.cache_bytes)
         agent.add_device(DeviceRunner(state.agent_id, description, pool, cache, uplink.download, agent))
@@ -83,7 +93,22 @@ async def serve(settings: Settings) -> None:
             await _run_until_stopped(agent, settings.lifeline)
         finally:
             await pool.close()
+            await _restore(tuner)
             await uplink.close()
+
+
+def _worker_command(settings: Settings, journal: Path) -> Sequence[str]:
+    command = [*WORKER_COMMAND]
+    if settings.allow_pt2:
+        command.append("--allow-pt2")
+    if settings.allow_setup:
+        command += ["--setup-journal", str(journal), "--setup-root", str(settings.setup_root)]
+    return command
+
+
+async def _restore(tuner: Tuner) -> None:
+    for problem in await asyncio.to_thread(tuner.restore):
+        log.error("a set-up of this device is not undone: %s", problem)
 
 
 def _memory_limit(settings: Settings) -> int:

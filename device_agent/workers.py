@@ -26,6 +26,7 @@ from device_agent.comparing import compare
 from device_agent.host import Neighbours
 from device_agent.hostlock import DEFAULT_WAIT_S, HostLock
 from device_agent.measure.profile import no_profile
+from device_agent.tuning.tuner import Tuner
 from device_agent.workerprocess import WORKER_COMMAND, Budget, SpawnError, WorkerProcess
 from protos import artifacts
 from protos.gauntlet.v1 import failure_pb2, measurement_pb2, worker_pb2
@@ -72,6 +73,7 @@ class PoolSettings:
         spawn_attempts: in a row before a job is given up.
         growth_limit_bytes: a worker that holds this much more than at its start is replaced.
         spare: keep a second, fresh worker for peak memory.
+        tuner: undoes what a worker that died had set up.
     """
 
     folder: Path
@@ -81,6 +83,7 @@ class PoolSettings:
     spawn_attempts: int = 3
     growth_limit_bytes: int = 256 * 1024**2
     spare: bool = True
+    tuner: Optional[Tuner] = None
 
 
 @dataclass
@@ -261,6 +264,13 @@ class WorkerPool:
                 self._idle.append(worker)
             else:
                 await asyncio.shield(worker.end())
+                if request.spec.HasField("setup"):
+                    await asyncio.shield(self._undo_setup())
+
+    async def _undo_setup(self) -> None:
+        if self._settings.tuner is not None:
+            for problem in await asyncio.to_thread(self._settings.tuner.restore):
+                _LOG.error("a set-up of this device is not undone: %s", problem)
 
     async def _take(self, fresh: bool) -> WorkerProcess:
         """An idle worker, or a new one.

@@ -39,7 +39,7 @@ def commands(address: str, folder: Path, measures: bool) -> dict[str, list[str]]
     children = {"orchestrator": [*_module("orchestrator"), "--address", address, "--dir", str(folder), "--lifeline"]}
     if measures:
         # One name everywhere, so that an example's objectives ("latency_s@local") fit every machine.
-        state = ["--state-dir", str(folder / "agent"), "--agent-id", "local"]
+        state = ["--state-dir", str(folder / "agent"), "--agent-id", "local", "--allow-setup"]
         children["agent"] = [*_module("device_agent"), "run", "--orchestrator", address, *state, "--lifeline"]
     return children
 

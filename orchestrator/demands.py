@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from protos.gauntlet.v1 import device_pb2, job_pb2
+from protos.gauntlet.v1 import device_pb2, job_pb2, setup_pb2
 
 _FORMATS = {"model/tflite": "tflite", "model/onnx": "onnx", "model/pt2": "pt2"}
 #: What its owner can do about it.
@@ -28,6 +28,7 @@ class Demand:
         format: model format that one of its runtimes must take.
         delegate: delegate that the runtime must offer; empty: none.
         capabilities: parts of the specification that the agent must know, sorted.
+        controls: (name, value) pairs of what is to be set up, sorted.
     """
 
     device_id: str
@@ -37,6 +38,7 @@ class Demand:
     format: str
     delegate: str
     capabilities: tuple[str, ...]
+    controls: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, spec: job_pb2.JobSpec) -> Demand:
@@ -59,6 +61,7 @@ class Demand:
             format=_FORMATS.get(measurement.model.media_type, measurement.model.media_type),
             delegate="" if measurement.runtime.delegate == "none" else measurement.runtime.delegate,
             capabilities=tuple(sorted(name for name, asked in parts.items() if asked)),
+            controls=_controls(measurement.setup),
         )
 
     @classmethod
@@ -67,6 +70,7 @@ class Demand:
         fields = json.loads(signature)
         fields["labels"] = tuple((key, value) for key, value in fields["labels"])
         fields["capabilities"] = tuple(fields["capabilities"])
+        fields["controls"] = tuple((name, value) for name, value in fields.get("controls", ()))
         return cls(**fields)
 
     @property
@@ -86,6 +90,8 @@ class Demand:
         missing = [name for name in self.capabilities if name not in device.capabilities]
         if missing:
             return f"cannot measure {', '.join(missing)}"
+        if reason := self._unset(device):
+            return reason
         runtimes = [r for r in device.runtimes if self.format in r.formats]
         if not runtimes:
             return f"has no runtime for {self.format} models{_HINTS.get(self.format, '')}"
@@ -94,6 +100,20 @@ class Demand:
             return f"has no runtime {self.runtime} (it has {', '.join(r.name for r in runtimes)})"
         if self.delegate and not any(self.delegate in r.delegates for r in named):
             return f"offers no delegate {self.delegate}"
+        return None
+
+    def _unset(self, device: device_pb2.DeviceDescription) -> str | None:
+        """Which part of the set-up the device does not offer, with its own reason."""
+        offered = {control.name: control for control in device.controls}
+        for name, value in self.controls:
+            words = name.replace("_", " ")
+            if name not in offered:
+                return f"cannot set {words} (its agent is too old)"
+            control = offered[name]
+            if control.unavailable:
+                return f"cannot set {words}: {control.unavailable}"
+            if control.choices and value not in control.choices and not (name == "cores" and value[:1].isdigit()):
+                return f"has no {words} {value} (it has {', '.join(control.choices)})"
         return None
 
     def refusal(self, known: list[device_pb2.DeviceDescription]) -> str | None:
@@ -106,3 +126,15 @@ class Demand:
         listing = "; ".join(f"{d.device_id} (class {d.device_class}) {reason}" for d, reason in misfits[:8])
         more = f"; and {len(misfits) - 8} more" if len(misfits) > 8 else ""
         return f"no device fits: {listing}{more}\nsee `gauntlet devices` for what exists"
+
+
+def _controls(setup: setup_pb2.DeviceSetup) -> tuple[tuple[str, str], ...]:
+    limits = f"{setup.min_frequency_hz:g}-{setup.max_frequency_hz:g}"
+    asked = {
+        "governor": setup.governor,
+        "clock_limits": limits if limits != "0-0" else "",
+        "power_mode": setup.power_mode,
+        "jetson_clocks": "on" if setup.jetson_clocks else "",
+        "cores": setup.cores,
+    }
+    return tuple(sorted((name, value) for name, value in asked.items() if value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from protos import contract
 from protos.gauntlet.v1 import fault_pb2, job_pb2, measurement_pb2
@@ -14,6 +15,9 @@ _MAX_SAMPLES = 1_000_000
 _MAX_ATTEMPTS = 10
 _MAX_FAULT_MODEL_CHARS = 200
 _MAX_PATTERNS = 10_000
+_MAX_FREQUENCY_HZ = 1e11
+#: Names of governors and power modes, numbers of cores: they become words of files and commands on a device.
+_SETUP_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_,-]{0,63}")
 _MAX_PROCESSES = 100
 #: All block ratios of a comparison travel in its result: 100 processes of them stay below a message's 4 MB.
 _MAX_BLOCKS = 4_000
@@ -71,6 +75,8 @@ def _check_measurement(spec: measurement_pb2.MeasurementSpec) -> None:
         if spec.model.media_type != "model/tflite":
             raise InvalidSpecError(f"a fault_plan needs a model/tflite, not a {spec.model.media_type}")
         _check_fault_plan(spec.fault_plan)
+    if spec.HasField("setup"):
+        _check_setup(spec)
 
 
 def _check_latency(spec: measurement_pb2.LatencySpec) -> None:
@@ -109,6 +115,19 @@ def _check_comparison(spec: measurement_pb2.ComparisonSpec, media_type: str) -> 
     _between("comparison.confidence", spec.confidence)
     if spec.HasField("noise_floor"):
         _within("comparison.noise_floor", spec.noise_floor, 0, 1)
+
+
+def _check_setup(spec: measurement_pb2.MeasurementSpec) -> None:
+    setup = spec.setup
+    if not (spec.HasField("latency") or spec.HasField("energy") or spec.HasField("comparison")):
+        raise InvalidSpecError("a setup holds for timed windows: ask for latency, energy or a comparison")
+    for name, value in (("governor", setup.governor), ("power_mode", setup.power_mode), ("cores", setup.cores)):
+        if value and not _SETUP_WORD.fullmatch(value):
+            raise InvalidSpecError(f"setup.{name} {value[:80]!r} is malformed")
+    _within("setup.min_frequency_hz", setup.min_frequency_hz, 0, _MAX_FREQUENCY_HZ)
+    _within("setup.max_frequency_hz", setup.max_frequency_hz, 0, _MAX_FREQUENCY_HZ)
+    if setup.max_frequency_hz and setup.min_frequency_hz > setup.max_frequency_hz:
+        raise InvalidSpecError("setup.min_frequency_hz must not lie above setup.max_frequency_hz")
 
 
 def _check_fault_plan(plan: fault_pb2.FaultPlan) -> None:

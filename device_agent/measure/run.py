@@ -34,6 +34,8 @@ from device_agent.measure.outputs import check_outputs
 from device_agent.measure.profile import measure_profile
 from device_agent.measure.tensors import fill_inputs, invalid_data
 from device_agent.runtimes import LoadedModel, Runtime, choose, format_of
+from device_agent.tuning.tuner import Tuner
+from device_agent.tuning.window import set_up
 from protos import figures
 from protos.contract import software_version
 from protos.gauntlet.v1 import artifact_pb2, failure_pb2, worker_pb2
@@ -59,6 +61,7 @@ class Bench:
         continuity: already installed in the main thread.
         reader: of the host's state.
         meter: of energy; None: the best that this machine has for each job.
+        tuner: sets the device up; None where that is not permitted.
     """
 
     def __init__(
@@ -67,11 +70,13 @@ class Bench:
         continuity: Continuity,
         reader: Optional[HostReader] = None,
         meter: Optional[Meter] = None,
+        tuner: Optional[Tuner] = None,
     ) -> None:
         self.runtimes = runtimes
         self.continuity = continuity
         self.reader = reader or HostReader()
         self._meters = [meter] if meter is not None else survey_machine()
+        self.tuner = tuner
         self.version = software_version()
         self.idle_since: Optional[CpuTimes] = self.reader.cpu_times()
 
@@ -128,7 +133,7 @@ class _Job:
         spec = self._spec
         throttling = self._bench.reader.throttling()
         timed = spec.HasField("latency") or spec.HasField("energy")
-        pinning = Pinning(self._threads, timed and spec.latency.pinning != pb.PINNING_NONE)
+        pinning = Pinning(self._threads, timed and spec.latency.pinning != pb.PINNING_NONE, spec.setup.cores)
         try:
             self._provenance.cpus.extend(pinning.cpus)
             self._remark(pinning.remark)
@@ -217,7 +222,7 @@ class _Job:
         result = pb.MeasurementResult()
         spec = self._spec.comparison
         throttling = self._bench.reader.throttling()
-        pinning = Pinning(self._threads, spec.pinning != pb.PINNING_NONE)
+        pinning = Pinning(self._threads, spec.pinning != pb.PINNING_NONE, self._spec.setup.cores)
         try:
             self._provenance.cpus.extend(pinning.cpus)
             self._remark(pinning.remark)
@@ -320,7 +325,8 @@ class _Job:
         lock = HostLock()
         self._lock_wait_s = lock.acquire(on_wait=lambda: self._report("waiting for the host", True))
         try:
-            yield
+            with set_up(self._bench.tuner, self._spec, self._provenance):
+                yield
         finally:
             lock.release()
 

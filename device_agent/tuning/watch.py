@@ -11,12 +11,14 @@ import logging
 import os
 import stat
 import subprocess
+import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Set, Tuple
 
 from device_agent.tuning.recovery import Limits, Recovery
 from device_agent.tuning.system import Run, run_command, user_name
+from protos import folderlock
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,36 @@ class WatchConfig:
     every_s: float
     hooks: Tuple[Command, ...]
     limits: Limits
+
+
+def watch(config: Path, state_folder: Path, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Look after a board until this process is ended.
+
+    Args:
+        config: the file that a person wrote.
+        state_folder: keeps the history of runs; one for each configuration.
+        sleep: between two probes.
+
+    Raises:
+        WatchConfigError: the configuration or the folder cannot be used.
+    """
+    loaded = load_config(config)
+    try:
+        state_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = folderlock.own(state_folder / "watch.lock")
+    except folderlock.FolderInUseError as error:
+        raise WatchConfigError(
+            f"{state_folder} belongs to another watch (process {error.owner})\ngive each its own --state-dir"
+        ) from error
+    except OSError as error:
+        raise WatchConfigError(
+            f"cannot use {state_folder}: {error.strerror}\nchoose another with --state-dir"
+        ) from error
+    with lock:
+        watching = Watch(loaded, state_folder / "runs.json", time.time)
+        while True:
+            watching.step()
+            sleep(loaded.every_s)
 
 
 def load_config(path: Path) -> WatchConfig:

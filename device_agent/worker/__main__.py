@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from typing import Callable, Optional, Sequence
 
 from device_agent.errors import MeasurementError
@@ -30,24 +31,27 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     faulthandler.enable()
     # The agent decides when a worker ends; a terminal's interrupt is meant for the agent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _serve(options.request_fd, options.response_fd, options.allow_pt2)
+    return _serve(options)
 
 
-def _serve(request_fd: int, response_fd: int, allow_pt2: bool) -> int:
+def _serve(options: argparse.Namespace) -> int:
     # Imported under the memory limit, and before "ready": no job pays for it.
     from device_agent import runtimes
     from device_agent.measure.continuity import Continuity
     from device_agent.measure.run import Bench
+    from device_agent.tuning.tuner import Tuner
 
+    request_fd, response_fd = options.request_fd, options.response_fd
     continuity = Continuity()
     continuity.install()
-    found = runtimes.discover(allow_pt2)
+    found = runtimes.discover(options.allow_pt2)
     # The one that most jobs use. The others, torch above all, would weigh on the memory of every job; a job that needs
     # one loads it before its clock starts, and is told then if it does not load.
     for runtime in found[:1]:
         with contextlib.suppress(MeasurementError):
             runtime.preload()
-    bench = Bench(found, continuity)
+    tuner = Tuner(options.setup_journal, options.setup_root) if options.setup_journal else None
+    bench = Bench(found, continuity, tuner=tuner)
     # What is here now stays: collections before each timed window need not look at it.
     gc.freeze()
 
@@ -95,6 +99,10 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument("--request-fd", type=int, required=True, help="pipe that requests come from")
     parser.add_argument("--response-fd", type=int, required=True, help="pipe that responses go to")
     parser.add_argument("--parent-pid", type=int, required=True, help="the agent; the worker ends with it")
+    parser.add_argument(
+        "--setup-journal", type=Path, help="keeps old values while the device is set up; else it may not be"
+    )
+    parser.add_argument("--setup-root", type=Path, default=Path("/"), help="of the file system that is set up")
     parser.add_argument("--memory-limit", type=int, default=0, help="bytes of address space, 0: no limit")
     parser.add_argument("--allow-pt2", action="store_true", help="load files that can run code")
     return parser.parse_args(arguments)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 
-from protos.gauntlet.v1 import artifact_pb2, fault_pb2, job_pb2, measurement_pb2
+from protos.gauntlet.v1 import artifact_pb2, fault_pb2, job_pb2, measurement_pb2, setup_pb2
 
 CONFIDENCE = 0.95
 
@@ -154,6 +154,7 @@ def measurement_spec(
     fault_plan: fault_pb2.FaultPlan | None = None,
     profile: bool = False,
     comparison: measurement_pb2.ComparisonSpec | None = None,
+    setup: setup_pb2.DeviceSetup | None = None,
     timeout_s: float = 120.0,
 ) -> measurement_pb2.MeasurementSpec:
     """What to measure on one device. A part that is None or False is not measured.
@@ -173,6 +174,7 @@ def measurement_spec(
         fault_plan=fault_plan,
         profile=measurement_pb2.ProfileSpec(inferences=50) if profile else None,
         comparison=comparison,
+        setup=setup,
         timeout_s=timeout_s,
     )
 

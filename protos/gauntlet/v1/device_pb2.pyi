@@ -1,4 +1,5 @@
 from protos.gauntlet.v1 import figure_pb2 as _figure_pb2
+from protos.gauntlet.v1 import setup_pb2 as _setup_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -37,7 +38,7 @@ class AgentDescription(_message.Message):
     def __init__(self, agent_id: _Optional[str] = ..., hostname: _Optional[str] = ..., software_version: _Optional[str] = ..., python_version: _Optional[str] = ...) -> None: ...
 
 class DeviceDescription(_message.Message):
-    __slots__ = ("device_id", "device_class", "labels", "hardware", "runtimes", "sensors", "capabilities")
+    __slots__ = ("device_id", "device_class", "labels", "hardware", "runtimes", "sensors", "capabilities", "controls")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +53,7 @@ class DeviceDescription(_message.Message):
     RUNTIMES_FIELD_NUMBER: _ClassVar[int]
     SENSORS_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    CONTROLS_FIELD_NUMBER: _ClassVar[int]
     device_id: str
     device_class: str
     labels: _containers.ScalarMap[str, str]
@@ -59,7 +61,8 @@ class DeviceDescription(_message.Message):
     runtimes: _containers.RepeatedCompositeFieldContainer[Runtime]
     sensors: _containers.RepeatedCompositeFieldContainer[Sensor]
     capabilities: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, device_id: _Optional[str] = ..., device_class: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., hardware: _Optional[_Union[Hardware, _Mapping]] = ..., runtimes: _Optional[_Iterable[_Union[Runtime, _Mapping]]] = ..., sensors: _Optional[_Iterable[_Union[Sensor, _Mapping]]] = ..., capabilities: _Optional[_Iterable[str]] = ...) -> None: ...
+    controls: _containers.RepeatedCompositeFieldContainer[_setup_pb2.Control]
+    def __init__(self, device_id: _Optional[str] = ..., device_class: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., hardware: _Optional[_Union[Hardware, _Mapping]] = ..., runtimes: _Optional[_Iterable[_Union[Runtime, _Mapping]]] = ..., sensors: _Optional[_Iterable[_Union[Sensor, _Mapping]]] = ..., capabilities: _Optional[_Iterable[str]] = ..., controls: _Optional[_Iterable[_Union[_setup_pb2.Control, _Mapping]]] = ...) -> None: ...
 
 class Hardware(_message.Message):
     __slots__ = ("board", "cpu_model", "architecture", "physical_cores", "logical_cores", "memory_bytes", "operating_system", "kernel", "cpu_features", "virtualization")

@@ -1,6 +1,7 @@
 from protos.gauntlet.v1 import artifact_pb2 as _artifact_pb2
 from protos.gauntlet.v1 import fault_pb2 as _fault_pb2
 from protos.gauntlet.v1 import figure_pb2 as _figure_pb2
+from protos.gauntlet.v1 import setup_pb2 as _setup_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -54,7 +55,7 @@ PATTERN_STOP_CAP: PatternStop
 PATTERN_STOP_BUDGET: PatternStop
 
 class MeasurementSpec(_message.Message):
-    __slots__ = ("model", "runtime", "output_check", "latency", "memory", "accuracy", "energy", "fault_plan", "timeout_s", "profile", "comparison")
+    __slots__ = ("model", "runtime", "output_check", "latency", "memory", "accuracy", "energy", "fault_plan", "timeout_s", "profile", "comparison", "setup")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_CHECK_FIELD_NUMBER: _ClassVar[int]
@@ -66,6 +67,7 @@ class MeasurementSpec(_message.Message):
     TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    SETUP_FIELD_NUMBER: _ClassVar[int]
     model: _artifact_pb2.ArtifactRef
     runtime: RuntimeSpec
     output_check: OutputCheckSpec
@@ -77,7 +79,8 @@ class MeasurementSpec(_message.Message):
     timeout_s: float
     profile: ProfileSpec
     comparison: ComparisonSpec
-    def __init__(self, model: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeSpec, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckSpec, _Mapping]] = ..., latency: _Optional[_Union[LatencySpec, _Mapping]] = ..., memory: _Optional[_Union[MemorySpec, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracySpec, _Mapping]] = ..., energy: _Optional[_Union[EnergySpec, _Mapping]] = ..., fault_plan: _Optional[_Union[_fault_pb2.FaultPlan, _Mapping]] = ..., timeout_s: _Optional[float] = ..., profile: _Optional[_Union[ProfileSpec, _Mapping]] = ..., comparison: _Optional[_Union[ComparisonSpec, _Mapping]] = ...) -> None: ...
+    setup: _setup_pb2.DeviceSetup
+    def __init__(self, model: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeSpec, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckSpec, _Mapping]] = ..., latency: _Optional[_Union[LatencySpec, _Mapping]] = ..., memory: _Optional[_Union[MemorySpec, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracySpec, _Mapping]] = ..., energy: _Optional[_Union[EnergySpec, _Mapping]] = ..., fault_plan: _Optional[_Union[_fault_pb2.FaultPlan, _Mapping]] = ..., timeout_s: _Optional[float] = ..., profile: _Optional[_Union[ProfileSpec, _Mapping]] = ..., comparison: _Optional[_Union[ComparisonSpec, _Mapping]] = ..., setup: _Optional[_Union[_setup_pb2.DeviceSetup, _Mapping]] = ...) -> None: ...
 
 class RuntimeSpec(_message.Message):
     __slots__ = ("name", "threads", "delegate")
@@ -520,7 +523,7 @@ class FaultResult(_message.Message):
     def __init__(self, accuracy: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., pattern_accuracies: _Optional[_Iterable[float]] = ..., fault_counts: _Optional[_Iterable[int]] = ..., stop: _Optional[_Union[PatternStop, str]] = ..., non_finite: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., clean_accuracy: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., first_pattern: _Optional[int] = ..., samples: _Optional[int] = ..., changed: _Optional[_Iterable[int]] = ..., critical: _Optional[_Iterable[int]] = ..., outside_top5: _Optional[_Iterable[int]] = ..., non_finite_samples: _Optional[_Iterable[int]] = ..., digests: _Optional[_Iterable[str]] = ..., right_patterns: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., sites: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("device_id", "device_class", "agent_id", "software_version", "runtime", "runtime_version", "delegate", "threads", "cpus", "model_digest", "host_shared", "before", "after", "started_at", "fetch_s", "host_lock_wait_s", "worker_s", "remarks")
+    __slots__ = ("device_id", "device_class", "agent_id", "software_version", "runtime", "runtime_version", "delegate", "threads", "cpus", "model_digest", "host_shared", "before", "after", "started_at", "fetch_s", "host_lock_wait_s", "worker_s", "remarks", "setup")
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     DEVICE_CLASS_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -539,6 +542,7 @@ class Provenance(_message.Message):
     HOST_LOCK_WAIT_S_FIELD_NUMBER: _ClassVar[int]
     WORKER_S_FIELD_NUMBER: _ClassVar[int]
     REMARKS_FIELD_NUMBER: _ClassVar[int]
+    SETUP_FIELD_NUMBER: _ClassVar[int]
     device_id: str
     device_class: str
     agent_id: str
@@ -557,7 +561,8 @@ class Provenance(_message.Message):
     host_lock_wait_s: float
     worker_s: float
     remarks: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, device_id: _Optional[str] = ..., device_class: _Optional[str] = ..., agent_id: _Optional[str] = ..., software_version: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., delegate: _Optional[str] = ..., threads: _Optional[int] = ..., cpus: _Optional[_Iterable[int]] = ..., model_digest: _Optional[str] = ..., host_shared: bool = ..., before: _Optional[_Union[HostState, _Mapping]] = ..., after: _Optional[_Union[HostState, _Mapping]] = ..., started_at: _Optional[str] = ..., fetch_s: _Optional[float] = ..., host_lock_wait_s: _Optional[float] = ..., worker_s: _Optional[float] = ..., remarks: _Optional[_Iterable[str]] = ...) -> None: ...
+    setup: _setup_pb2.SetupReport
+    def __init__(self, device_id: _Optional[str] = ..., device_class: _Optional[str] = ..., agent_id: _Optional[str] = ..., software_version: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., delegate: _Optional[str] = ..., threads: _Optional[int] = ..., cpus: _Optional[_Iterable[int]] = ..., model_digest: _Optional[str] = ..., host_shared: bool = ..., before: _Optional[_Union[HostState, _Mapping]] = ..., after: _Optional[_Union[HostState, _Mapping]] = ..., started_at: _Optional[str] = ..., fetch_s: _Optional[float] = ..., host_lock_wait_s: _Optional[float] = ..., worker_s: _Optional[float] = ..., remarks: _Optional[_Iterable[str]] = ..., setup: _Optional[_Union[_setup_pb2.SetupReport, _Mapping]] = ...) -> None: ...
 
 class HostState(_message.Message):
     __slots__ = ("temperature_c", "frequency_hz", "load_average", "governor", "governor_unavailable", "background_cores")
