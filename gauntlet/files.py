@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from protos.dataset import DataSet
 
 #: Media type by suffix of the models that can be measured.
-MODEL_MEDIA_TYPES = {".tflite": "model/tflite"}
+MODEL_MEDIA_TYPES = {".tflite": "model/tflite", ".onnx": "model/onnx", ".pt2": "model/pt2"}
 DATA_MEDIA_TYPE = "dataset/npz"
-#: FlatBuffers address with 32 bits and a sign.
-MAX_FLATBUFFER_BYTES = 2**31 - 1
+#: FlatBuffers address with 32 bits and a sign, and no protobuf message is longer; a zip archive such as .pt2 may be.
+MAX_BYTES = {"model/tflite": 2**31 - 1, "model/onnx": 2**31 - 1}
 
 
 def check_model(path: Path) -> str:
@@ -36,9 +36,10 @@ def check_model(path: Path) -> str:
         raise UsageError(
             f"{path}: {kind} are no models that gauntlet measures", f"give a model of a known kind: {known}"
         )
-    if size_bytes > MAX_FLATBUFFER_BYTES:
+    most = MAX_BYTES.get(media_type)
+    if most is not None and size_bytes > most:
         raise UsageError(
-            f"{path}: {size_bytes:,} bytes, and a .tflite file ends at {MAX_FLATBUFFER_BYTES:,}",
+            f"{path}: {size_bytes:,} bytes, and a {path.suffix.lower()} file ends at {most:,}",
             "check that this is the model and not something else, or quantise it",
         )
     return media_type

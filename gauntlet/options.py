@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from protos.gauntlet.v1 import job_pb2
 
 
+#: All that some runtime may offer, "none" for its plain kernels.
+DELEGATES = ("xnnpack", "none", "cpu", "cuda", "tensorrt", "nnapi")
+
+
 class BenchOptions(TypedDict, total=False):
     """Everything but the model; what is left out has the default that `gauntlet bench --help` names."""
 
@@ -24,7 +28,7 @@ class BenchOptions(TypedDict, total=False):
     #: "litert", …; empty: the device's first that takes the model.
     runtime: str
     threads: int
-    #: "xnnpack" or "none".
+    #: Delegate or execution provider: "xnnpack", "cpu", "cuda", …, "none"; empty: the default of the model's runtime.
     delegate: str
     #: Most samples, and most seconds, of the steady state.
     max_samples: int
@@ -37,6 +41,8 @@ class BenchOptions(TypedDict, total=False):
     pin: bool
     memory: bool
     energy: bool
+    #: Times of operators, by the runtime's profiler.
+    profile: bool
     #: Data set to measure accuracy on, and reference outputs to check against: `.npz` files.
     data: str | Path | None
     reference: str | Path | None
@@ -66,7 +72,7 @@ def check(models: Sequence[Path], options: BenchOptions, limit_bytes: int = 0) -
         UsageError: a file or a number that cannot be meant.
     """
     if not models:
-        raise UsageError("no model given", "name at least one .tflite file")
+        raise UsageError("no model given", "name at least one .tflite, .onnx or .pt2 file")
     for model in models:
         files.check_model(model)
         files.check_size(model, limit_bytes)
@@ -118,12 +124,13 @@ def job_specs(client: SyncClient, models: Sequence[Path], options: BenchOptions)
                 client.put_file(model, files.check_model(model)),
                 runtime=options.get("runtime", ""),
                 threads=options.get("threads", 1),
-                delegate=options.get("delegate", "xnnpack"),
+                delegate=options.get("delegate") or None,
                 latency=latency,
                 memory=options.get("memory", True),
                 accuracy=accuracy,
                 output_check=output_check,
                 energy=options.get("energy", True),
+                profile=options.get("profile", False),
                 timeout_s=options.get("timeout_s", 120.0),
             ),
             device_id=device_id,

@@ -44,6 +44,7 @@ def error_document(message: str, remedy: str, exit_code: int) -> Document:
 def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Document:
     """A job with all that is known of it. Of a job without a result, every figure says why it is missing."""
     from gauntlet.comparison_json import comparison_document
+    from gauntlet.profile_json import profile_document
 
     spec = job.spec.measurement
     result = job.result
@@ -86,10 +87,15 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
             **_part(job, "faults", ("accuracy", "clean_accuracy", "non_finite"), asked="fault_plan"),
             "pattern_accuracies": list(result.faults.pattern_accuracies),
             "fault_counts": list(result.faults.fault_counts),
-            "stop_reason": _pattern_stop(result.faults) if result.HasField("faults") else None,
+            "stop_reason": (
+                _word(measurement_pb2.PatternStop, result.faults.stop, "PATTERN_STOP_")
+                if result.HasField("faults")
+                else None
+            ),
         },
         "output_check": _part(job, "output_check", ("max_difference", "top1_agreement")),
         "comparison": comparison_document(job) if spec.HasField("comparison") else None,
+        "profile": profile_document(job),
         "provenance": _provenance(result.provenance) if result.HasField("provenance") else None,
         "device": device_document(device) if device is not None else None,
         "failure": failure_document(failure) if failure is not None else None,
@@ -345,10 +351,6 @@ def _fault_plan(plan: fault_pb2.FaultPlan) -> Document:
         "targets": list(plan.targets),
         **{name: getattr(plan, name) for name in numbers},
     }
-
-
-def _pattern_stop(faults: measurement_pb2.FaultResult) -> str:
-    return _word(measurement_pb2.PatternStop, faults.stop, "PATTERN_STOP_")
 
 
 def _model_facts(model: measurement_pb2.ModelFacts) -> Document:

@@ -49,7 +49,7 @@ class Operator:
         kind: in the runtime's words, for example "CONV_2D" or "Convolution (NHWC, QC8) IGEMM".
         name: of the node, where the runtime tells it; else empty.
         delegate: that ran it, as in `Runtime.delegates`.
-        time_s: mean over the inferences.
+        time_s: in a typical inference.
     """
 
     kind: str
@@ -64,7 +64,7 @@ class Profile:
 
     Attributes:
         operators: in the order in which they ran.
-        whole_s: mean duration of the same inferences, on the clock that timed the operators.
+        whole_s: duration of that inference, on the clock that timed the operators.
         source: whose clock that is.
         resolution_s: of that clock; an operator may read this much too short.
     """
@@ -174,7 +174,7 @@ class Runtime(Protocol):
             threads: at least 1.
             delegate: as for `load`.
             inputs: what to run it with.
-            inferences: to take the mean over, after some to warm up.
+            inferences: to find a typical one among, after some to warm up.
 
         Raises:
             ProfileUnavailable: it cannot, and why.

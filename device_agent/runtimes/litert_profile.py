@@ -18,7 +18,8 @@ from typing import Any, Callable, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from device_agent.runtimes.base import Inputs, Operator, Profile, ProfileUnavailable, Tensor
+from device_agent.runtimes.base import Inputs, Profile, ProfileUnavailable, Tensor
+from device_agent.runtimes.profiles import Label, Run, typical
 
 #: Major and minor numbers whose structures are known.
 KNOWN_VERSIONS = ("2.3",)
@@ -89,7 +90,7 @@ def profile(module: str, version: str, path: Path, threads: int, delegate: str, 
         threads: at least 1.
         delegate: "xnnpack" or "none".
         inputs: what to run it with.
-        count: of inferences to take the mean over.
+        count: of inferences.
     """
     if ".".join(version.split(".")[:2]) not in KNOWN_VERSIONS:
         known = ", ".join(KNOWN_VERSIONS)
@@ -102,7 +103,7 @@ def profile(module: str, version: str, path: Path, threads: int, delegate: str, 
 
 
 def summary(runs: Sequence[Sequence[Event]], delegate: str) -> Profile:
-    """Means over profiled inferences.
+    """A typical one of profiled inferences.
 
     Args:
         runs: the events of each.
@@ -111,30 +112,15 @@ def summary(runs: Sequence[Sequence[Event]], delegate: str) -> Profile:
     Raises:
         ProfileUnavailable: the events make no sense.
     """
-    wholes: List[int] = []
-    operators: List[List[Event]] = []
+    found = []
     for events in runs:
-        if any(event.elapsed_us > _LARGEST_US for event in events if event.type in (_PLAIN, _OPERATOR, _IN_DELEGATE)):
-            raise ProfileUnavailable("LiteRT's profiler tells times that cannot be")
-        wholes += [event.elapsed_us for event in events if event.type == _PLAIN and event.tag == _WHOLE]
-        operators.append([event for event in events if event.type in (_OPERATOR, _IN_DELEGATE)])
-    kinds = [[(event.tag, event.type) for event in run] for run in operators]
-    if len(wholes) != len(runs) or not kinds or not kinds[0] or any(other != kinds[0] for other in kinds):
-        raise ProfileUnavailable("LiteRT's profiler does not tell the same operators in each inference")
-    return Profile(
-        operators=[
-            Operator(
-                kind=tag,
-                name="",
-                delegate=delegate if kind == _IN_DELEGATE else "none",
-                time_s=sum(run[place].elapsed_us for run in operators) / 1e6 / len(runs),
-            )
-            for place, (tag, kind) in enumerate(kinds[0])
-        ],
-        whole_s=sum(wholes) / 1e6 / len(runs),
-        source="LiteRT's profiler",
-        resolution_s=_RESOLUTION_S,
-    )
+        operators = [event for event in events if event.type in (_OPERATOR, _IN_DELEGATE)]
+        wholes = [event for event in events if event.type == _PLAIN and event.tag == _WHOLE]
+        if len(wholes) != 1 or any(event.elapsed_us > _LARGEST_US for event in (*wholes, *operators)):
+            raise ProfileUnavailable("LiteRT's profiler tells of events that cannot be")
+        labels = [Label(event.tag, "", delegate if event.type == _IN_DELEGATE else "none") for event in operators]
+        found.append(Run(wholes[0].elapsed_us / 1e6, labels, [event.elapsed_us / 1e6 for event in operators]))
+    return typical(found, "LiteRT's profiler", _RESOLUTION_S)
 
 
 def _open(module: str) -> Any:

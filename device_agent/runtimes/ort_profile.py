@@ -6,9 +6,10 @@ import contextlib
 import json
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
 
-from device_agent.runtimes.base import Operator, Profile, ProfileUnavailable
+from device_agent.runtimes.base import Profile, ProfileUnavailable
+from device_agent.runtimes.profiles import Label, Run, typical
 
 WARM_UP = 10
 _RESOLUTION_S = 1e-6
@@ -28,7 +29,7 @@ def read(session: Any, invoke: Callable[[], None], inferences: int, delegates: M
     Args:
         session: made with profiling on.
         invoke: runs it once.
-        inferences: to take the mean over.
+        inferences: that count.
         delegates: our names of the library's providers.
 
     Raises:
@@ -43,43 +44,29 @@ def read(session: Any, invoke: Callable[[], None], inferences: int, delegates: M
     return from_events(events, inferences, delegates)
 
 
-def from_events(events: List[Dict[str, Any]], inferences: int, delegates: Mapping[str, str]) -> Profile:
-    """Means over the last `inferences` runs in a file of events, in the order in which they were written.
+def from_events(events: Sequence[Dict[str, Any]], inferences: int, delegates: Mapping[str, str]) -> Profile:
+    """A typical one of the last `inferences` runs in a file of events.
 
     Raises:
-        ProfileUnavailable: fewer runs, or none with operators.
+        ProfileUnavailable: fewer runs, or none with the same operators.
     """
-    runs: List[Tuple[float, List[Dict[str, Any]]]] = []
-    nodes: List[Dict[str, Any]] = []
+    runs: List[Run] = []
+    nodes: List[Tuple[Label, float]] = []
     for event in events:
         if event.get("cat") == "Node" and str(event.get("name", "")).endswith(_SUFFIX):
-            nodes.append(event)
+            nodes.append((_label(event, delegates), float(event["dur"]) / 1e6))
         elif event.get("name") == _RUN:
             # Written when the run is over, after its operators.
-            runs.append((float(event["dur"]), nodes))
+            runs.append(Run(float(event["dur"]) / 1e6, [label for label, _ in nodes], [time_s for _, time_s in nodes]))
             nodes = []
-    runs = runs[-inferences:]
-    if len(runs) < inferences or not runs[0][1]:
-        raise ProfileUnavailable("ONNX Runtime's profile holds no times of operators")
-    totals: Dict[str, float] = {}
-    first: Dict[str, Dict[str, Any]] = {}
-    for _, operators in runs:
-        for event in operators:
-            arguments = event.get("args", {})
-            key = f"{arguments.get('node_index')} {event['name']}"
-            totals[key] = totals.get(key, 0.0) + float(event["dur"])
-            first.setdefault(key, event)
-    return Profile(
-        operators=[
-            Operator(
-                kind=str(event["args"].get("op_name", "")),
-                name=str(event["name"])[: -len(_SUFFIX)],
-                delegate=delegates.get(event["args"].get("provider"), str(event["args"].get("provider", ""))),
-                time_s=totals[key] / 1e6 / inferences,
-            )
-            for key, event in first.items()
-        ],
-        whole_s=sum(duration for duration, _ in runs) / 1e6 / inferences,
-        source="ONNX Runtime's profiler",
-        resolution_s=_RESOLUTION_S,
-    )
+    if len(runs) < inferences:
+        raise ProfileUnavailable("ONNX Runtime's profile holds fewer inferences than were run")
+    return typical(runs[-inferences:], "ONNX Runtime's profiler", _RESOLUTION_S)
+
+
+def _label(event: Mapping[str, Any], delegates: Mapping[str, str]) -> Label:
+    arguments = event.get("args", {})
+    kind, name = str(arguments.get("op_name", "")), str(event["name"])[: -len(_SUFFIX)]
+    provider = str(arguments.get("provider", ""))
+    # Operators that it put in itself are called after their type.
+    return Label(kind, "" if name == kind else name, delegates.get(provider, provider))

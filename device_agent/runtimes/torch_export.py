@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from device_agent.errors import MeasurementError
 from device_agent.runtimes.accelerators import has_nvidia_gpu
-from device_agent.runtimes.base import Inputs, LoadedModel, Operator, Profile, ProfileUnavailable, Runtime, Tensor
+from device_agent.runtimes.base import Inputs, LoadedModel, Profile, ProfileUnavailable, Runtime, Tensor
+from device_agent.runtimes.profiles import Label, Run, typical
 from protos.gauntlet.v1 import failure_pb2 as pb
 
 CPU, CUDA = "cpu", "cuda"
@@ -35,6 +36,7 @@ _CUDA_BUILD = re.compile(r"^cuda\s*(?::[^=]*)?=\s*['\"]", re.MULTILINE)
 _UNKNOWN_OPERATION = re.compile(r"failed to resolve (\S+) to an operator")
 _OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory|not enough memory|DefaultCPUAllocator", re.I)
 _WARM_UP = 10
+_NAMESPACE = "aten::"
 _MARK = "gauntlet: one inference"
 
 
@@ -292,29 +294,14 @@ def _entries(torch: Any, program: Any) -> List[Tuple[str, Tuple[Optional[int], .
 
 
 def _summary(marks: Sequence[Any]) -> Profile:
-    """Means over marked inferences; their children are the operators of the graph.
-
-    Raises:
-        ProfileUnavailable: they do not run the same operators each time.
-    """
-    runs = [[child for child in mark.cpu_children if child.name.startswith("aten::")] for mark in marks]
-    kinds = [[child.name for child in run] for run in runs]
-    if not runs or not kinds[0] or any(names != kinds[0] for names in kinds):
-        raise ProfileUnavailable("the program does not run the same operators in each inference")
-    return Profile(
-        operators=[
-            Operator(
-                kind=name[len("aten::") :],
-                name="",
-                delegate=CPU,
-                time_s=sum(run[place].time_range.elapsed_us() for run in runs) / 1e6 / len(runs),
-            )
-            for place, name in enumerate(kinds[0])
-        ],
-        whole_s=sum(mark.time_range.elapsed_us() for mark in marks) / 1e6 / len(marks),
-        source="torch's profiler",
-        resolution_s=1e-9,
-    )
+    """A typical one of marked inferences; their children are the operators of the graph."""
+    runs = []
+    for mark in marks:
+        operators = [child for child in mark.cpu_children if child.name.startswith(_NAMESPACE)]
+        labels = [Label(operator.name[len(_NAMESPACE) :], "", CPU) for operator in operators]
+        times_s = [operator.time_range.elapsed_us() / 1e6 for operator in operators]
+        runs.append(Run(mark.time_range.elapsed_us() / 1e6, labels, times_s))
+    return typical(runs, "torch's profiler", resolution_s=1e-9)
 
 
 def _is_cuda_build(folder: Path) -> bool:

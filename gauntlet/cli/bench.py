@@ -24,7 +24,7 @@ _DEVICE, _TIMING, _FURTHER = "Where and how it runs", "How long it is timed", "W
 
 def bench(
     context: typer.Context,
-    models: Annotated[list[Path], typer.Argument(metavar="MODEL.tflite...", help="Models to measure.")],
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Models to measure: .tflite, .onnx, .pt2.")],
     device: Annotated[
         str,
         typer.Option(
@@ -47,8 +47,13 @@ def bench(
     ] = "",
     threads: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Threads.", rich_help_panel=_DEVICE)] = 1,
     delegate: Annotated[
-        str, typer.Option(metavar="xnnpack|none", help="Delegate.", rich_help_panel=_DEVICE)
-    ] = "xnnpack",
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Delegate or execution provider: xnnpack, cuda, tensorrt, none …; the runtime's own if left out.",
+            rich_help_panel=_DEVICE,
+        ),
+    ] = "",
     pin: Annotated[
         bool,
         typer.Option(
@@ -86,6 +91,15 @@ def bench(
             "--energy/--no-energy", metavar="", help="Energy, where the device can sense it.", rich_help_panel=_FURTHER
         ),
     ] = True,
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile",
+            metavar="",
+            help="Time of each operator, in a run of its own after the timing.",
+            rich_help_panel=_FURTHER,
+        ),
+    ] = False,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -122,6 +136,7 @@ def bench(
 
       [cyan]gauntlet bench model.tflite[/]
       [cyan]gauntlet bench *.tflite --threads 4 --delegate none[/]
+      [cyan]gauntlet bench model.onnx --profile[/]
       [cyan]gauntlet bench model.tflite --precision 0.2% --seconds 60[/]
       [cyan]gauntlet bench model.tflite --data test.npz --reference golden.npz[/]
       [cyan]gauntlet bench model.tflite --device raspberrypi4 --lab HOST:PORT --json[/]
@@ -129,8 +144,11 @@ def bench(
     from gauntlet import options as bench_options
     from gauntlet.errors import UsageError
 
-    if delegate not in ("xnnpack", "none"):
-        raise UsageError(f"--delegate: {delegate} is no delegate that gauntlet knows", "give xnnpack or none")
+    if delegate and delegate not in bench_options.DELEGATES:
+        raise UsageError(
+            f"--delegate: {delegate} is no delegate that gauntlet knows",
+            f"give one of {', '.join(bench_options.DELEGATES)}; `gauntlet devices` tells what each device offers",
+        )
     asked: BenchOptions = {
         "device": device,
         "labels": dict(label_pair(text) for text in label or []),
@@ -145,6 +163,7 @@ def bench(
         "warmup_runs": warmup_runs,
         "memory": memory,
         "energy": energy,
+        "profile": profile,
         "data": data,
         "reference": reference,
         "tolerance": tolerance,

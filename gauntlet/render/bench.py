@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from gauntlet.render import figures, histogram, missing, units
+from gauntlet.render import figures, histogram, missing, profile, units
 from gauntlet.render.device import facts, lines_table, pair_grid
 from gauntlet.results_json import stop_reason_name
 from protos.blame import kind_name
@@ -73,6 +73,9 @@ def _sections(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> 
         yield Padding(_sampling(result.latency), (0, 0, 1, 2))
         if result.latency.HasField("histogram"):
             yield histogram.render(result.latency.histogram, value_of(result.latency.median_s), width)
+    if result.profile.operators:
+        yield _heading("Operators")
+        yield profile.render(result.profile, value_of(result.latency.median_s), width)
     if rows := _others(job):
         yield _heading("Other figures")
         yield rows

@@ -11,6 +11,7 @@ _PARTS = {
     "energy": "energy",
     "accuracy": "accuracy",
     "output_check": "output check",
+    "profile": "operators",
 }
 _HINTS = {
     "latency": "",
@@ -18,6 +19,7 @@ _HINTS = {
     "energy": "--no-energy was given",
     "accuracy": "give labelled inputs with --data",
     "output_check": "give reference outputs with --reference",
+    "profile": "give --profile",
 }
 
 
@@ -56,6 +58,8 @@ def reasons(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> list[tu
 def _figures(result: measurement_pb2.MeasurementResult) -> list[tuple[str, figure_pb2.Figure]]:
     """The figures of the parts that are there, save those whose reason stands in the latency table."""
     pairs: list[tuple[str, figure_pb2.Figure]] = []
+    if result.HasField("profile") and not result.profile.operators:
+        pairs.append(("operators", result.profile.whole_s))
     if result.HasField("energy") and not result.energy.energy_j.HasField("estimate"):
         # Without energy there is no power either; one line says it.
         pairs.append(("energy", result.energy.energy_j))

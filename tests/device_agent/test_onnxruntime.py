@@ -177,7 +177,7 @@ def events(*runs: Tuple[int, List[Tuple[str, int]]]) -> List[Dict[str, Any]]:
     return written
 
 
-def test_a_profile_is_the_mean_of_the_last_runs_in_their_order() -> None:
+def test_a_profile_is_of_the_last_runs_and_in_their_order() -> None:
     recorded = events(
         (900, [("conv", 800), ("gemm", 50)]), (100, [("conv", 70), ("gemm", 9)]), (120, [("conv", 90), ("gemm", 11)])
     )

@@ -177,6 +177,36 @@ def with_data() -> job_pb2.Job:
     return job
 
 
+def with_profile(operators: int = 5) -> job_pb2.Job:
+    """A succeeded job with the times of its operators, the first the dearest."""
+    job = succeeded()
+    job.spec.measurement.profile.inferences = 50
+    shares = [0.45 * 0.5**place for place in range(max(1, operators - 1))] + [0.0] * (operators > 1)
+    whole_s = 862.4e-6
+    kinds = ("Convolution (NHWC, QC8) IGEMM", "DEPTHWISE_CONV_2D", "ADD", "Fully Connected (NC, QS8, QC8W) GEMM")
+    job.result.profile.CopyFrom(
+        measurement_pb2.ProfileResult(
+            operators=[
+                measurement_pb2.OperatorTime(
+                    index=place,
+                    type=kinds[place % 4],
+                    name=f"layer{place}/conv",
+                    delegate="none" if place % 4 == 2 else "xnnpack",
+                    time_s=share * whole_s,
+                    share=share,
+                )
+                for place, share in enumerate(shares)
+            ],
+            whole_s=measured(whole_s, 50),
+            covered=measured(sum(shares), 50),
+            inferences=50,
+            source="LiteRT's profiler",
+            resolution_s=1e-6,
+        )
+    )
+    return job
+
+
 def with_faults() -> job_pb2.Job:
     """A job with accuracy under faults too."""
     job = with_data()

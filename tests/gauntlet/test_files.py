@@ -62,18 +62,19 @@ def test_a_folder_that_is_a_file_and_a_name_that_is_too_long(tmp_path: Path) -> 
     assert "File name too long" in refusal(tmp_path / ("x" * 300 + ".tflite"))
 
 
-@pytest.mark.parametrize("name", ["m.pb", "m.onnx", "m"])
+@pytest.mark.parametrize("name", ["m.pb", "m.pth", "m"])
 def test_an_unknown_suffix(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"x")
     assert "no models that gauntlet measures" in refusal(path)
 
 
-def test_a_file_larger_than_its_format_allows(tmp_path: Path) -> None:
-    path = tmp_path / "m.tflite"
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
+def test_a_file_larger_than_its_format_allows(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"m{suffix}"
     with path.open("wb") as file:
         file.truncate(2**31)
-    assert "a .tflite file ends at 2,147,483,647" in refusal(path)
+    assert f"a {suffix} file ends at 2,147,483,647" in refusal(path)
 
 
 def test_a_file_larger_than_the_lab_takes(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -113,6 +114,16 @@ def test_each_part_of_a_demand_can_be_what_does_not_fit() -> None:
     assert "litert" in str(Demand.of(spec()).misfit(pi(runtimes=[other])))
     bare = device_pb2.Runtime(name="litert", formats=["tflite"], delegates=["none"])
     assert "xnnpack" in str(Demand.of(spec()).misfit(pi(runtimes=[bare])))
+
+
+@pytest.mark.parametrize(("media_type", "remedy"), [("model/onnx", "gauntlet[onnx]"), ("model/pt2", "--allow-pt2")])
+def test_a_format_without_a_runtime_is_refused_with_what_its_owner_can_do(media_type: str, remedy: str) -> None:
+    asked = spec()
+    asked.measurement.model.media_type = media_type
+    asked.measurement.runtime.Clear()
+    assert remedy in str(Demand.of(asked).misfit(pi()))
+    taker = device_pb2.Runtime(name="other", delegates=["cpu"], formats=[media_type.partition("/")[2]])
+    assert Demand.of(asked).misfit(pi(runtimes=[taker])) is None
 
 
 def test_a_refusal_names_what_exists() -> None:
