@@ -112,7 +112,7 @@ def compare(
       [cyan]gauntlet compare old.tflite new.tflite[/]
       [cyan]gauntlet compare old.tflite new.tflite --aa[/]          with the noise floor
       [cyan]gauntlet compare old.tflite --aa[/]                     the noise floor alone
-      [cyan]gauntlet compare a.tflite b.tflite --device pi4 --device jetson --lab HOST:PORT[/]
+      [cyan]gauntlet compare a.tflite b.tflite --device pi4 --device jetson[/]
     """
     from gauntlet import comparing, options
     from gauntlet.cli.follow import progress_line

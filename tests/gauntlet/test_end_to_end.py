@@ -71,6 +71,29 @@ def test_latency_memory_accuracy_and_output_check(lab: gauntlet.Lab, files: Path
     assert result.device.description.hardware.logical_cores > 0
 
 
+def test_a_model_is_compared_with_itself_and_with_more_work(lab: gauntlet.Lab, files: Path) -> None:
+    from torch import nn
+
+    from search.export import export_tflite
+
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(8, 8, 3, padding=1) for _ in range(12)]
+    (files / "deeper.tflite").write_bytes(
+        export_tflite(nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), *layers).eval(), (1, 1, 8, 8)).data
+    )
+    quick = gauntlet.CompareOptions(processes=3, max_processes=3, max_s=0.1)
+    [found] = lab.compare(files / "model.tflite", files / "deeper.tflite", aa=True, **quick)
+    assert found.verdict == "slower"
+    assert found.ratio is not None
+    assert found.ratio > 1.5
+    assert found.noise_floor is not None
+    assert found.control is not None
+    assert found.control.result.comparison.measured_noise_floor.estimate.value == found.noise_floor
+    assert found.device is not None
+    segments = found.result.runs[0].segments
+    assert len(lab.client.get_artifact(segments.digest)) == segments.size_bytes
+
+
 def test_wrong_outputs_fail_before_anything_is_timed(lab: gauntlet.Lab, files: Path) -> None:
     with pytest.raises(gauntlet.MeasurementFailed) as caught:
         lab.bench(files / "model.tflite", reference=files / "bad.npz")
