@@ -29,6 +29,8 @@ from gauntlet.folder import default_folder
 from gauntlet.options import BenchOptions
 
 if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
+
     from gauntlet.faults.result import FaultCampaign
     from orchestrator.client import SyncClient
     from protos.gauntlet.v1 import figure_pb2, fleet_pb2, job_pb2, measurement_pb2
@@ -230,6 +232,32 @@ class Lab:
         )
         check(wanted)
         return campaign.run(self, wanted, Path(folder or f"faults-{Path(model).stem}"))
+
+    def results(
+        self,
+        job_ids: Sequence[str] = (),
+        *,
+        campaign: str = "",
+        since: datetime | str | None = None,
+        failed: bool = False,
+    ) -> pd.DataFrame:
+        """Finished measurements as a pandas DataFrame, one row each; docs/results.md names the columns.
+
+        Args:
+            job_ids: these, in this order; empty: all that fit the rest, newest first.
+            campaign: of this campaign only.
+            since: finished then or later: a time with a zone, or a text as `gauntlet results --since` takes it.
+            failed: those that ended without a result, too.
+
+        Raises:
+            UsageError: pandas is not installed, a time that is none, or a job that has not ended.
+            ClientError: a job is unknown, or the lab is gone.
+        """
+        from gauntlet.results import columns, tables
+        from gauntlet.results.choice import Choice, parse_since
+
+        moment = parse_since(since) if isinstance(since, str) else since
+        return tables.data_frame(map(columns.row, Choice(job_ids, campaign, moment, failed).jobs(self.client)))
 
     def watch(self, job_ids: Sequence[str]) -> Iterator[job_pb2.Job]:
         """Each job as it stands, then at each change, until all have ended.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from gauntlet import files
+from gauntlet import files, setup
 from gauntlet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,6 +39,14 @@ class BenchOptions(TypedDict, total=False):
     warmup_runs: int
     #: Hold each thread to a core of its own.
     pin: bool
+    #: State of the device during the timed windows, where it permits: governor, clock limits, a Jetson's power mode
+    #: and clocks, and the cores among which threads are held: "big", "little", or numbers such as "0-3".
+    governor: str
+    min_frequency_hz: float
+    max_frequency_hz: float
+    power_mode: str
+    jetson_clocks: bool
+    cores: str
     memory: bool
     energy: bool
     #: Times of operators, by the runtime's profiler.
@@ -84,6 +92,7 @@ def check(models: Sequence[Path], options: BenchOptions, limit_bytes: int = 0) -
         value = options.get(name, 1)
         if not isinstance(value, (int, float)) or not 0 < value < float("inf"):
             raise UsageError(f"{name} must be greater than 0, not {value}")
+    setup.check(options)
     if not 0 < options.get("half_width", 0.01) < 1:
         raise UsageError(f"half_width must lie between 0 and 1 (1 % is 0.01), not {options['half_width']}")
 
@@ -131,6 +140,7 @@ def job_specs(client: SyncClient, models: Sequence[Path], options: BenchOptions)
                 output_check=output_check,
                 energy=options.get("energy", True),
                 profile=options.get("profile", False),
+                setup=setup.device_setup(options),
                 timeout_s=options.get("timeout_s", 120.0),
             ),
             device_id=device_id,

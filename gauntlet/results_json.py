@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from gauntlet.setup import control_document, setup_document
 from protos.blame import blame, kind_name
 from protos.gauntlet.v1 import (
     artifact_pb2,
@@ -187,6 +188,7 @@ def device_document(device: fleet_pb2.Device) -> Document:
             for sensor in described.sensors
         ],
         "capabilities": list(described.capabilities),
+        "controls": [control_document(control) for control in described.controls],
         "telemetry": {
             "temperature_c": figure_document(device.telemetry.temperature_c),
             "frequency_hz": figure_document(device.telemetry.frequency_hz),
@@ -323,22 +325,11 @@ def _latency(job: job_pb2.Job) -> Document:
 
 
 def _latency_spec(spec: measurement_pb2.LatencySpec) -> Document:
-    numbers = {
-        name: getattr(spec, name)
-        for name in (
-            "warmup_min_runs",
-            "warmup_min_s",
-            "warmup_max_s",
-            "warmup_tolerance",
-            "min_samples",
-            "max_samples",
-            "min_s",
-            "max_s",
-            "half_width",
-            "confidence",
-            "min_sample_s",
-        )
-    }
+    names = (
+        *("warmup_min_runs", "warmup_min_s", "warmup_max_s", "warmup_tolerance"),
+        *("min_samples", "max_samples", "min_s", "max_s", "half_width", "confidence", "min_sample_s"),
+    )
+    numbers = {name: getattr(spec, name) for name in names}
     return {**numbers, "pinning": _word(measurement_pb2.Pinning, spec.pinning, "PINNING_")}
 
 
@@ -389,6 +380,7 @@ def _provenance(provenance: measurement_pb2.Provenance) -> Document:
         "host_lock_wait_s": provenance.host_lock_wait_s,
         "worker_s": provenance.worker_s,
         "remarks": list(provenance.remarks),
+        "setup": setup_document(provenance.setup) if provenance.HasField("setup") else None,
     }
 
 

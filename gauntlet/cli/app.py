@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.cli import bench, compare, devices, faults, jobs, lab, search
+from gauntlet.cli import bench, compare, devices, faults, jobs, lab, results, search
 from gauntlet.cli.output import EXIT_INTERRUPTED, Settings, print_error
 
 _USAGE = 2
@@ -28,6 +28,7 @@ app.command("bench", epilog=bench.EPILOG)(bench.bench)
 app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("faults", epilog=faults.EPILOG)(faults.faults)
 app.command("replay")(faults.replay)
+app.command("results")(results.results)
 app.command("search", epilog=search.EPILOG)(search.search)
 app.command("report")(search.report)
 app.add_typer(search.supernet_app, name="supernet")
@@ -67,6 +68,7 @@ def root(
       [cyan]gauntlet faults model.tflite --data test.npz --fault "iBF(p=1e-4)"[/]
                                               accuracy while bits flip
       [cyan]gauntlet search examples/digits.yaml[/]          find fast and robust networks
+      [cyan]gauntlet results --format csv[/]                 all figures, for a spreadsheet
       [cyan]gauntlet devices[/]                              what can measure here
 
     A lab for several people and boards is a server that agents join:

@@ -20,6 +20,7 @@ EPILOG = (
     "2 asked wrongly, nothing was measured; 130 interrupted, jobs cancelled."
 )
 _DEVICE, _TIMING, _FURTHER = "Where and how it runs", "How long it is timed", "What else is measured"
+_SETUP = "State of the device while it is timed, where it permits; always put back"
 
 
 def bench(
@@ -60,6 +61,23 @@ def bench(
             "--pin/--no-pin", metavar="", help="Hold each thread to a core of its own.", rich_help_panel=_DEVICE
         ),
     ] = True,
+    governor: Annotated[
+        str, typer.Option(metavar="NAME", help="Frequency governor, such as performance.", rich_help_panel=_SETUP)
+    ] = "",
+    min_clock: Annotated[
+        str, typer.Option(metavar="CLOCK", help="Lower clock limit, such as 1.5GHz.", rich_help_panel=_SETUP)
+    ] = "",
+    max_clock: Annotated[str, typer.Option(metavar="CLOCK", help="Upper clock limit.", rich_help_panel=_SETUP)] = "",
+    power_mode: Annotated[
+        str, typer.Option(metavar="MODE", help="Jetson: mode of nvpmodel, name or number.", rich_help_panel=_SETUP)
+    ] = "",
+    jetson_clocks: Annotated[
+        bool, typer.Option("--jetson-clocks", metavar="", help="Jetson: highest clocks.", rich_help_panel=_SETUP)
+    ] = False,
+    cores: Annotated[
+        str,
+        typer.Option(metavar="big|little|0-3", help="Cores that threads are held to.", rich_help_panel=_SETUP),
+    ] = "",
     timeout: Annotated[
         float,
         typer.Option(metavar="SECONDS", help="Work after which a measurement is killed.", rich_help_panel=_DEVICE),
@@ -139,10 +157,12 @@ def bench(
       [cyan]gauntlet bench model.onnx --profile[/]
       [cyan]gauntlet bench model.tflite --precision 0.2% --seconds 60[/]
       [cyan]gauntlet bench model.tflite --data test.npz --reference golden.npz[/]
+      [cyan]gauntlet bench model.tflite --governor performance --cores big[/]
       [cyan]gauntlet bench model.tflite --device raspberrypi4 --lab HOST:PORT --json[/]
     """
     from gauntlet import options as bench_options
     from gauntlet.errors import UsageError
+    from gauntlet.setup import frequency_hz
 
     if delegate and delegate not in bench_options.DELEGATES:
         raise UsageError(
@@ -156,6 +176,12 @@ def bench(
         "threads": threads,
         "delegate": delegate,
         "pin": pin,
+        "governor": governor,
+        "min_frequency_hz": frequency_hz(min_clock, "--min-clock"),
+        "max_frequency_hz": frequency_hz(max_clock, "--max-clock"),
+        "power_mode": power_mode,
+        "jetson_clocks": jetson_clocks,
+        "cores": cores,
         "timeout_s": timeout,
         "max_samples": runs,
         "max_s": seconds,

@@ -15,7 +15,7 @@ from gauntlet.render.device import facts, lines_table, pair_grid
 from gauntlet.results_json import stop_reason_name
 from protos.blame import kind_name
 from protos.figures import measured, value_of
-from protos.gauntlet.v1 import fault_pb2, fleet_pb2, job_pb2, measurement_pb2
+from protos.gauntlet.v1 import fault_pb2, fleet_pb2, job_pb2, measurement_pb2, setup_pb2
 
 _STOPS = {
     measurement_pb2.STOP_REASON_PRECISE: "the median is known as precisely as asked",
@@ -208,7 +208,16 @@ def _host(provenance: measurement_pb2.Provenance) -> Table | None:
             table.add_row(f"  {name}", figures.short(first, text), Text("→ ", "dim") + figures.short(last, text))
     if before.governor:
         table.add_row("  governor", before.governor, "" if after.governor == before.governor else f"→ {after.governor}")
+    if provenance.HasField("setup"):
+        for change in provenance.setup.changes:
+            table.add_row(f"  set {change.control.replace('_', ' ')}", change.read_back, Text(_found(change), "dim"))
+        if provenance.setup.asked.cores:
+            table.add_row("  chosen cores", provenance.setup.asked.cores)
     return table if table.row_count else None
+
+
+def _found(change: setup_pb2.SetupChange) -> str:
+    return f"found and put back: {change.found or 'as stored'}, {change.target}"
 
 
 def _reasons(reasons: list[tuple[str, str]]) -> Table:

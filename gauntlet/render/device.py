@@ -111,6 +111,9 @@ def _report(device: fleet_pb2.Device) -> Iterator[RenderableType]:
         yield Text("  none", "red")
     yield _heading("Sensors")
     yield _sensors(device)
+    if device.description.controls:
+        yield _heading("Can be set while it measures")
+        yield _controls(device)
     yield _heading("Can measure")
     yield Padding(Text(", ".join(described.capabilities) or "nothing"), (0, 0, 1, 2))
 
@@ -133,6 +136,20 @@ def _sensors(device: fleet_pb2.Device) -> RenderableType:
         else:
             reading = now.get(sensor.quantity, Text("available"))
             table.add_row(f"  {sensor.quantity}", reading + Text(f"  {sensor.source}", "dim"))
+    return table
+
+
+def _controls(device: fleet_pb2.Device) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(min_width=15, no_wrap=True)
+    table.add_column(overflow="fold")
+    for control in device.description.controls:
+        name = f"  {control.name.replace('_', ' ')}"
+        if control.unavailable:
+            table.add_row(name, Text.assemble(("unavailable: ", "yellow"), (control.unavailable, "dim")))
+        else:
+            choices = Text(f"  of {', '.join(control.choices)}" if len(control.choices) > 1 else "", "dim")
+            table.add_row(name, Text(control.state or "available") + choices)
     return table
 
 

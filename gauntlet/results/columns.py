@@ -5,10 +5,12 @@ Under one schema version columns are only ever added, at the end, and never chan
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from gauntlet import setup
 from gauntlet.results.estimates import FIGURES, SUFFIXES
 from gauntlet.results_json import state_name, stop_reason_name
 from protos.blame import kind_name
@@ -115,6 +117,18 @@ def _labels(job: job_pb2.Job) -> list[str]:
     return [f"{key}={value}" for key, value in sorted(job.spec.device.labels.items())]
 
 
+def _setup_asked(job: job_pb2.Job) -> str | None:
+    if not _spec(job).HasField("setup"):
+        return None
+    asked = {name: getattr(_spec(job).setup, name) for name in setup.NAMES}
+    return json.dumps({name: value for name, value in asked.items() if value}, ensure_ascii=False)
+
+
+def _setup_changes(job: job_pb2.Job) -> list[str]:
+    changes = job.result.provenance.setup.changes
+    return [f"{change.target}: {change.found} -> {change.read_back}" for change in changes]
+
+
 _LATENCY_ASKED = (
     ("warmup_min_runs", "int", "", "least runs of the warm-up"),
     ("warmup_min_s", "float", "s", "least time of the warm-up"),
@@ -166,6 +180,8 @@ PLAIN: tuple[Column, ...] = (
         "why the governor is not known",
         lambda job: job.result.provenance.before.governor_unavailable or None,
     ),
+    Column("setup_asked", "string", "", "state that the device was to be put into, as JSON", _setup_asked),
+    Column("setup_changes", "strings", "", "TARGET: FOUND -> READ BACK of each change", _setup_changes),
     Column("fetch_s", "float", "s", "time to fetch the artifacts", _number_from("fetch_s")),
     Column("host_lock_wait_s", "float", "s", "time waited for the host's lock", _number_from("host_lock_wait_s")),
     Column("worker_s", "float", "s", "time in the worker", _number_from("worker_s")),
@@ -231,6 +247,28 @@ PLAIN: tuple[Column, ...] = (
     ),
     Column("energy_source", "string", "", "sensor and rail", lambda job: job.result.energy.source or None),
     Column("energy_window_s", "float", "s", "metered window", _part("energy", "window_s")),
+    Column("energy_runs", "int", "", "inferences in the window", _part("energy", "runs")),
+    Column(
+        "energy_resolution_j",
+        "float",
+        "J",
+        "the most by which an inference may be off",
+        _part("energy", "resolution_j"),
+    ),
+    Column("energy_wraps", "int", "", "times that a counter started anew", _part("energy", "wraps")),
+    Column("energy_coverage", "string", "", "what the source covers", lambda job: job.result.energy.coverage or None),
+    Column("comparison_model_digest", "string", "", "model B", lambda job: _spec(job).comparison.model.digest or None),
+    Column(
+        "comparison_verdict",
+        "string",
+        "",
+        "faster, slower or indistinguishable",
+        lambda job: (
+            _word(measurement_pb2.ComparisonVerdict, job.result.comparison.verdict, "COMPARISON_VERDICT_")
+            if job.result.HasField("comparison")
+            else None
+        ),
+    ),
     Column("accuracy_non_finite_samples", "int", "", "with NaN or infinity: wrong", _part("accuracy", "non_finite")),
     Column("fault_model", "string", "", "canonical text", _plan(lambda plan: plan.fault_model)),
     Column(

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device_agent.cli import main
 from device_agent.tuning.recovery import DAY_S, Limits, Recovery
-from device_agent.tuning.watch import EXAMPLE, Watch, WatchConfigError, load_config
+from device_agent.tuning.watch import EXAMPLE, Watch, WatchConfigError, load_config, watch
 
 LIMITS = st.builds(
     Limits,
@@ -192,3 +193,43 @@ def test_a_mistake_in_the_configuration_is_named(config: Path, changes: Any, wor
 def test_no_configuration_is_told_with_an_example(tmp_path: Path) -> None:
     with pytest.raises(WatchConfigError, match="uhubctl"):
         load_config(tmp_path / "none.json")
+
+
+class EnoughError(Exception):
+    """Ends a watch that would go on for ever."""
+
+
+def test_watching_probes_again_and_again(config: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    settings = {"probe": {"command": ["false"], "every_s": 7}, "hooks": [{"name": "switch", "command": ["true"]}]}
+    config.write_text(json.dumps({**settings, "after_troubles": 2}))
+    slept: List[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 4:
+            raise EnoughError
+
+    with caplog.at_level(logging.WARNING), pytest.raises(EnoughError):
+        watch(config, tmp_path / "state", sleep)
+    assert slept == [7.0] * 4
+    assert caplog.text.count("recovery by switch: true") == 1
+    assert len(json.loads((tmp_path / "state" / "runs.json").read_text())["runs"]) == 1
+
+
+def test_two_watches_do_not_share_a_history(config: Path, tmp_path: Path) -> None:
+    def second(seconds: float) -> None:
+        with pytest.raises(WatchConfigError, match="belongs to another watch"):
+            watch(config, tmp_path / "state")
+        raise EnoughError
+
+    config.write_text(json.dumps({"probe": {"command": ["true"]}, "hooks": [{"command": ["true"]}]}))
+    with pytest.raises(EnoughError):
+        watch(config, tmp_path / "state", second)
+
+
+def test_the_command_refuses_a_bad_configuration_in_words(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.chmod(0o666)
+    assert main(["watch", str(config), "--state-dir", str(tmp_path)]) == 2
+    assert "can be written by others" in capsys.readouterr().err
