@@ -18,6 +18,7 @@ from device_agent.hoststate import CpuTimes, HostReader
 from device_agent.measure import statistics
 from device_agent.measure.memory import ResidentMemory
 from device_agent.measure.meters import Meter, choose_meter, survey_machine
+from device_agent.tuning.tuner import controls
 from protos import figures
 from protos.contract import software_version
 from protos.gauntlet.v1 import device_pb2
@@ -73,6 +74,7 @@ def report(root: Path = Path("/")) -> List[Finding]:
         _temperature(reader),
         _throttling(reader),
         *_energy(root),
+        _setup(root),
         _virtualization(hardware.virtualization),
         _load(reader, before),
         _noise(),
@@ -221,6 +223,19 @@ def _energy(root: Path) -> List[Finding]:
 def _described(meter: Meter) -> str:
     apart = f", beside it {', '.join(meter.facts.apart)}" if meter.facts.apart else ""
     return f"{meter.facts.source}{apart}: {meter.facts.remark}"
+
+
+def _setup(root: Path) -> Finding:
+    """What jobs could set here if the agent's owner permits it."""
+    found = controls(True, root)
+    able = [control.name.replace("_", " ") for control in found if not control.unavailable]
+    refused = [control for control in found if control.unavailable]
+    text = f"jobs may ask for {', '.join(able)}" if able else "jobs can set nothing here"
+    governor = next((control for control in refused if control.name == "governor"), None)
+    if governor is not None:
+        reason, _, remedy = governor.unavailable.partition("; ")
+        return Finding("set-up", NOTE, f"{text}; no governor: {reason}", remedy)
+    return Finding("set-up", OK, f"{text}, once the agent is started with --allow-setup")
 
 
 def _virtualization(kind: str) -> Finding:

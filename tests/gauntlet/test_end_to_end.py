@@ -114,6 +114,19 @@ def test_the_command_line_from_a_folder_full_of_look_alikes(files: Path, tmp_pat
     assert done.stderr == ""
 
 
+def test_results_of_a_real_lab_are_a_table(lab: gauntlet.Lab, files: Path) -> None:
+    pytest.importorskip("pandas")
+    done = lab.bench(files / "model.tflite", max_s=0.3, half_width=0.05, cores="0")
+    frame = lab.results(since="1h")
+    row = frame[frame["job_id"] == done.job.job_id].iloc[0]
+    assert row["latency_median_s"] == done.latency_s
+    assert row["latency_median_s_low"] <= row["latency_median_s"] <= row["latency_median_s_high"]
+    assert list(row["cpus"]) == [0]
+    assert row["setup_asked"] == '{"cores": "0"}'
+    assert row["accuracy_top1_missing"] == "not asked for"
+    assert frame["finished_at"].is_monotonic_decreasing
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_cancels_the_job_and_ends_the_lab(
     files: Path, tmp_path: Path, number: signal.Signals, status: int
