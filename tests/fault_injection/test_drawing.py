@@ -294,7 +294,7 @@ def test_an_exact_flip_follows_from_an_exact_cell() -> None:
         for cell in cells:
             masks[cell // width] = masks.get(cell // width, 0) | 1 << (cell % width + (bits or (0, 0))[0])
         group = only(draw_weights(plan(f"iBF(p={p})", bits=bits), [flat(500)], {}, 9))
-        assert list(zip(group.elements.tolist(), group.operands.tolist())) == list(masks.items())  # noqa: B905
+        assert list(zip(group.elements.tolist(), group.operands.tolist())) == list(masks.items())
 
 
 @pytest.mark.parametrize("bits", [None, (7, 7), (2, 4)])
@@ -352,7 +352,7 @@ def test_rates_that_the_public_code_distorts_are_right() -> None:
 
 def test_sites_of_a_row_are_hit_by_their_own_macs() -> None:
     drawn = draw_features(plan("MiBB(p_m=0.002)"), MAPS, 1, range(400))
-    for group, site in zip(drawn, MAPS):  # noqa: B905
+    for group, site in zip(drawn, MAPS):
         assert group.site == site.name
         assert near(len(group), 400 * site.size, 1 - 0.998**site.macs)
 
@@ -486,7 +486,7 @@ def test_whole_channels_read_as_one_number(site: Site, to: str) -> None:
         for group in drawn:
             assert group.effect is Effect.SET
             faults_of.clear()
-            for element, operand in zip(group.elements.tolist(), group.operands.tolist()):  # noqa: B905
+            for element, operand in zip(group.elements.tolist(), group.operands.tolist()):
                 key = (element // site.size, channel_of(site, element % site.size))
                 faults_of.setdefault(key, []).append(operand)
             for operands in faults_of.values():
@@ -549,13 +549,13 @@ def test_protected_bits_are_never_hit_and_others_as_ever(text: str) -> None:
         drawn = {g.site: g for g in draw_weights(plan(text, protected=masks), WEIGHTS, {}, pattern)}
         for name, group in free.items():
             kept = ~masks.get(name, 0) & 255
-            bits = {e: o & kept for e, o in zip(group.elements.tolist(), group.operands.tolist())}  # noqa: B905
+            bits = {e: o & kept for e, o in zip(group.elements.tolist(), group.operands.tolist())}
             if group.effect is Effect.STICK:
-                both = zip(group.elements.tolist(), group.operands.tolist())  # noqa: B905
+                both = zip(group.elements.tolist(), group.operands.tolist())
                 bits = {e: o & (kept << 8 | kept) for e, o in both}
             wanted = {e: o for e, o in bits.items() if o}
             found = drawn.get(name)
-            ours = {} if found is None else dict(zip(found.elements.tolist(), found.operands.tolist()))  # noqa: B905
+            ours = {} if found is None else dict(zip(found.elements.tolist(), found.operands.tolist()))
             assert ours == wanted
         assert set(drawn) <= set(free) - {"dense"}
 
@@ -595,7 +595,7 @@ def features(text: str, samples: Sequence[int], **keywords: Any) -> List[Any]:
     for group in drawn:
         size = next(site.size for site in MAPS if site.name == group.site)
         assert group.effect is effect_on_features(parse(text))
-        for element, operand in zip(group.elements.tolist(), group.operands.tolist()):  # noqa: B905
+        for element, operand in zip(group.elements.tolist(), group.operands.tolist()):
             found.append((group.site, samples[element // size], element % size, operand))
     return found
 
@@ -611,7 +611,7 @@ def test_a_sample_has_its_faults_in_any_batch(text: str, samples: List[int], dat
     cuts = sorted(data.draw(st.lists(st.integers(0, len(samples)), max_size=3)))
     shuffled = data.draw(st.permutations(samples))
     parts: List[Any] = []
-    for begin, end in zip([0, *cuts], [*cuts, len(samples)]):  # noqa: B905
+    for begin, end in zip([0, *cuts], [*cuts, len(samples)]):
         parts += features(text, shuffled[begin:end])
     assert sorted(parts) == whole
 

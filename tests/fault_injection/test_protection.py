@@ -66,7 +66,7 @@ def networks(draw: st.DrawFn) -> Harms:
 def test_proposals_keep_to_their_budgets_and_are_nested(harms: Harms, budgets: List[float], cost: Cost) -> None:
     proposals = propose(a_map(harms), cost, budgets)
     exposed = sum(values * len(shares) for values, shares in harms.values())
-    for budget, proposal in zip(budgets, proposals, strict=True):
+    for budget, proposal in zip(budgets, proposals):
         spent = sum(cost.extra_bits(harms[site][0] * len(bits)) for site, bits in proposal.protection.bits.items())
         assert proposal.overhead == pytest.approx(spent / exposed)
         assert proposal.overhead <= budget * (1 + 1e-9)
@@ -74,7 +74,7 @@ def test_proposals_keep_to_their_budgets_and_are_nested(harms: Harms, budgets: L
         assert 0 <= proposal.harm_bound <= proposal.harm_left <= 1
         for site, bits in proposal.protection.bits.items():
             assert bits == tuple(range(len(harms[site][1]) - 1, -1, -1))[: len(bits)], "the most significant bits"
-    by_budget = [proposal for _, proposal in sorted(zip(budgets, proposals, strict=True), key=lambda pair: pair[0])]
+    by_budget = [proposal for _, proposal in sorted(zip(budgets, proposals), key=lambda pair: pair[0])]
     for smaller, larger in itertools.pairwise(by_budget):
         assert larger.harm_left <= smaller.harm_left
         assert larger.overhead >= smaller.overhead
@@ -108,7 +108,7 @@ def test_the_loss_to_the_best_choice_is_small() -> None:
             f"t{i}": (int(random.integers(20, 400)), np.sort(random.uniform(0, 1, 4) ** 4).tolist()) for i in range(5)
         }
         budgets = [0.1, 0.3, 0.6]
-        for budget, proposal in zip(budgets, propose(a_map(harms), TMR, budgets), strict=True):
+        for budget, proposal in zip(budgets, propose(a_map(harms), TMR, budgets)):
             losses.append(proposal.harm_left - best_possible(harms, TMR, budget))
     assert min(losses) > -1e-9
     assert np.mean(losses) < 0.02

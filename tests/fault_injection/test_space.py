@@ -73,7 +73,7 @@ def test_floats_flip_in_32_bits() -> None:
     masks = np.array([1 << 31, 1 << 31, 1, 0xFFFFFFFF], np.uint32)
     broken = apply(words, Faults("w", Effect.FLIP, np.arange(4), masks))
     assert broken.dtype == np.uint32
-    assert broken.tolist() == [int(w) ^ int(m) for w, m in zip(words, masks)]  # noqa: B905
+    assert broken.tolist() == [int(w) ^ int(m) for w, m in zip(words, masks)]
 
 
 @pytest.mark.parametrize("effect", list(Effect))

@@ -29,7 +29,7 @@ def outputs(data: bytes, samples: np.ndarray, resolver: Any = RESOLVERS[0]) -> L
     for sample in samples:
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], sample)
         interpreter.invoke()
-        for kept, place in zip(found, places, strict=True):
+        for kept, place in zip(found, places):
             kept.append(interpreter.get_tensor(place))
     return [np.stack(kept) for kept in found]
 
@@ -60,10 +60,10 @@ def test_bounds_of_the_data_at_hand_change_no_bit(models: Path, name: str, resol
     seen = outputs(expose(data), samples, resolver)
     own, maps = seen[: len(plain)], seen[len(plain) :]
     assert len(maps) == len(features)
-    assert all((a == b).all() for a, b in zip(plain, own, strict=True))
-    ranges = RangeClipping.fit({f.name: real(f, values) for f, values in zip(features, maps, strict=True)})
+    assert all((a == b).all() for a, b in zip(plain, own))
+    ranges = RangeClipping.fit({f.name: real(f, values) for f, values in zip(features, maps)})
     clipped = clip(data, ranges)
-    assert all((a == b).all() for a, b in zip(plain, outputs(clipped, samples, resolver), strict=True))
+    assert all((a == b).all() for a, b in zip(plain, outputs(clipped, samples, resolver)))
 
 
 @pytest.mark.parametrize("resolver", RESOLVERS)

@@ -81,7 +81,7 @@ def test_weights_are_found_and_nothing_else() -> None:
     assert [site.channels for site in SITES] == [8, 8, 10]
     assert [weight.size_bytes for weight in WEIGHTS] == [216, 72, 80]
     model = read_model(SMALL)
-    for weight, number in zip(WEIGHTS, (5, 7, 8)):  # noqa: B905
+    for weight, number in zip(WEIGHTS, (5, 7, 8)):
         content = model.buffers[model.subgraphs[0].tensors[number].buffer].data
         assert content is not None
         assert stored(SMALL, weight) == content.tobytes() == contents(SMALL, WEIGHTS)[weight.name].tobytes()
@@ -221,7 +221,7 @@ def test_exactly_the_bits_named_change_and_come_back(faults: Sequence[Faults]) -
     expected = bytearray(SMALL)
     for group in faults:
         offset = next(weight.offset for weight in WEIGHTS if weight.name == group.site)
-        for element, mask in zip(group.elements.tolist(), group.operands.tolist()):  # noqa: B905
+        for element, mask in zip(group.elements.tolist(), group.operands.tolist()):
             expected[offset + element] ^= mask
     assert faulty == bytes(expected)
     assert inject(faulty, WEIGHTS, faults) == SMALL == kept

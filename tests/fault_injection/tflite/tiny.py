@@ -140,7 +140,7 @@ ALL_KERNELS = [
 
 def run(interpreter: Any, *inputs: ArrayLike) -> list[Array]:
     """Outputs for the first inputs; a number fills an input, and inputs that are not given stay as they are."""
-    for detail, values in zip(interpreter.get_input_details(), inputs, strict=False):
+    for detail, values in zip(interpreter.get_input_details(), inputs):
         full = np.broadcast_to(np.asarray(values, detail["dtype"]), detail["shape"])
         interpreter.set_tensor(detail["index"], np.ascontiguousarray(full))
     interpreter.invoke()
