@@ -1,13 +1,12 @@
 """The machine's state while it measures: heat, clocks, throttling, memory and power as series over time.
 
-    load   first   warm-up ........   timing .................   energy ............
-    x      x   x   x   x   x   x      x      x       x           x   x   x   x   x
-                                      a fast model: only at looks, between timed calls
-                                      a slow one: like everywhere, twice a second, by a thread on another core
+    load   first   warm-up ........ │ timing ........... │ energy ............ │
+    x      x   x   x   x   x   x    │  x     x      x    │  x     x     x      │
+    by a thread, twice a second     │  between calls, by the timing and energy protocols themselves
 
-A sample holds the interpreter's lock for a fraction of a millisecond. A call of 10 ms does not notice, one of 100 µs
-does: among those the thread is silent, and the timing protocol takes a sample where it looks at its interval anyway, in
-front of a call that it does not count.
+A sample takes half a millisecond. Taken by a thread, it has cost the calls that it met 5-12 ms on a container host: the
+interpreter's lock is handed back late. So the thread is silent in every window, and the protocols sample where nothing
+is timed: in front of a call that is not counted, or between calls too long to notice.
 """
 
 from __future__ import annotations
@@ -33,8 +32,6 @@ from protos.gauntlet.v1 import measurement_pb2 as pb
 
 MEDIA_TYPE = "samples/conditions"
 PERIOD_S = 0.5
-#: Calls shorter than this are not to be disturbed.
-FAST_S = 0.01
 #: Fewer rows are told in full by start, lowest, peak and end: not worth a file.
 _LEAST_ROWS = 6
 
@@ -78,11 +75,8 @@ class Recorder:
         return note
 
     @contextmanager
-    def quiet(self, call_s: float) -> Iterator[None]:
-        """While calls of this length are timed, no sample is taken among them if they would notice."""
-        if call_s >= FAST_S:
-            yield
-            return
+    def quiet(self) -> Iterator[None]:
+        """No sample is taken but by `rest`."""
         self._ticker.silence(True)
         with self._lock:
             pass  # a sample that had begun is over
@@ -90,6 +84,11 @@ class Recorder:
             yield
         finally:
             self._ticker.silence(False)
+
+    def rest(self) -> None:
+        """Nothing is being timed just now: sample, if that is due."""
+        if self._clock() - self._began_s - self._rows[-1][0] >= PERIOD_S:
+            self.sample()
 
     def sample(self) -> None:
         """Read everything once."""

@@ -65,6 +65,7 @@ def measure_energy(
     confidence: float = 0.95,
     clock: Clock = time.monotonic,
     sleep: Sleep = time.sleep,
+    rest: Callable[[], None] = lambda: None,
 ) -> pb.EnergyResult:
     """Idle baseline, a window of back-to-back inferences, and the baseline again.
 
@@ -75,6 +76,7 @@ def measure_energy(
         confidence: of the intervals, 0-1, exclusive.
         clock: seconds, monotonic.
         sleep: waits without load.
+        rest: called between batches, idle ones too: what it costs is in the baseline as well.
     """
     if meter.unavailable:
         return unavailable(meter.unavailable)
@@ -83,11 +85,11 @@ def measure_energy(
     batch_s = max(window_s / _BATCHES, 2 * update_s)
     idle_s = max(_IDLE_S, _LEAST_IDLE_UPDATES * update_s)
     try:
-        before = _idle(meter, idle_s, sleep)
+        before = _idle(meter, idle_s, sleep, rest)
         _ramp(invoke, clock)
-        busy = _busy(invoke, meter, window_s, batch_s, clock)
+        busy = _busy(invoke, meter, window_s, batch_s, clock, rest)
         sleep(max(_SETTLE_S, update_s))
-        after = _idle(meter, idle_s, sleep)
+        after = _idle(meter, idle_s, sleep, rest)
     except MeterError as error:
         return unavailable(str(error))
     return _summary(before, busy, after, meter, confidence)
@@ -99,11 +101,12 @@ def unavailable(reason: str) -> pb.EnergyResult:
     return pb.EnergyResult(energy_j=absent, net_energy_j=absent, power_w=absent, idle_power_w=absent)
 
 
-def _idle(meter: Meter, seconds: float, sleep: Sleep) -> _Window:
+def _idle(meter: Meter, seconds: float, sleep: Sleep, rest: Callable[[], None]) -> _Window:
     def work(look: Callable[[int], None]) -> None:
         for _ in range(_IDLE_LOOKS):
             sleep(seconds / _IDLE_LOOKS)
             look(0)
+            rest()
 
     return _metered(meter, work)
 
@@ -114,7 +117,14 @@ def _ramp(invoke: Callable[[], None], clock: Clock) -> None:
         invoke()
 
 
-def _busy(invoke: Callable[[], None], meter: Meter, window_s: float, batch_s: float, clock: Clock) -> _Window:
+def _busy(
+    invoke: Callable[[], None],
+    meter: Meter,
+    window_s: float,
+    batch_s: float,
+    clock: Clock,
+    rest: Callable[[], None],
+) -> _Window:
     def work(look: Callable[[int], None]) -> None:
         now = clock()
         end, next_look = now + window_s, now + batch_s
@@ -125,6 +135,7 @@ def _busy(invoke: Callable[[], None], meter: Meter, window_s: float, batch_s: fl
             now = clock()
             if now >= next_look and now < end:
                 look(runs)
+                rest()
                 runs, next_look = 0, now + batch_s
                 # At least one inference closes the window, so that no batch is empty.
         look(runs)

@@ -33,6 +33,9 @@ _LOOK_RATIO = 1.25
 # Five looks on, there are three times the samples, and the interval of independent samples is 0.57 as wide.
 _PLATEAU_LOOKS = 5
 _PLATEAU_RATIO = 0.9
+#: Calls from this length on do not notice what was done in between.
+_SLOW_CALL_S = 0.01
+_REST_S = 0.5
 
 Invoke = Callable[[], None]
 #: Nanoseconds on a monotonic clock.
@@ -103,7 +106,7 @@ def steady_state(
     spec: pb.LatencySpec,
     call_s: float,
     clock: Clock = time.perf_counter_ns,
-    on_look: Callable[[], None] = lambda: None,
+    rest: Callable[[], None] = lambda: None,
 ) -> Timing:
     """Take samples until the interval of the median is narrow enough, stops shrinking, or a cap is reached.
 
@@ -112,7 +115,7 @@ def steady_state(
         spec: what was asked.
         call_s: about how long a call takes.
         clock: monotonic, in nanoseconds.
-        on_look: called at each look, where nothing is timed.
+        rest: called now and then, where nothing is timed and a call of this length does not notice.
     """
     calls = calls_per_sample(call_s, spec.min_sample_s)
     least_samples = max(int(spec.min_samples), 1)
@@ -120,11 +123,23 @@ def steady_state(
     begin = clock()
     least_end = begin + _ns(spec.min_s)
     cap = begin + _ns(max(spec.max_s, spec.min_s)) if spec.max_s else begin + _ns(3600)
-    nanoseconds = collect(invoke, calls, least_samples, cap, clock)
+    # Among short calls there is no rest but at looks, in front of the call that does not count.
+    slow = call_s >= _SLOW_CALL_S
+    chunk = max(1, int(_REST_S / call_s)) if slow else most_samples
+
+    def gather(count: int, end_ns: int) -> List[int]:
+        gathered: List[int] = []
+        while not gathered or (len(gathered) < count and clock() < end_ns):
+            if slow:
+                rest()
+            gathered += collect(invoke, calls, min(count - len(gathered), chunk), end_ns, clock)
+        return gathered
+
+    nanoseconds = gather(least_samples, cap)
     while clock() < least_end and len(nanoseconds) < most_samples:
         # A tenth of what is there: few returns to this loop, and no long overshoot.
         count = min(max(1, len(nanoseconds) // 10), most_samples - len(nanoseconds))
-        nanoseconds += collect(invoke, calls, count, least_end, clock)
+        nanoseconds += gather(count, least_end)
     widths: List[float] = []
     while True:
         samples = np.array(nanoseconds, dtype=np.float64) / (1e9 * calls)
@@ -132,10 +147,10 @@ def steady_state(
         stop = _stop(widths, spec.half_width, len(samples) >= most_samples, clock() >= cap)
         if stop != pb.STOP_REASON_UNSPECIFIED:
             return Timing(samples, calls, stop)
-        on_look()
+        rest()
         invoke()
         count = min(math.ceil(len(samples) * (_LOOK_RATIO - 1)), most_samples - len(samples))
-        nanoseconds += collect(invoke, calls, count, cap, clock)
+        nanoseconds += gather(count, cap)
 
 
 def calls_per_sample(call_s: float, min_sample_s: float) -> int:

@@ -277,8 +277,8 @@ class _Job:
             self._report("warm-up", False)
             warmup = latency.warm_up(invoke, spec.latency)
             self._report("timing", False)
-            with recorder.quiet(warmup.call_s):
-                timing = latency.steady_state(invoke, spec.latency, warmup.call_s, on_look=recorder.sample)
+            with recorder.quiet():
+                timing = latency.steady_state(invoke, spec.latency, warmup.call_s, rest=recorder.rest)
             outcome = latency.summarise(timing, warmup, spec.latency.confidence)
             outcome.load_s.CopyFrom(figures.measured(load_s))
             outcome.first_inference_s.CopyFrom(figures.measured(first_s))
@@ -287,8 +287,9 @@ class _Job:
             result.latency.CopyFrom(outcome)
         if spec.HasField("energy"):
             self._report("energy", False)
-            meter = self._bench.meter(model.delegate)
-            result.energy.CopyFrom(measure_energy(invoke, spec.energy, meter, spec.latency.confidence or _CONFIDENCE))
+            meter, confidence = self._bench.meter(model.delegate), spec.latency.confidence or _CONFIDENCE
+            with recorder.quiet():
+                result.energy.CopyFrom(measure_energy(invoke, spec.energy, meter, confidence, rest=recorder.rest))
         return model
 
     def _uninterrupted(self, window: Callable[[], Window]) -> Window:

@@ -15,7 +15,7 @@ import pytest
 
 from device_agent.hoststate import Probe
 from device_agent.measure import ticker
-from device_agent.measure.conditions import FAST_S, PERIOD_S, Recorder, probes_of
+from device_agent.measure.conditions import PERIOD_S, Recorder, probes_of
 from device_agent.measure.memory import ResidentMemory
 from device_agent.measure.meters import NoMeter
 from device_agent.measure.meters.nvml import find_nvml
@@ -95,18 +95,17 @@ def test_phases_are_noted_where_they_are_reported(tmp_path: Path) -> None:
     assert [(p.name, p.begin_s) for p in bench.recorder.result(tmp_path).phases] == [("load", 0), ("warm-up", 2)]
 
 
-def test_no_sample_is_taken_among_the_calls_of_a_fast_model(tmp_path: Path) -> None:
+def test_in_a_window_samples_are_taken_at_rests_only_and_not_too_often(tmp_path: Path) -> None:
     bench = Bench(iter(float(n) for n in range(100)))
     with bench.recorder:
-        with bench.recorder.quiet(FAST_S / 2):
+        with bench.recorder.quiet():
             bench.wait(10)
-            bench.recorder.sample()  # at a look
+            bench.recorder.rest()
+            bench.recorder.rest()
             bench.wait(10)
         bench.wait(2)
-        with bench.recorder.quiet(2 * FAST_S):
-            bench.wait(3)
-    # One at the start, one at the look, two and three by the thread, one at the end.
-    assert bench.recorder.result(tmp_path).series[0].end.estimate.samples == 8
+    # One at the start, one at the rests, two by the thread, one at the end.
+    assert bench.recorder.result(tmp_path).series[0].end.estimate.samples == 5
 
 
 def test_memory_and_power_are_watched_where_they_can_be(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterator
+from typing import Callable, Iterator, List
 
 import numpy as np
 import pytest
@@ -178,3 +178,22 @@ def test_no_sample_is_dropped() -> None:
     result = summary(100, make=with_outlier)
     assert figures.value_of(result.max_s) == 1000
     assert result.histogram.overflow == 1
+
+
+@pytest.mark.parametrize(
+    ("call_ns", "longest_s"),
+    # Short calls: only at looks. Long ones: at least each half second. Very long ones: between any two.
+    [(1e6, 2.5), (20e6, 0.55), (2e9, 2.2)],
+    ids=["fast", "slow", "very slow"],
+)
+def test_rests_lie_where_no_call_notices(call_ns: float, longest_s: float) -> None:
+    model, plain = Model(noisy(call_ns, 0.02)), Model(noisy(call_ns, 0.02))
+    rests: List[int] = []
+    asked = spec(half_width=1e-9, max_s=10 if call_ns < 1e9 else 70)
+    timing = latency.steady_state(model.invoke, asked, call_ns / 1e9, model.clock, lambda: rests.append(model.now))
+    # Resting changes neither what is sampled nor when it ends.
+    without = latency.steady_state(plain.invoke, asked, call_ns / 1e9, plain.clock)
+    assert np.array_equal(timing.samples, without.samples)
+    assert max(np.diff([0, *rests, model.now])) <= longest_s * 1e9
+    if call_ns < 1e7:
+        assert len(rests) < 15

@@ -70,7 +70,7 @@ def choose_meter(meters: Sequence[Meter], accelerator: bool = False) -> Meter:
     if accelerator and accelerators:
         return JointMeter([processors[0], accelerators[0]]) if processors else accelerators[0]
     if accelerator:
-        return NoMeter("no meter of the graphics processor; pip install nvidia-ml-py, where there is an NVIDIA driver")
+        return NoMeter("no meter of the graphics processor; with an NVIDIA driver: pip install nvidia-ml-py")
     if boards or processors:
         return next(meter for meter in usable if meter.facts.covers in (BOARD, PROCESSOR))
     return NoMeter(_reason(meters))

@@ -20,7 +20,8 @@ from device_agent.measure.meters.base import BOARD, Facts, Files, Meter, NoMeter
 from device_agent.measure.meters.power import MakeTicker, PowerMeter
 from device_agent.measure.ticker import Ticker
 
-_PERIOD_S = 0.05
+# Reading a rail over the bus takes a millisecond or so, in which an inference can go on.
+_PERIOD_S = 0.1
 # The monitors average some conversions of about a millisecond.
 _UPDATE_S = 0.01
 # INA3221: 8 mV a step of voltage, 40 µV a step over a shunt of 2-5 mΩ, so 8-20 mA; at 5 V, 8 mA are 40 mW.

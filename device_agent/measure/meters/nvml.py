@@ -32,7 +32,7 @@ def find_nvml(library: Optional[Any] = None, make_ticker: MakeTicker = Ticker) -
         try:
             library = importlib.import_module("pynvml")
         except ImportError:
-            return NoMeter("NVML is not installed; pip install nvidia-ml-py, where there is an NVIDIA driver")
+            return NoMeter("NVML is not installed; with an NVIDIA driver: pip install nvidia-ml-py")
     try:
         library.nvmlInit()
         handle = _device(library)
