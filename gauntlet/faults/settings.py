@@ -196,7 +196,11 @@ def check(settings: FaultSettings) -> None:
     Raises:
         UsageError: says what.
     """
-    files.check_model(settings.model)
+    if files.check_model(settings.model) != "model/tflite":
+        raise UsageError(
+            f"{settings.model}: faults are put into .tflite files",
+            "export the network as int8 .tflite; for torch modules there is fault_injection.pytorch",
+        )
     files.check_data(settings.data, "labels")
     precision = settings.precision
     if not 2 <= precision.least <= precision.most <= 10_000:

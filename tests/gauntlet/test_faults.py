@@ -267,3 +267,10 @@ def test_data_that_cannot_be_meant_is_refused(files: Files, capsys: pytest.Captu
     for data, words in ((tmp_path / "absent.npz", "no such file"), (nothing, "none.npz")):
         assert cli(["faults", str(files[0]), "--data", str(data), "--fault", "iBF(p=0.1)"]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_a_model_of_another_kind_is_refused(files: Files, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"something")
+    assert cli(["faults", str(model), "--data", str(files[1]), "--fault", "iBF(p=0.1)"]) == 2
+    assert "faults are put into .tflite files" in capsys.readouterr().err
