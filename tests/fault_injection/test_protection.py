@@ -75,7 +75,7 @@ def test_proposals_keep_to_their_budgets_and_are_nested(harms: Harms, budgets: L
         for site, bits in proposal.protection.bits.items():
             assert bits == tuple(range(len(harms[site][1]) - 1, -1, -1))[: len(bits)], "the most significant bits"
     by_budget = [proposal for _, proposal in sorted(zip(budgets, proposals), key=lambda pair: pair[0])]
-    for smaller, larger in itertools.pairwise(by_budget):
+    for smaller, larger in zip(by_budget, by_budget[1:]):
         assert larger.harm_left <= smaller.harm_left
         assert larger.overhead >= smaller.overhead
         for site, bits in smaller.protection.bits.items():

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import math
 
 import pytest
@@ -35,7 +34,7 @@ def test_points_lie_geometrically_apart(digits: int, power: int, ratio: float, p
     assert len(rates) == points
     assert (rates[0], rates[-1]) == (low, low * ratio)
     step = math.log(ratio) / (points - 1)
-    for one, following in itertools.pairwise(rates):
+    for one, following in zip(rates, rates[1:]):
         assert math.log(following / one) == pytest.approx(step, abs=1.1e-3)
 
 
