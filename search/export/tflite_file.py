@@ -336,6 +336,8 @@ class _Writer:
             return self.constant(name, factors)
         peak = float(factors.max())
         scale = power_of_two_step(peak) if self.quantization.scheme is Scheme.POWER_OF_TWO else peak / 127
+        if peak / scale > 127.5:  # 4, the factor of a corner, is 128 steps; in twice the step it is exact
+            scale *= 2
         return self.constant(name, np.rint(factors / scale).astype(np.int8), _quantization(scale, 0))
 
     def windowed(self, node: g.Conv | g.Pool) -> _Windowed:

@@ -176,6 +176,14 @@ def test_random_networks_have_powers_of_two_and_shared_scales(case):
     assert agreement.relative_difference < 1
 
 
+def test_means_over_borders_keep_their_factors():
+    """A corner's factor is 4: 128 steps of its power of two, which int8 does not hold."""
+    torch.manual_seed(0)
+    pool = nn.AvgPool2d(2, 1, 1, count_include_pad=False)
+    network, pixels = nn.Sequential(pool, nn.Flatten(), nn.Linear(36, 7)).eval(), images(8, (1, 5, 5))
+    assert verify(export(network, (1, 5, 5), pixels), network, pixels).relative_difference < 0.2
+
+
 def test_ties_of_sums_do_not_pull_the_shortcut_upwards():
     layers = [nn.Conv2d(4, 4, 3, 1, 1) for _ in range(12)]
     torch.manual_seed(0)
