@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from fault_injection.errors import FaultError
 from fault_injection.plan import FaultPlan, Lifetime
-from fault_injection.precision import mean_and_half_width
 from fault_injection.statistics import (
     Estimate,
     Interval,
     PatternTable,
     Shares,
     YieldCurve,
+    mean_over_patterns,
     pattern_quantile,
     worst_share_mean,
     yield_curve,
@@ -152,7 +152,7 @@ def summarise(plan: FaultPlan, outcomes: Outcomes, confidence: float) -> Summary
     table = None
     if len(outcomes) > 1 and outcomes.samples > 1:
         table = PatternTable(accuracies, outcomes.right_patterns)
-    accuracy = _mean(accuracies, confidence)
+    accuracy = mean_over_patterns(accuracies, confidence)
     drop = None
     if accuracy.interval is not None:
         low, high = accuracy.interval.low, accuracy.interval.high
@@ -175,14 +175,6 @@ def summarise(plan: FaultPlan, outcomes: Outcomes, confidence: float) -> Summary
         worst_5_percent=worst_share_mean(accuracies),
         yields=yield_curve(accuracies, confidence) if chips else None,
     )
-
-
-def _mean(values: List[float], confidence: float) -> Estimate:
-    mean, half_width = mean_and_half_width(values, confidence)
-    if len(values) < 2:
-        return Estimate(mean, None)
-    low, high = max(0.0, mean - half_width), min(1.0, mean + half_width)
-    return Estimate(mean, Interval(low, high, confidence, "Student's t over patterns"))
 
 
 def _share(counts: List[int], samples: int, confidence: float) -> Estimate:

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 #: Part of every key: another way to draw must get another domain.
 _DOMAIN = b"gauntlet faults 2\0"
 
-#: From this probability on, cells are asked one by one; measured, see `benchmarks/faults.py`.
+#: From this probability on, cells are asked one by one.
 DENSE_P = 0.5
 
 _BASE_BITS = 12

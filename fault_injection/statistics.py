@@ -200,6 +200,20 @@ class VarianceComponents:
     residual: float
 
 
+def mean_over_patterns(accuracies: Sequence[float], confidence: float) -> Estimate:
+    """Mean of at least one share with the pattern as the unit: mean ± t·s/√S, inside 0-1; no interval of a single one.
+
+    Args:
+        accuracies: of each pattern, 0-1.
+        confidence: 0-1, exclusive.
+    """
+    mean, half_width = mean_and_half_width(accuracies, confidence)
+    if len(accuracies) < 2:
+        return Estimate(mean, None)
+    low, high = max(0.0, mean - half_width), min(1.0, mean + half_width)
+    return Estimate(mean, Interval(low, high, confidence, "Student's t over patterns"))
+
+
 class PatternTable:
     """Answers to N images under S fault patterns, of which the margins suffice.
 
@@ -239,10 +253,10 @@ class PatternTable:
         )
 
     def pattern_interval(self, confidence: float) -> Interval:
-        """Of the mean accuracy over all patterns on these very images: mean ± t·s/√S, inside 0-1."""
-        mean, half_width = mean_and_half_width(self.accuracies.tolist(), confidence)
-        low, high = max(0.0, mean - half_width), min(1.0, mean + half_width)
-        return Interval(low, high, confidence, "Student's t over patterns")
+        """Of the mean accuracy over all patterns on these very images, see :func:`mean_over_patterns`."""
+        interval = mean_over_patterns(self.accuracies.tolist(), confidence).interval
+        assert interval is not None
+        return interval
 
     def image_interval(self, confidence: float) -> Interval:
         """Of the accuracy on all images under these very patterns, an image's share of right answers being the unit."""

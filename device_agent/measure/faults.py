@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -16,12 +16,13 @@ from device_agent.measure.accuracy import Answers, LabelledSamples
 from device_agent.measure.artifacts import write_artifact
 from device_agent.measure.faultplan import read_plan, read_precision, refused
 from device_agent.measure.faulty import Load, Patterns, break_model
+from device_agent.measure.statistics import as_message
 from device_agent.measure.tensors import invalid_data
 from device_agent.runtimes.base import LoadedModel
 from fault_injection.errors import FaultError
 from fault_injection.plan import FaultPlan
-from fault_injection.precision import mean_and_half_width
 from fault_injection.replay import FaultRecord
+from fault_injection.statistics import mean_over_patterns
 from fault_injection.tflite import MalformedModelError
 from protos import figures
 from protos.contract import digest_of_bytes
@@ -136,19 +137,12 @@ class _Tally:
     ) -> pb.FaultResult:
         result = self.result
         pairs = len(self._right_patterns) * self.patterns
-        result.accuracy.CopyFrom(_mean(list(result.pattern_accuracies), confidence))
+        accuracy = mean_over_patterns(list(result.pattern_accuracies), confidence)
+        interval = as_message(accuracy.interval)
+        result.accuracy.CopyFrom(figures.measured(accuracy.value, self.patterns, interval))
         result.stop = stop
         result.non_finite.CopyFrom(figures.measured(sum(result.non_finite_samples) / pairs, pairs))
         result.clean_accuracy.CopyFrom(clean_accuracy)
         ref = write_artifact(output_dir, self._right_patterns, RIGHT_PATTERNS, "patterns right")
         result.right_patterns.CopyFrom(ref)
         return result
-
-
-def _mean(accuracies: List[float], confidence: float) -> figure_pb2.Figure:
-    mean, half_width = mean_and_half_width(accuracies, confidence)
-    if len(accuracies) < 2:
-        return figures.measured(mean, 1)
-    low, high = max(0.0, mean - half_width), min(1.0, mean + half_width)
-    interval = figure_pb2.Interval(low=low, high=high, confidence=confidence, method="Student's t over patterns")
-    return figures.measured(mean, len(accuracies), interval)

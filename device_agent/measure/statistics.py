@@ -93,7 +93,11 @@ def least_samples(rank: float) -> int:
 
 def wilson_interval(successes: int, trials: int, confidence: float) -> Optional[figure_pb2.Interval]:
     """Wilson's score interval of a proportion as a message, or None without trials."""
-    interval = statistics.wilson_interval(successes, trials, confidence)
+    return as_message(statistics.wilson_interval(successes, trials, confidence))
+
+
+def as_message(interval: Optional[statistics.Interval]) -> Optional[figure_pb2.Interval]:
+    """An interval as it travels; None stays None."""
     if interval is None:
         return None
     return figure_pb2.Interval(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Optional, Protocol, Sequence, Tuple, Union
 
@@ -10,6 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protos.gauntlet.v1 import measurement_pb2
+
+
+def installed_version(*distributions: str) -> str:
+    """Version of the first of these distributions that is installed, or "unknown"."""
+    for distribution in distributions:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(distribution)
+    return "unknown"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import re
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
 
@@ -19,7 +18,15 @@ from numpy.typing import NDArray
 
 from device_agent.errors import MeasurementError
 from device_agent.runtimes import litert_profile
-from device_agent.runtimes.base import Inputs, LoadedModel, Profile, ProfileUnavailable, Runtime, Tensor
+from device_agent.runtimes.base import (
+    Inputs,
+    LoadedModel,
+    Profile,
+    ProfileUnavailable,
+    Runtime,
+    Tensor,
+    installed_version,
+)
 from device_agent.runtimes.flatbuffer import BrokenFileError, check_model
 from protos.gauntlet.v1 import failure_pb2 as pb
 
@@ -43,11 +50,7 @@ def find() -> Optional[Runtime]:
     for name, module, distribution in _LIBRARIES:
         if importlib.util.find_spec(module) is None:
             continue
-        try:
-            version = metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            version = "unknown"
-        return LiteRt(name, version, module)
+        return LiteRt(name, installed_version(distribution), module)
     return None
 
 

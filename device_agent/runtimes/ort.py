@@ -6,12 +6,10 @@ device and back: what a caller waits for.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import importlib.util
 import re
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
@@ -21,7 +19,15 @@ from numpy.typing import NDArray
 from device_agent.errors import MeasurementError
 from device_agent.runtimes import ort_profile
 from device_agent.runtimes.accelerators import has_nvidia_gpu
-from device_agent.runtimes.base import Inputs, LoadedModel, Profile, ProfileUnavailable, Runtime, Tensor
+from device_agent.runtimes.base import (
+    Inputs,
+    LoadedModel,
+    Profile,
+    ProfileUnavailable,
+    Runtime,
+    Tensor,
+    installed_version,
+)
 from device_agent.runtimes.onnx_file import BrokenOnnxError, Quantisation, check_model, quantisations
 from protos.gauntlet.v1 import failure_pb2 as pb
 
@@ -63,7 +69,7 @@ def find() -> Optional[Runtime]:
     delegates = [CPU]
     if has_nvidia_gpu():
         delegates += [n for n, file in _LIBRARIES.items() if any((folder / file).exists() for folder in libraries)]
-    return OnnxRuntime(_version(), tuple(delegates))
+    return OnnxRuntime(installed_version(*_DISTRIBUTIONS), tuple(delegates))
 
 
 class OnnxRuntime:
@@ -306,13 +312,6 @@ def provider_that_runs(asked: str, counts: Mapping[str, int], left: set[str]) ->
     rest = ", ".join(f"{count} on {names.get(p, p)}" for p, count in counts.items() if p != _PROVIDERS[asked])
     kinds = f" ({', '.join(sorted(left))})" if left else ""
     return asked, [f"{asked} runs {taken} of {total} operators, {rest}{kinds}"]
-
-
-def _version() -> str:
-    for distribution in _DISTRIBUTIONS:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            return metadata.version(distribution)
-    return "unknown"
 
 
 def _resolved(shape: Sequence[Any], batch: int) -> Tuple[int, ...]:

@@ -15,7 +15,6 @@ import io
 import logging
 import re
 import zipfile
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Union
 
@@ -24,7 +23,15 @@ from numpy.typing import NDArray
 
 from device_agent.errors import MeasurementError
 from device_agent.runtimes.accelerators import has_nvidia_gpu
-from device_agent.runtimes.base import Inputs, LoadedModel, Profile, ProfileUnavailable, Runtime, Tensor
+from device_agent.runtimes.base import (
+    Inputs,
+    LoadedModel,
+    Profile,
+    ProfileUnavailable,
+    Runtime,
+    Tensor,
+    installed_version,
+)
 from device_agent.runtimes.profiles import Label, Run, typical
 from protos.gauntlet.v1 import failure_pb2 as pb
 
@@ -45,14 +52,10 @@ def find(allow_pt2: bool) -> Optional[Runtime]:
     spec = importlib.util.find_spec(_MODULE) if allow_pt2 else None
     if spec is None:
         return None
-    try:
-        version = metadata.version(_MODULE)
-    except metadata.PackageNotFoundError:
-        version = "unknown"
     delegates = [CPU]
     if has_nvidia_gpu() and any(_is_cuda_build(Path(folder)) for folder in spec.submodule_search_locations or ()):
         delegates.append(CUDA)
-    return TorchExport(version, tuple(delegates))
+    return TorchExport(installed_version(_MODULE), tuple(delegates))
 
 
 class TorchExport:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gauntlet.cli.output import JsonOption, LabDirOption, LabOption, open_lab, print_json, print_wrapped, stderr, stdout
-from gauntlet.cli.parse import label_pair, share
+from gauntlet.cli.parse import delegate_of_litert, label_pair, share
 from gauntlet.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -118,8 +118,6 @@ def compare(
     from gauntlet.cli.follow import progress_line
     from gauntlet.errors import UsageError
 
-    if delegate not in ("", "xnnpack", "none"):
-        raise UsageError(f"--delegate: {delegate} is no delegate that gauntlet knows", "give xnnpack or none")
     if b is None and not aa:
         raise UsageError(
             "there is no second model to compare with", "name two .tflite files, or give --aa for the noise floor"
@@ -129,7 +127,7 @@ def compare(
         "labels": dict(label_pair(text) for text in label or []),
         "runtime": runtime,
         "threads": threads,
-        "delegate": delegate,
+        "delegate": delegate and delegate_of_litert(delegate),
         "pin": pin,
         "timeout_s": timeout,
         "aa": aa,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from gauntlet.cli.output import (
     stderr,
     stdout,
 )
+from gauntlet.cli.parse import delegate_of_litert, share
 from gauntlet.cli.progress import Show, progress
 
 if TYPE_CHECKING:
@@ -212,8 +214,6 @@ def faults(
         raise UsageError("--protect is about weights", "give --map weights")
     if protection not in ("tmr", "secded"):
         raise UsageError(f"--protection: {protection} is neither tmr nor secded")
-    if delegate not in ("xnnpack", "none"):
-        raise UsageError(f"--delegate: {delegate} is no delegate that gauntlet knows", "give xnnpack or none")
     if not 0 < confidence < 1:
         raise UsageError(f"--confidence must lie between 0 and 1, not {confidence:g}")
     wanted = s.FaultSettings(
@@ -230,14 +230,14 @@ def faults(
             lifetime=lifetime,
             seed=seed,
         ),
-        precision=Precision(_share(precision, "--precision"), confidence, min_patterns, max_patterns),
+        precision=Precision(share(precision), confidence, min_patterns, max_patterns),
         devices=tuple(device or ()),
         runtime=runtime,
         threads=threads,
-        delegate=delegate,
+        delegate=delegate_of_litert(delegate),
         batch=batch,
-        map=s.MapSettings(_share(map_margin, "--map-margin"), map_images) if map_place else None,
-        protect=s.ProtectSettings(tuple(_share(part, "--protect") for part in protect.split(",")), protection)
+        map=s.MapSettings(share(map_margin, "--map-margin"), map_images) if map_place else None,
+        protect=s.ProtectSettings(tuple(share(part, "--protect", math.inf) for part in protect.split(",")), protection)
         if protect
         else None,
         service=s.ServiceSettings(fit, inferences, scrub, residency) if fit is not None else None,
@@ -291,6 +291,8 @@ def replay(
     data: Annotated[Path, typer.Option(metavar="FILE.npz", help="Data set of the campaign.")],
     pattern: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Which pattern.")] = 0,
     device: Annotated[str, typer.Option(metavar="ID", help="Device; any if left out.")] = "",
+    runtime: Annotated[str, typer.Option(metavar="NAME", help="Runtime; the device's first if left out.")] = "",
+    delegate: Annotated[str, typer.Option(metavar="xnnpack|none", help="Delegate, as in the campaign.")] = "xnnpack",
     lab: LabOption = "",
     lab_dir: LabDirOption = None,
     as_json: JsonOption = False,
@@ -305,11 +307,12 @@ def replay(
     files.check_model(model)
     files.check_data(data, "labels")
     r.read_record(file)
+    delegate = delegate_of_litert(delegate)
     with progress() as show:
         show("starting the lab" if not lab else f"connecting to {lab}")
         with open_lab(lab, lab_dir) as opened:
             show(f"pattern {pattern}")
-            done = r.replay(opened, file, pattern, model, data, device)
+            done = r.replay(opened, file, pattern, model, data, device, runtime, delegate)
     outcomes = done.outcomes
     document = {
         "fault_model": str(done.record.plan.model),
@@ -366,18 +369,3 @@ def _form(model: type) -> str:
         for field in dataclasses.fields(model)
     ]
     return f"{model.name}({', '.join(parts)})" if parts else model.name  # type: ignore[attr-defined]
-
-
-def _share(text: str, option: str) -> float:
-    """Read "1%" or "0.01"."""
-    from gauntlet.errors import UsageError
-
-    text = text.strip()
-    number, percent = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
-    try:
-        value = float(number) / percent
-    except ValueError:
-        value = float("nan")
-    if not value > 0:
-        raise UsageError(f"{option}: {text} is no share", "give it as 1% or as 0.01")
-    return value

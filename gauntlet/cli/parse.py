@@ -17,17 +17,28 @@ def label_pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def share(text: str, option: str = "--precision") -> float:
+def share(text: str, option: str = "--precision", below: float = 1.0) -> float:
     """Read "1%" or "0.01".
 
     Raises:
-        UsageError: it is no share between 0 and 1.
+        UsageError: it is no share above 0 and below `below`.
     """
     number, percent = (text.strip()[:-1], 100.0) if text.strip().endswith("%") else (text, 1.0)
     try:
         value = float(number) / percent
     except ValueError:
         value = float("nan")
-    if not 0 < value < 1:
+    if not 0 < value < below:
         raise UsageError(f"{option}: {text} is no share", "give it as 1% or as 0.01")
     return value
+
+
+def delegate_of_litert(text: str) -> str:
+    """Read a delegate of LiteRT.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text not in ("xnnpack", "none"):
+        raise UsageError(f"--delegate: {text} is no delegate that gauntlet knows", "give xnnpack or none")
+    return text

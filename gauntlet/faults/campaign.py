@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fault_injection.errors import FaultError
+from fault_injection.space import Site
 from fault_injection.tflite import MalformedModelError
 from gauntlet import files
 from gauntlet.errors import UsageError
@@ -45,13 +46,12 @@ def run(lab: Lab, settings: FaultSettings, folder: Path, show: Show = lambda tex
         RunLogError: the folder cannot be used.
     """
     model = settings.model.read_bytes()
-    check_plans(model, settings)
+    aimed_at = check_plans(model, settings)
     devices = _devices(lab, settings.devices)
     model_digest, data_digest = digest_of_bytes(model), digest_of_file(settings.data)
     about = {"kind": "faults", "model": model_digest, "data": data_digest, **settings.about()}
     result = FaultCampaign(settings, model_digest, data_digest, software_version())
-    places = {condition.plan.place for condition in settings.conditions}
-    result.sizes = {site.name: site.size for place in places for site in records.sites_of(model, place)}
+    result.sizes = {site.name: site.size for site in aimed_at}
     journal = Journal(folder, about, software_version())
     try:
         progress = _Progress(show, len(devices))
@@ -70,17 +70,18 @@ def run(lab: Lab, settings: FaultSettings, folder: Path, show: Show = lambda tex
     return result
 
 
-def check_plans(model: bytes, settings: FaultSettings) -> None:
-    """Refuse plans that do not fit the model, before a device is asked.
+def check_plans(model: bytes, settings: FaultSettings) -> list[Site]:
+    """Refuse plans that do not fit the model, before a device is asked; returns what the conditions aim at.
 
     Raises:
         UsageError: says why.
     """
     try:
-        for condition in settings.conditions:
-            condition.plan.select(records.sites_of(model, condition.plan.place))
+        places = {condition.plan.place for condition in settings.conditions}
+        sites = {place: records.sites_of(model, place) for place in places}
         if settings.map is not None:
             mapping.strata(model, settings.place)
+        return [site for c in settings.conditions for site in c.plan.select(sites[c.plan.place])]
     except (FaultError, MalformedModelError) as error:
         raise UsageError(f"{settings.model}: {error}") from error
 

@@ -28,6 +28,8 @@ _LIFETIMES = {
 }
 #: A device works no longer than about this on one job, so that a lost one costs little.
 BUDGET_S = 20.0
+#: A single pattern of a slow model may take longer.
+_TIMEOUT_S = 900.0
 
 
 def to_message(
@@ -64,6 +66,32 @@ def to_message(
     if plan.bits is not None:
         message.lowest_bit, message.highest_bit = plan.bits
     return message
+
+
+def specification(
+    model: artifact_pb2.ArtifactRef,
+    data: artifact_pb2.ArtifactRef,
+    plan: fault_pb2.FaultPlan,
+    *,
+    runtime: str,
+    threads: int,
+    delegate: str,
+    batch: int,
+) -> measurement_pb2.MeasurementSpec:
+    """Accuracy without faults and under those of a plan, and nothing else."""
+    from orchestrator.client import specs
+
+    return specs.measurement_spec(
+        model,
+        runtime=runtime,
+        threads=threads,
+        delegate=delegate,
+        memory=False,
+        energy=False,
+        accuracy=specs.accuracy_spec(data, batch),
+        fault_plan=plan,
+        timeout_s=_TIMEOUT_S,
+    )
 
 
 def outcomes_of(result: measurement_pb2.FaultResult, right_patterns: bytes) -> Outcomes:

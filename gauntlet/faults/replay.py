@@ -12,12 +12,13 @@ from fault_injection.replay import FaultRecord
 from fault_injection.space import hits
 from gauntlet import files
 from gauntlet.errors import MeasurementFailed, UsageError
-from gauntlet.faults.plans import outcomes_of, to_message
+from gauntlet.faults.plans import outcomes_of, specification, to_message
 
 if TYPE_CHECKING:
     from gauntlet.api import Lab
 
 RECORD_MEDIA_TYPE = "faults/npz"
+_BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,16 @@ def read_record(path: Path) -> FaultRecord:
         raise UsageError(f"{path}: {error}", "name a file that gauntlet faults has written") from error
 
 
-def replay(lab: Lab, path: Path, pattern: int, model: Path, data: Path, device: str = "") -> Replayed:
+def replay(
+    lab: Lab,
+    path: Path,
+    pattern: int,
+    model: Path,
+    data: Path,
+    device: str = "",
+    runtime: str = "",
+    delegate: str = "xnnpack",
+) -> Replayed:
     """Inject a pattern as it is written; nothing is drawn.
 
     Args:
@@ -63,6 +73,8 @@ def replay(lab: Lab, path: Path, pattern: int, model: Path, data: Path, device: 
         model: that the faults belong to.
         data: the campaign's data set.
         device: id; empty: any.
+        runtime: empty: the device's first.
+        delegate: the campaign's; others round otherwise.
 
     Raises:
         UsageError: the file, or a pattern that is not in it.
@@ -78,13 +90,14 @@ def replay(lab: Lab, path: Path, pattern: int, model: Path, data: Path, device: 
     client = lab.client
     uploaded = client.put_bytes(path.read_bytes(), RECORD_MEDIA_TYPE, path.name)
     spec = specs.job_spec(
-        specs.measurement_spec(
+        specification(
             client.put_file(model, files.check_model(model)),
-            memory=False,
-            energy=False,
-            accuracy=specs.accuracy_spec(client.put_file(data, files.DATA_MEDIA_TYPE), 128),
-            fault_plan=to_message(record.plan, pattern, 1, uploaded),
-            timeout_s=900.0,
+            client.put_file(data, files.DATA_MEDIA_TYPE),
+            to_message(record.plan, pattern, 1, uploaded),
+            runtime=runtime,
+            threads=1,
+            delegate=delegate,
+            batch=_BATCH,
         ),
         device_id=device,
     )

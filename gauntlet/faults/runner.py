@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from fault_injection.campaign import Outcomes
 from fault_injection.plan import FaultPlan
 from gauntlet.errors import MeasurementFailed, UsageError
-from gauntlet.faults.plans import outcomes_of, to_message
+from gauntlet.faults.plans import outcomes_of, specification, to_message
 from gauntlet.faults.result import DeviceResult, Series
 from gauntlet.faults.settings import Condition, FaultSettings
 from protos.gauntlet.v1 import artifact_pb2, job_pb2
@@ -29,7 +29,6 @@ from search.runlog import FILE_NAME, RunLog
 if TYPE_CHECKING:
     from gauntlet.api import Lab
 
-_TIMEOUT_S = 900.0
 _CHUNK = "patterns"
 
 
@@ -62,8 +61,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path, about: dict[str, Any], software_version: str) -> None:
-        self.resumed = (folder / FILE_NAME).exists()
-        if self.resumed:
+        if (folder / FILE_NAME).exists():
             self._log = RunLog.open(folder)
             before = dict(self._log.history.about)
             if before != about:
@@ -193,16 +191,15 @@ class Runner:
         """The job of a run of patterns: a new one, or the one that an earlier command left."""
         from orchestrator.client import specs
 
-        measurement = specs.measurement_spec(
+        settings = self._settings
+        measurement = specification(
             target.model,
-            runtime=self._settings.runtime,
-            threads=self._settings.threads,
-            delegate=self._settings.delegate,
-            memory=False,
-            energy=False,
-            accuracy=specs.accuracy_spec(target.data, self._settings.batch),
-            fault_plan=to_message(plan, first, count),
-            timeout_s=_TIMEOUT_S,
+            target.data,
+            to_message(plan, first, count),
+            runtime=settings.runtime,
+            threads=settings.threads,
+            delegate=settings.delegate,
+            batch=settings.batch,
         )
         key = f"{self._campaign}/{device}/{name}/{first}+{count}"
         for attempt in itertools.count():

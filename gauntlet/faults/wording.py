@@ -19,11 +19,6 @@ from gauntlet.faults.settings import ServiceSettings
 #: Of accuracy, that a chip may lose to count as good.
 LOSSES = (0.01, 0.02, 0.05, 0.10)
 NOT_ASKED, NOT_YET = "not asked for", "not measured yet"
-STOPS = {
-    "precise": "known as precisely as asked",
-    "cap": "the most patterns that were asked for are drawn",
-    "": "under way",
-}
 _POSITIONS = {
     Position.WEIGHTS: "weights",
     Position.BEFORE_ACTIVATION: "features before the activation",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from fault_injection.statistics import wilson_interval
 from search.data import Split
 
-_Z95 = 1.959963984540054
+_CONFIDENCE = 0.95
 _BATCH = 256
 
 
@@ -37,12 +37,11 @@ class Accuracy:
         return wilson(self.correct, self.images)
 
 
-def wilson(correct: int, images: int, z: float = _Z95) -> tuple[float, float]:
-    """Interval of a share (Wilson 1927): stays within 0–1 and is not empty at its ends."""
-    share, weight = correct / images, z * z / images
-    middle = (share + weight / 2) / (1 + weight)
-    half = z * math.sqrt(share * (1 - share) / images + weight / (4 * images)) / (1 + weight)
-    return max(0.0, middle - half), min(1.0, middle + half)
+def wilson(correct: int, images: int) -> tuple[float, float]:
+    """95 % interval of a share of at least one image (Wilson 1927)."""
+    interval = wilson_interval(correct, images, _CONFIDENCE)
+    assert interval is not None
+    return interval.low, interval.high
 
 
 @torch.inference_mode()
