@@ -13,7 +13,6 @@ bit-identical between kernels.
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Callable, List, Mapping, Optional, Protocol, Sequence, Tuple
@@ -23,12 +22,12 @@ from numpy.typing import NDArray
 
 from device_agent.measure.accuracy import Answers, LabelledSamples
 from device_agent.runtimes.base import LoadedModel
-from fault_injection.drawing import draw_features, draw_weights, effect_on_features, showing
+from fault_injection.drawing import draw_features, draw_weights, showing
 from fault_injection.errors import NoSuchTargetError, UnsupportedModelError
 from fault_injection.models import Place
-from fault_injection.plan import FaultPlan, Lifetime, Position, Scale
-from fault_injection.space import Effect, Faults, Site, digest, fingerprint_of_features, hits, part_of_batch
-from fault_injection.tflite.features import Carrier, FeatureTensor, find_features, instrument, no_fault
+from fault_injection.plan import FaultPlan, Lifetime
+from fault_injection.space import Faults, Site, digest, fingerprint_of_features, hits, part_of_batch
+from fault_injection.tflite.features import Carrier, carrier_of, instrument, no_fault, select_features
 from fault_injection.tflite.weights import contents, find_weights, inject
 
 #: Builds a model from the content of its file, for batches of a given size.
@@ -36,7 +35,6 @@ Load = Callable[[bytes, int], LoadedModel]
 #: Faults of a pattern by its number, as a file has them.
 Patterns = Mapping[int, Sequence[Faults]]
 
-_CARRIERS = {Effect.FLIP: Carrier.FLIP, Effect.ADD: Carrier.ADD, Effect.SET: Carrier.SET}
 _LARGEST_BIAS = 127
 
 
@@ -151,12 +149,9 @@ class _FaultyFeatures:
         patterns: Optional[Patterns],
     ) -> None:
         self._plan, self._samples, self._batch, self._patterns = plan, samples, batch, patterns
-        features = find_features(content)
-        by_name = {feature.name: feature for feature in features}
-        self.sites = plan.select([feature.site for feature in features])
-        self._features = [by_name[site.name] for site in self.sites]
-        _check_position(plan, self._features)
-        self._carrier = _carrier(plan)
+        self._features = select_features(content, plan)
+        self.sites = [feature.site for feature in self._features]
+        self._carrier = carrier_of(plan)
         instrumented = instrument(content, self._features, self._carrier)
         self._inputs = instrumented.inputs
         self._model = load(instrumented.data, batch)
@@ -227,29 +222,3 @@ def _written(patterns: Patterns, pattern: int) -> Sequence[Faults]:
         have = ", ".join(str(number) for number in sorted(patterns)[:5]) or "none"
         raise NoSuchTargetError(f"the file of faults has no pattern {pattern}; it has: {have}")
     return patterns[pattern]
-
-
-def _check_position(plan: FaultPlan, features: Sequence[FeatureTensor]) -> None:
-    if plan.position is Position.BEFORE_ACTIVATION:
-        fused = next((feature for feature in features if feature.activation != "none"), None)
-        if fused is not None:
-            raise UnsupportedModelError(
-                f"faults before the activation need it unfused, {fused.name!r} has {fused.activation} fused: "
-                "export with power-of-two scales, which leaves activations apart, or take faults after it"
-            )
-    if plan.scale is Scale.POWER_OF_TWO:
-        for feature in features:
-            if not feature.scale or feature.zero_point or math.frexp(feature.scale)[0] != 0.5:
-                raise UnsupportedModelError(
-                    f"the scale of {feature.name!r} is no power of two around 0: export with power-of-two scales, or "
-                    "take the deployed scale"
-                )
-
-
-def _carrier(plan: FaultPlan) -> Carrier:
-    effect = effect_on_features(plan.model)
-    if effect not in _CARRIERS:
-        raise UnsupportedModelError(
-            f"a deployed graph cannot carry {plan.model.name} in its features; torch models can"
-        )
-    return _CARRIERS[effect]

@@ -28,8 +28,10 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from fault_injection.drawing import effect_on_features
 from fault_injection.errors import NoSuchTargetError, UnsupportedModelError
-from fault_injection.space import Site
+from fault_injection.plan import FaultPlan, Position, Scale
+from fault_injection.space import Effect, Site
 from fault_injection.tflite import Model, read_model, write_model
 from fault_injection.tflite import schema as s
 from fault_injection.tflite.rewriting import Rewriting
@@ -107,6 +109,9 @@ class Carrier(enum.Enum):
     SET = "set"
 
 
+_CARRIERS = {Effect.FLIP: Carrier.FLIP, Effect.ADD: Carrier.ADD, Effect.SET: Carrier.SET}
+
+
 @dataclass(frozen=True)
 class Instrumented:
     """A model whose feature maps can be hit.
@@ -135,6 +140,23 @@ def find_features(data: bytes) -> List[FeatureTensor]:
         UnsupportedModelError: it has no feature maps that faults can be put into.
     """
     return [feature for _, feature in numbers_of(read_model(data))]
+
+
+def select_features(data: bytes, plan: FaultPlan) -> List[FeatureTensor]:
+    """The feature maps that a plan aims at.
+
+    Raises:
+        MalformedModelError: the file cannot be read.
+        UnsupportedModelError: it has not got what the plan breaks, where or in the steps that it breaks it, or a
+            deployed graph cannot carry such faults.
+        NoSuchTargetError: the plan aims at nothing.
+    """
+    features = find_features(data)
+    chosen = {site.name for site in plan.select([feature.site for feature in features])}
+    selected = [feature for feature in features if feature.name in chosen]
+    _check_position(plan, selected)
+    carrier_of(plan)
+    return selected
 
 
 def no_fault(site: FeatureTensor, carrier: Carrier) -> Union[int, float]:
@@ -277,3 +299,34 @@ def _bias_quantisation(tensor: s.Tensor, feature: FeatureTensor) -> Optional[s.Q
         raise UnsupportedModelError(f"{feature.name!r} has no scale of its own, which adding needs; flip or set it")
     zero_point = _UINT8_ZERO_POINT if tensor.type == TensorType.UINT8 else 0
     return s.Quantization(scale=tensor.quantization.scale, zero_point=np.array([zero_point], np.int64))
+
+
+def _check_position(plan: FaultPlan, features: Sequence[FeatureTensor]) -> None:
+    if plan.position is Position.BEFORE_ACTIVATION:
+        fused = next((feature for feature in features if feature.activation != "none"), None)
+        if fused is not None:
+            raise UnsupportedModelError(
+                f"faults before the activation need it unfused, {fused.name!r} has {fused.activation} fused: "
+                "export with power-of-two scales, which leaves activations apart, or take faults after it"
+            )
+    if plan.scale is Scale.POWER_OF_TWO:
+        for feature in features:
+            if not feature.scale or feature.zero_point or math.frexp(feature.scale)[0] != 0.5:
+                raise UnsupportedModelError(
+                    f"the scale of {feature.name!r} is no power of two around 0: export with power-of-two scales, or "
+                    "take the deployed scale"
+                )
+
+
+def carrier_of(plan: FaultPlan) -> Carrier:
+    """What lets the faults of a plan in.
+
+    Raises:
+        UnsupportedModelError: nothing does.
+    """
+    effect = effect_on_features(plan.model)
+    if effect not in _CARRIERS:
+        raise UnsupportedModelError(
+            f"a deployed graph cannot carry {plan.model.name} in its features; torch models can"
+        )
+    return _CARRIERS[effect]

@@ -77,11 +77,9 @@ def check_plans(model: bytes, settings: FaultSettings) -> list[Site]:
         UsageError: says why.
     """
     try:
-        places = {condition.plan.place for condition in settings.conditions}
-        sites = {place: records.sites_of(model, place) for place in places}
         if settings.map is not None:
             mapping.strata(model, settings.place)
-        return [site for c in settings.conditions for site in c.plan.select(sites[c.plan.place])]
+        return [site for condition in settings.conditions for site in records.aimed_at(model, condition.plan)]
     except (FaultError, MalformedModelError) as error:
         raise UsageError(f"{settings.model}: {error}") from error
 

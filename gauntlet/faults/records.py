@@ -11,7 +11,7 @@ from fault_injection.models import Place
 from fault_injection.plan import FaultPlan, Lifetime
 from fault_injection.replay import FaultRecord
 from fault_injection.space import Faults, Site, digest, fingerprint_of_features
-from fault_injection.tflite.features import find_features
+from fault_injection.tflite.features import find_features, select_features
 from fault_injection.tflite.weights import contents, find_weights
 from gauntlet.faults.result import Series
 from protos.contract import digest_of_bytes
@@ -43,12 +43,11 @@ def sites_of(model: bytes, place: Place) -> list[Site]:
     return [feature.site for feature in find_features(model)]
 
 
-def draw(model: bytes, plan: FaultPlan, pattern: int, samples: int) -> list[Faults]:
-    """The faults of a pattern, for the whole data set."""
-    sites = plan.select(sites_of(model, plan.place))
+def aimed_at(model: bytes, plan: FaultPlan) -> list[Site]:
+    """What a plan may strike in a model's file; raises like `FaultPlan.select` and `select_features`."""
     if plan.place is Place.WEIGHTS:
-        return draw_weights(plan, sites, contents(model, find_weights(model)), pattern)
-    return draw_features(plan, sites, pattern, range(samples))
+        return plan.select(sites_of(model, plan.place))
+    return [feature.site for feature in select_features(model, plan)]
 
 
 def write(model: bytes, series: Series, path: Path) -> Written:
@@ -62,7 +61,7 @@ def write(model: bytes, series: Series, path: Path) -> Written:
     plan, samples = series.condition.plan, series.outcomes.samples
     if plan.place is Place.WEIGHTS and plan.lifetime is Lifetime.TRANSIENT:
         return Written(None, 0, _TRANSIENT)
-    sites = plan.select(sites_of(model, plan.place))
+    sites = aimed_at(model, plan)
     patterns: dict[int, list[Faults]] = {}
     kept, remark = 0, ""
     for number, faults in enumerate(_drawn(model, plan, sites, samples, len(series.outcomes))):

@@ -239,6 +239,8 @@ def test_a_killed_campaign_goes_on_where_it_was(files: Files, tmp_path: Path) ->
         (["--fault", "iBF(p=0.1)", "--lifetime", "intermittent"], "intermittent is no lifetime"),
         (["--fault", "iBF(p=0.1)", "--protect", "10%"], "--protect follows from the map"),
         (["--fault", "iBF32(p=0.1)"], "iBF32 needs 32-bit values"),
+        (["--fault", "MiBB(p_m=0.1)", "--site", "before"], "faults before the activation need it unfused"),
+        (["--fault", "stuck(p=0.1, to=1)", "--site", "after"], "a deployed graph cannot carry stuck in its features"),
         (["--map", "everything"], "--map: everything is neither weights nor features"),
         (["--fault", "iBF(p=0.1)", "--precision", "tight"], "--precision: tight is no share"),
         (["--fault", "iBF(p=0.1)", "--min-patterns", "1"], "at least 2"),
