@@ -28,6 +28,8 @@ def latency_spec(
     confidence: float = CONFIDENCE,
     min_sample_s: float = 100e-6,
     pin: bool = True,
+    processes: int = 1,
+    max_processes: int = 15,
 ) -> measurement_pb2.LatencySpec:
     """How long to time, see `LatencySpec`. Seconds, counts, and ratios 0-1."""
     return measurement_pb2.LatencySpec(
@@ -43,7 +45,48 @@ def latency_spec(
         confidence=confidence,
         min_sample_s=min_sample_s,
         pinning=measurement_pb2.PINNING_AUTO if pin else measurement_pb2.PINNING_NONE,
+        processes=processes,
+        max_processes=max(processes, max_processes) if processes > 1 else 1,
     )
+
+
+def multi_stream_spec(
+    *,
+    samples_per_query: int = 8,
+    min_queries: int = 662,
+    max_queries: int = 100_000,
+    min_s: float = 1.0,
+    max_s: float = 60.0,
+) -> measurement_pb2.MultiStreamSpec:
+    """Latency of queries of several samples, see `MultiStreamSpec`; 662 queries are what p99 takes (MLPerf)."""
+    return measurement_pb2.MultiStreamSpec(
+        samples_per_query=samples_per_query,
+        min_queries=min(min_queries, max_queries),
+        max_queries=max_queries,
+        min_s=min(min_s, max_s),
+        max_s=max_s,
+    )
+
+
+def offline_spec(
+    *,
+    batch_sizes: Sequence[int] = (1, 2, 4, 8, 16, 32),
+    threads: Sequence[int] = (1,),
+    min_s: float = 0.5,
+    max_s: float = 5.0,
+    half_width: float = 0.01,
+) -> measurement_pb2.OfflineSpec:
+    """Throughput over batch sizes and threads, see `OfflineSpec`; the seconds are those of each cell."""
+    return measurement_pb2.OfflineSpec(
+        batch_sizes=batch_sizes, threads=threads, min_s=min(min_s, max_s), max_s=max_s, half_width=half_width
+    )
+
+
+def throttle_spec(
+    *, repeats: int = 2, cool_to_c: float = 0.0, cool_max_s: float = 120.0, drift: float = 0.03
+) -> measurement_pb2.ThrottleSpec:
+    """What to do when the device throttles, see `ThrottleSpec`."""
+    return measurement_pb2.ThrottleSpec(repeats=repeats, cool_to_c=cool_to_c, cool_max_s=cool_max_s, drift=drift)
 
 
 def accuracy_spec(dataset: artifact_pb2.ArtifactRef, batch_size: int = 32) -> measurement_pb2.AccuracySpec:
@@ -155,14 +198,19 @@ def measurement_spec(
     profile: bool = False,
     comparison: measurement_pb2.ComparisonSpec | None = None,
     setup: setup_pb2.DeviceSetup | None = None,
+    multi_stream: measurement_pb2.MultiStreamSpec | None = None,
+    offline: measurement_pb2.OfflineSpec | None = None,
+    throttle: measurement_pb2.ThrottleSpec | None = None,
     timeout_s: float = 120.0,
 ) -> measurement_pb2.MeasurementSpec:
     """What to measure on one device. A part that is None or False is not measured.
 
-    A delegate of None is XNNPACK for a .tflite model, and the runtime's first for others.
+    A delegate of None is XNNPACK for a .tflite model, and the runtime's first for others; a `throttle` of None is the
+    default policy wherever something is timed.
     """
     if delegate is None:
         delegate = "xnnpack" if model.media_type in ("", "model/tflite") else ""
+    timed = any((latency, energy, comparison, multi_stream, offline))
     return measurement_pb2.MeasurementSpec(
         model=model,
         runtime=measurement_pb2.RuntimeSpec(name=runtime, threads=threads, delegate=delegate),
@@ -175,6 +223,9 @@ def measurement_spec(
         profile=measurement_pb2.ProfileSpec(inferences=50) if profile else None,
         comparison=comparison,
         setup=setup,
+        multi_stream=multi_stream,
+        offline=offline,
+        throttle=throttle or (throttle_spec() if timed else None),
         timeout_s=timeout_s,
     )
 

@@ -1,6 +1,7 @@
 from protos.gauntlet.v1 import artifact_pb2 as _artifact_pb2
 from protos.gauntlet.v1 import device_pb2 as _device_pb2
 from protos.gauntlet.v1 import failure_pb2 as _failure_pb2
+from protos.gauntlet.v1 import fitness_pb2 as _fitness_pb2
 from protos.gauntlet.v1 import measurement_pb2 as _measurement_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -22,7 +23,7 @@ DISPOSITION_SUPERSEDED: Disposition
 DISPOSITION_REFUSED: Disposition
 
 class SessionRequest(_message.Message):
-    __slots__ = ("hello", "heartbeat", "job_started", "job_progress", "job_finished", "devices_changed", "goodbye", "pong")
+    __slots__ = ("hello", "heartbeat", "job_started", "job_progress", "job_finished", "devices_changed", "goodbye", "pong", "fitness_report")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     JOB_STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +32,7 @@ class SessionRequest(_message.Message):
     DEVICES_CHANGED_FIELD_NUMBER: _ClassVar[int]
     GOODBYE_FIELD_NUMBER: _ClassVar[int]
     PONG_FIELD_NUMBER: _ClassVar[int]
+    FITNESS_REPORT_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     heartbeat: Heartbeat
     job_started: JobStarted
@@ -39,21 +41,24 @@ class SessionRequest(_message.Message):
     devices_changed: DevicesChanged
     goodbye: Goodbye
     pong: Pong
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., job_started: _Optional[_Union[JobStarted, _Mapping]] = ..., job_progress: _Optional[_Union[JobProgress, _Mapping]] = ..., job_finished: _Optional[_Union[JobFinished, _Mapping]] = ..., devices_changed: _Optional[_Union[DevicesChanged, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ...) -> None: ...
+    fitness_report: FitnessReport
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., job_started: _Optional[_Union[JobStarted, _Mapping]] = ..., job_progress: _Optional[_Union[JobProgress, _Mapping]] = ..., job_finished: _Optional[_Union[JobFinished, _Mapping]] = ..., devices_changed: _Optional[_Union[DevicesChanged, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., fitness_report: _Optional[_Union[FitnessReport, _Mapping]] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("welcome", "lease", "cancel_lease", "finished_ack", "ping")
+    __slots__ = ("welcome", "lease", "cancel_lease", "finished_ack", "ping", "fitness_ack")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     CANCEL_LEASE_FIELD_NUMBER: _ClassVar[int]
     FINISHED_ACK_FIELD_NUMBER: _ClassVar[int]
     PING_FIELD_NUMBER: _ClassVar[int]
+    FITNESS_ACK_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     lease: Lease
     cancel_lease: CancelLease
     finished_ack: FinishedAck
     ping: Ping
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., cancel_lease: _Optional[_Union[CancelLease, _Mapping]] = ..., finished_ack: _Optional[_Union[FinishedAck, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ...) -> None: ...
+    fitness_ack: FitnessAck
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., cancel_lease: _Optional[_Union[CancelLease, _Mapping]] = ..., finished_ack: _Optional[_Union[FinishedAck, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., fitness_ack: _Optional[_Union[FitnessAck, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol_version", "agent", "devices", "session_epoch", "held_lease_ids")
@@ -160,6 +165,20 @@ class DevicesChanged(_message.Message):
     DEVICES_FIELD_NUMBER: _ClassVar[int]
     devices: _containers.RepeatedCompositeFieldContainer[_device_pb2.DeviceDescription]
     def __init__(self, devices: _Optional[_Iterable[_Union[_device_pb2.DeviceDescription, _Mapping]]] = ...) -> None: ...
+
+class FitnessReport(_message.Message):
+    __slots__ = ("check", "noise_floor")
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    NOISE_FLOOR_FIELD_NUMBER: _ClassVar[int]
+    check: _fitness_pb2.FitnessCheck
+    noise_floor: _fitness_pb2.NoiseFloor
+    def __init__(self, check: _Optional[_Union[_fitness_pb2.FitnessCheck, _Mapping]] = ..., noise_floor: _Optional[_Union[_fitness_pb2.NoiseFloor, _Mapping]] = ...) -> None: ...
+
+class FitnessAck(_message.Message):
+    __slots__ = ("check_id",)
+    CHECK_ID_FIELD_NUMBER: _ClassVar[int]
+    check_id: str
+    def __init__(self, check_id: _Optional[str] = ...) -> None: ...
 
 class Goodbye(_message.Message):
     __slots__ = ("reason",)

@@ -14,10 +14,11 @@ _sym_db = _symbol_database.Default()
 
 from protos.gauntlet.v1 import device_pb2 as gauntlet_dot_v1_dot_device__pb2
 from protos.gauntlet.v1 import failure_pb2 as gauntlet_dot_v1_dot_failure__pb2
+from protos.gauntlet.v1 import fitness_pb2 as gauntlet_dot_v1_dot_fitness__pb2
 from protos.gauntlet.v1 import job_pb2 as gauntlet_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gauntlet/v1/fleet.proto\x12\x0bgauntlet.v1\x1a\x18gauntlet/v1/device.proto\x1a\x19gauntlet/v1/failure.proto\x1a\x15gauntlet/v1/job.proto\"7\n\x11SubmitJobsRequest\x12\"\n\x04jobs\x18\x01 \x03(\x0b\x32\x14.gauntlet.v1.JobSpec\"/\n\x0cSubmittedJob\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"=\n\x12SubmitJobsResponse\x12\'\n\x04jobs\x18\x01 \x03(\x0b\x32\x19.gauntlet.v1.SubmittedJob\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x0eGetJobResponse\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.gauntlet.v1.Job\"t\n\x0fListJobsRequest\x12%\n\x06states\x18\x01 \x03(\x0e\x32\x15.gauntlet.v1.JobState\x12\x13\n\x0b\x63\x61mpaign_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"\x9a\x02\n\nJobSummary\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.gauntlet.v1.JobState\x12\x12\n\nmodel_name\x18\x03 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\x12\x11\n\tdevice_id\x18\x05 \x01(\t\x12\x14\n\x0csubmitted_at\x18\x06 \x01(\t\x12\x13\n\x0b\x66inished_at\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\r\x12.\n\x0c\x66\x61ilure_kind\x18\t \x01(\x0e\x32\x18.gauntlet.v1.FailureKind\x12\x17\n\x0f\x66\x61ilure_message\x18\n \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x0b \x01(\t\"R\n\x10ListJobsResponse\x12%\n\x04jobs\x18\x01 \x03(\x0b\x32\x17.gauntlet.v1.JobSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x11\x43\x61ncelJobsRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x02 \x01(\t\"/\n\x12\x43\x61ncelJobsResponse\x12\x19\n\x11\x63\x61ncelled_job_ids\x18\x01 \x03(\t\"#\n\x10WatchJobsRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\"2\n\x11WatchJobsResponse\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.gauntlet.v1.Job\"\xe5\x01\n\x06\x44\x65vice\x12\x33\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32\x1e.gauntlet.v1.DeviceDescription\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.gauntlet.v1.DeviceState\x12\x14\n\x0cstate_reason\x18\x04 \x01(\t\x12\x14\n\x0clast_seen_at\x18\x05 \x01(\t\x12\x0e\n\x06job_id\x18\x06 \x01(\t\x12/\n\ttelemetry\x18\x07 \x01(\x0b\x32\x1c.gauntlet.v1.DeviceTelemetry\"\x14\n\x12ListDevicesRequest\";\n\x13ListDevicesResponse\x12$\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x13.gauntlet.v1.Device\"\x12\n\x10GetStatusRequest\"\xa3\x02\n\x11GetStatusResponse\x12\x18\n\x10software_version\x18\x01 \x01(\t\x12\x18\n\x10protocol_version\x18\x02 \x01(\r\x12\x18\n\x10\x63onnected_agents\x18\x03 \x01(\r\x12\x46\n\rjobs_by_state\x18\x04 \x03(\x0b\x32/.gauntlet.v1.GetStatusResponse.JobsByStateEntry\x12\x16\n\x0e\x61rtifact_bytes\x18\x05 \x01(\x04\x12\x10\n\x08uptime_s\x18\x06 \x01(\x01\x12\x1a\n\x12max_artifact_bytes\x18\x07 \x01(\x04\x1a\x32\n\x10JobsByStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x32\xa4\x04\n\x0c\x46leetService\x12M\n\nSubmitJobs\x12\x1e.gauntlet.v1.SubmitJobsRequest\x1a\x1f.gauntlet.v1.SubmitJobsResponse\x12\x41\n\x06GetJob\x12\x1a.gauntlet.v1.GetJobRequest\x1a\x1b.gauntlet.v1.GetJobResponse\x12G\n\x08ListJobs\x12\x1c.gauntlet.v1.ListJobsRequest\x1a\x1d.gauntlet.v1.ListJobsResponse\x12M\n\nCancelJobs\x12\x1e.gauntlet.v1.CancelJobsRequest\x1a\x1f.gauntlet.v1.CancelJobsResponse\x12L\n\tWatchJobs\x12\x1d.gauntlet.v1.WatchJobsRequest\x1a\x1e.gauntlet.v1.WatchJobsResponse0\x01\x12P\n\x0bListDevices\x12\x1f.gauntlet.v1.ListDevicesRequest\x1a .gauntlet.v1.ListDevicesResponse\x12J\n\tGetStatus\x12\x1d.gauntlet.v1.GetStatusRequest\x1a\x1e.gauntlet.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gauntlet/v1/fleet.proto\x12\x0bgauntlet.v1\x1a\x18gauntlet/v1/device.proto\x1a\x19gauntlet/v1/failure.proto\x1a\x19gauntlet/v1/fitness.proto\x1a\x15gauntlet/v1/job.proto\"7\n\x11SubmitJobsRequest\x12\"\n\x04jobs\x18\x01 \x03(\x0b\x32\x14.gauntlet.v1.JobSpec\"/\n\x0cSubmittedJob\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"=\n\x12SubmitJobsResponse\x12\'\n\x04jobs\x18\x01 \x03(\x0b\x32\x19.gauntlet.v1.SubmittedJob\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x0eGetJobResponse\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.gauntlet.v1.Job\"t\n\x0fListJobsRequest\x12%\n\x06states\x18\x01 \x03(\x0e\x32\x15.gauntlet.v1.JobState\x12\x13\n\x0b\x63\x61mpaign_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"\xb3\x02\n\nJobSummary\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12$\n\x05state\x18\x02 \x01(\x0e\x32\x15.gauntlet.v1.JobState\x12\x12\n\nmodel_name\x18\x03 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x04 \x01(\t\x12\x11\n\tdevice_id\x18\x05 \x01(\t\x12\x14\n\x0csubmitted_at\x18\x06 \x01(\t\x12\x13\n\x0b\x66inished_at\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\r\x12.\n\x0c\x66\x61ilure_kind\x18\t \x01(\x0e\x32\x18.gauntlet.v1.FailureKind\x12\x17\n\x0f\x66\x61ilure_message\x18\n \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x0b \x01(\t\x12\x17\n\x0fsuspect_because\x18\x0c \x01(\t\"R\n\x10ListJobsResponse\x12%\n\x04jobs\x18\x01 \x03(\x0b\x32\x17.gauntlet.v1.JobSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x11\x43\x61ncelJobsRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x02 \x01(\t\"/\n\x12\x43\x61ncelJobsResponse\x12\x19\n\x11\x63\x61ncelled_job_ids\x18\x01 \x03(\t\"#\n\x10WatchJobsRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\"2\n\x11WatchJobsResponse\x12\x1d\n\x03job\x18\x01 \x01(\x0b\x32\x10.gauntlet.v1.Job\"\xbe\x02\n\x06\x44\x65vice\x12\x33\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32\x1e.gauntlet.v1.DeviceDescription\x12\x10\n\x08\x61gent_id\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.gauntlet.v1.DeviceState\x12\x14\n\x0cstate_reason\x18\x04 \x01(\t\x12\x14\n\x0clast_seen_at\x18\x05 \x01(\t\x12\x0e\n\x06job_id\x18\x06 \x01(\t\x12/\n\ttelemetry\x18\x07 \x01(\x0b\x32\x1c.gauntlet.v1.DeviceTelemetry\x12)\n\x06\x63hecks\x18\x08 \x03(\x0b\x32\x19.gauntlet.v1.FitnessCheck\x12,\n\x0bnoise_floor\x18\t \x01(\x0b\x32\x17.gauntlet.v1.NoiseFloor\"\x14\n\x12ListDevicesRequest\";\n\x13ListDevicesResponse\x12$\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x13.gauntlet.v1.Device\"\x12\n\x10GetStatusRequest\"\xa3\x02\n\x11GetStatusResponse\x12\x18\n\x10software_version\x18\x01 \x01(\t\x12\x18\n\x10protocol_version\x18\x02 \x01(\r\x12\x18\n\x10\x63onnected_agents\x18\x03 \x01(\r\x12\x46\n\rjobs_by_state\x18\x04 \x03(\x0b\x32/.gauntlet.v1.GetStatusResponse.JobsByStateEntry\x12\x16\n\x0e\x61rtifact_bytes\x18\x05 \x01(\x04\x12\x10\n\x08uptime_s\x18\x06 \x01(\x01\x12\x1a\n\x12max_artifact_bytes\x18\x07 \x01(\x04\x1a\x32\n\x10JobsByStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x32\xa4\x04\n\x0c\x46leetService\x12M\n\nSubmitJobs\x12\x1e.gauntlet.v1.SubmitJobsRequest\x1a\x1f.gauntlet.v1.SubmitJobsResponse\x12\x41\n\x06GetJob\x12\x1a.gauntlet.v1.GetJobRequest\x1a\x1b.gauntlet.v1.GetJobResponse\x12G\n\x08ListJobs\x12\x1c.gauntlet.v1.ListJobsRequest\x1a\x1d.gauntlet.v1.ListJobsResponse\x12M\n\nCancelJobs\x12\x1e.gauntlet.v1.CancelJobsRequest\x1a\x1f.gauntlet.v1.CancelJobsResponse\x12L\n\tWatchJobs\x12\x1d.gauntlet.v1.WatchJobsRequest\x1a\x1e.gauntlet.v1.WatchJobsResponse0\x01\x12P\n\x0bListDevices\x12\x1f.gauntlet.v1.ListDevicesRequest\x1a .gauntlet.v1.ListDevicesResponse\x12J\n\tGetStatus\x12\x1d.gauntlet.v1.GetStatusRequest\x1a\x1e.gauntlet.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -26,42 +27,42 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_GETSTATUSRESPONSE_JOBSBYSTATEENTRY']._options = None
   _globals['_GETSTATUSRESPONSE_JOBSBYSTATEENTRY']._serialized_options = b'8\001'
-  _globals['_SUBMITJOBSREQUEST']._serialized_start=116
-  _globals['_SUBMITJOBSREQUEST']._serialized_end=171
-  _globals['_SUBMITTEDJOB']._serialized_start=173
-  _globals['_SUBMITTEDJOB']._serialized_end=220
-  _globals['_SUBMITJOBSRESPONSE']._serialized_start=222
-  _globals['_SUBMITJOBSRESPONSE']._serialized_end=283
-  _globals['_GETJOBREQUEST']._serialized_start=285
-  _globals['_GETJOBREQUEST']._serialized_end=316
-  _globals['_GETJOBRESPONSE']._serialized_start=318
-  _globals['_GETJOBRESPONSE']._serialized_end=365
-  _globals['_LISTJOBSREQUEST']._serialized_start=367
-  _globals['_LISTJOBSREQUEST']._serialized_end=483
-  _globals['_JOBSUMMARY']._serialized_start=486
-  _globals['_JOBSUMMARY']._serialized_end=768
-  _globals['_LISTJOBSRESPONSE']._serialized_start=770
-  _globals['_LISTJOBSRESPONSE']._serialized_end=852
-  _globals['_CANCELJOBSREQUEST']._serialized_start=854
-  _globals['_CANCELJOBSREQUEST']._serialized_end=911
-  _globals['_CANCELJOBSRESPONSE']._serialized_start=913
-  _globals['_CANCELJOBSRESPONSE']._serialized_end=960
-  _globals['_WATCHJOBSREQUEST']._serialized_start=962
-  _globals['_WATCHJOBSREQUEST']._serialized_end=997
-  _globals['_WATCHJOBSRESPONSE']._serialized_start=999
-  _globals['_WATCHJOBSRESPONSE']._serialized_end=1049
-  _globals['_DEVICE']._serialized_start=1052
-  _globals['_DEVICE']._serialized_end=1281
-  _globals['_LISTDEVICESREQUEST']._serialized_start=1283
-  _globals['_LISTDEVICESREQUEST']._serialized_end=1303
-  _globals['_LISTDEVICESRESPONSE']._serialized_start=1305
-  _globals['_LISTDEVICESRESPONSE']._serialized_end=1364
-  _globals['_GETSTATUSREQUEST']._serialized_start=1366
-  _globals['_GETSTATUSREQUEST']._serialized_end=1384
-  _globals['_GETSTATUSRESPONSE']._serialized_start=1387
-  _globals['_GETSTATUSRESPONSE']._serialized_end=1678
-  _globals['_GETSTATUSRESPONSE_JOBSBYSTATEENTRY']._serialized_start=1628
-  _globals['_GETSTATUSRESPONSE_JOBSBYSTATEENTRY']._serialized_end=1678
-  _globals['_FLEETSERVICE']._serialized_start=1681
-  _globals['_FLEETSERVICE']._serialized_end=2229
+  _globals['_SUBMITJOBSREQUEST']._serialized_start=143
+  _globals['_SUBMITJOBSREQUEST']._serialized_end=198
+  _globals['_SUBMITTEDJOB']._serialized_start=200
+  _globals['_SUBMITTEDJOB']._serialized_end=247
+  _globals['_SUBMITJOBSRESPONSE']._serialized_start=249
+  _globals['_SUBMITJOBSRESPONSE']._serialized_end=310
+  _globals['_GETJOBREQUEST']._serialized_start=312
+  _globals['_GETJOBREQUEST']._serialized_end=343
+  _globals['_GETJOBRESPONSE']._serialized_start=345
+  _globals['_GETJOBRESPONSE']._serialized_end=392
+  _globals['_LISTJOBSREQUEST']._serialized_start=394
+  _globals['_LISTJOBSREQUEST']._serialized_end=510
+  _globals['_JOBSUMMARY']._serialized_start=513
+  _globals['_JOBSUMMARY']._serialized_end=820
+  _globals['_LISTJOBSRESPONSE']._serialized_start=822
+  _globals['_LISTJOBSRESPONSE']._serialized_end=904
+  _globals['_CANCELJOBSREQUEST']._serialized_start=906
+  _globals['_CANCELJOBSREQUEST']._serialized_end=963
+  _globals['_CANCELJOBSRESPONSE']._serialized_start=965
+  _globals['_CANCELJOBSRESPONSE']._serialized_end=1012
+  _globals['_WATCHJOBSREQUEST']._serialized_start=1014
+  _globals['_WATCHJOBSREQUEST']._serialized_end=1049
+  _globals['_WATCHJOBSRESPONSE']._serialized_start=1051
+  _globals['_WATCHJOBSRESPONSE']._serialized_end=1101
+  _globals['_DEVICE']._serialized_start=1104
+  _globals['_DEVICE']._serialized_end=1422
+  _globals['_LISTDEVICESREQUEST']._serialized_start=1424
+  _globals['_LISTDEVICESREQUEST']._serialized_end=1444
+  _globals['_LISTDEVICESRESPONSE']._serialized_start=1446
+  _globals['_LISTDEVICESRESPONSE']._serialized_end=1505
+  _globals['_GETSTATUSREQUEST']._serialized_start=1507
+  _globals['_GETSTATUSREQUEST']._serialized_end=1525
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1528
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1819
+  _globals['_GETSTATUSRESPONSE_JOBSBYSTATEENTRY']._serialized_start=1769
+  _globals['_GETSTATUSRESPONSE_JOBSBYSTATEENTRY']._serialized_end=1819
+  _globals['_FLEETSERVICE']._serialized_start=1822
+  _globals['_FLEETSERVICE']._serialized_end=2370
 # @@protoc_insertion_point(module_scope)

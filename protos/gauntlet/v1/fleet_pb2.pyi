@@ -1,5 +1,6 @@
 from protos.gauntlet.v1 import device_pb2 as _device_pb2
 from protos.gauntlet.v1 import failure_pb2 as _failure_pb2
+from protos.gauntlet.v1 import fitness_pb2 as _fitness_pb2
 from protos.gauntlet.v1 import job_pb2 as _job_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -53,7 +54,7 @@ class ListJobsRequest(_message.Message):
     def __init__(self, states: _Optional[_Iterable[_Union[_job_pb2.JobState, str]]] = ..., campaign_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class JobSummary(_message.Message):
-    __slots__ = ("job_id", "state", "model_name", "model_digest", "device_id", "submitted_at", "finished_at", "attempts", "failure_kind", "failure_message", "campaign_id")
+    __slots__ = ("job_id", "state", "model_name", "model_digest", "device_id", "submitted_at", "finished_at", "attempts", "failure_kind", "failure_message", "campaign_id", "suspect_because")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +66,7 @@ class JobSummary(_message.Message):
     FAILURE_KIND_FIELD_NUMBER: _ClassVar[int]
     FAILURE_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CAMPAIGN_ID_FIELD_NUMBER: _ClassVar[int]
+    SUSPECT_BECAUSE_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     state: _job_pb2.JobState
     model_name: str
@@ -76,7 +78,8 @@ class JobSummary(_message.Message):
     failure_kind: _failure_pb2.FailureKind
     failure_message: str
     campaign_id: str
-    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., model_name: _Optional[str] = ..., model_digest: _Optional[str] = ..., device_id: _Optional[str] = ..., submitted_at: _Optional[str] = ..., finished_at: _Optional[str] = ..., attempts: _Optional[int] = ..., failure_kind: _Optional[_Union[_failure_pb2.FailureKind, str]] = ..., failure_message: _Optional[str] = ..., campaign_id: _Optional[str] = ...) -> None: ...
+    suspect_because: str
+    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., model_name: _Optional[str] = ..., model_digest: _Optional[str] = ..., device_id: _Optional[str] = ..., submitted_at: _Optional[str] = ..., finished_at: _Optional[str] = ..., attempts: _Optional[int] = ..., failure_kind: _Optional[_Union[_failure_pb2.FailureKind, str]] = ..., failure_message: _Optional[str] = ..., campaign_id: _Optional[str] = ..., suspect_because: _Optional[str] = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
     __slots__ = ("jobs", "next_page_token")
@@ -113,7 +116,7 @@ class WatchJobsResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
 
 class Device(_message.Message):
-    __slots__ = ("description", "agent_id", "state", "state_reason", "last_seen_at", "job_id", "telemetry")
+    __slots__ = ("description", "agent_id", "state", "state_reason", "last_seen_at", "job_id", "telemetry", "checks", "noise_floor")
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +124,8 @@ class Device(_message.Message):
     LAST_SEEN_AT_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     TELEMETRY_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_FIELD_NUMBER: _ClassVar[int]
+    NOISE_FLOOR_FIELD_NUMBER: _ClassVar[int]
     description: _device_pb2.DeviceDescription
     agent_id: str
     state: _device_pb2.DeviceState
@@ -128,7 +133,9 @@ class Device(_message.Message):
     last_seen_at: str
     job_id: str
     telemetry: _device_pb2.DeviceTelemetry
-    def __init__(self, description: _Optional[_Union[_device_pb2.DeviceDescription, _Mapping]] = ..., agent_id: _Optional[str] = ..., state: _Optional[_Union[_device_pb2.DeviceState, str]] = ..., state_reason: _Optional[str] = ..., last_seen_at: _Optional[str] = ..., job_id: _Optional[str] = ..., telemetry: _Optional[_Union[_device_pb2.DeviceTelemetry, _Mapping]] = ...) -> None: ...
+    checks: _containers.RepeatedCompositeFieldContainer[_fitness_pb2.FitnessCheck]
+    noise_floor: _fitness_pb2.NoiseFloor
+    def __init__(self, description: _Optional[_Union[_device_pb2.DeviceDescription, _Mapping]] = ..., agent_id: _Optional[str] = ..., state: _Optional[_Union[_device_pb2.DeviceState, str]] = ..., state_reason: _Optional[str] = ..., last_seen_at: _Optional[str] = ..., job_id: _Optional[str] = ..., telemetry: _Optional[_Union[_device_pb2.DeviceTelemetry, _Mapping]] = ..., checks: _Optional[_Iterable[_Union[_fitness_pb2.FitnessCheck, _Mapping]]] = ..., noise_floor: _Optional[_Union[_fitness_pb2.NoiseFloor, _Mapping]] = ...) -> None: ...
 
 class ListDevicesRequest(_message.Message):
     __slots__ = ()

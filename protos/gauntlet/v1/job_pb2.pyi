@@ -43,7 +43,7 @@ class DeviceSelector(_message.Message):
     def __init__(self, device_id: _Optional[str] = ..., device_class: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class JobSpec(_message.Message):
-    __slots__ = ("idempotency_key", "device", "measurement", "priority", "campaign_id", "max_attempts", "queue_timeout_s")
+    __slots__ = ("idempotency_key", "device", "measurement", "priority", "campaign_id", "max_attempts", "queue_timeout_s", "repeats_job_id")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     MEASUREMENT_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +51,7 @@ class JobSpec(_message.Message):
     CAMPAIGN_ID_FIELD_NUMBER: _ClassVar[int]
     MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     QUEUE_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    REPEATS_JOB_ID_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     device: DeviceSelector
     measurement: _measurement_pb2.MeasurementSpec
@@ -58,7 +59,18 @@ class JobSpec(_message.Message):
     campaign_id: str
     max_attempts: int
     queue_timeout_s: float
-    def __init__(self, idempotency_key: _Optional[str] = ..., device: _Optional[_Union[DeviceSelector, _Mapping]] = ..., measurement: _Optional[_Union[_measurement_pb2.MeasurementSpec, _Mapping]] = ..., priority: _Optional[int] = ..., campaign_id: _Optional[str] = ..., max_attempts: _Optional[int] = ..., queue_timeout_s: _Optional[float] = ...) -> None: ...
+    repeats_job_id: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., device: _Optional[_Union[DeviceSelector, _Mapping]] = ..., measurement: _Optional[_Union[_measurement_pb2.MeasurementSpec, _Mapping]] = ..., priority: _Optional[int] = ..., campaign_id: _Optional[str] = ..., max_attempts: _Optional[int] = ..., queue_timeout_s: _Optional[float] = ..., repeats_job_id: _Optional[str] = ...) -> None: ...
+
+class Suspicion(_message.Message):
+    __slots__ = ("reason", "successor_job_id", "marked_at")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSOR_JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    MARKED_AT_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    successor_job_id: str
+    marked_at: str
+    def __init__(self, reason: _Optional[str] = ..., successor_job_id: _Optional[str] = ..., marked_at: _Optional[str] = ...) -> None: ...
 
 class Attempt(_message.Message):
     __slots__ = ("number", "lease_id", "device_id", "started_at", "ended_at", "failure")
@@ -77,7 +89,7 @@ class Attempt(_message.Message):
     def __init__(self, number: _Optional[int] = ..., lease_id: _Optional[str] = ..., device_id: _Optional[str] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("job_id", "spec", "state", "attempts", "result", "failure", "submitted_at", "finished_at", "superseded_results", "step")
+    __slots__ = ("job_id", "spec", "state", "attempts", "result", "failure", "submitted_at", "finished_at", "superseded_results", "step", "suspicion")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +100,7 @@ class Job(_message.Message):
     FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
     SUPERSEDED_RESULTS_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
+    SUSPICION_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     spec: JobSpec
     state: JobState
@@ -98,4 +111,5 @@ class Job(_message.Message):
     finished_at: str
     superseded_results: int
     step: str
-    def __init__(self, job_id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., result: _Optional[_Union[_measurement_pb2.MeasurementResult, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., submitted_at: _Optional[str] = ..., finished_at: _Optional[str] = ..., superseded_results: _Optional[int] = ..., step: _Optional[str] = ...) -> None: ...
+    suspicion: Suspicion
+    def __init__(self, job_id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., result: _Optional[_Union[_measurement_pb2.MeasurementResult, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., submitted_at: _Optional[str] = ..., finished_at: _Optional[str] = ..., superseded_results: _Optional[int] = ..., step: _Optional[str] = ..., suspicion: _Optional[_Union[Suspicion, _Mapping]] = ...) -> None: ...

@@ -55,7 +55,7 @@ PATTERN_STOP_CAP: PatternStop
 PATTERN_STOP_BUDGET: PatternStop
 
 class MeasurementSpec(_message.Message):
-    __slots__ = ("model", "runtime", "output_check", "latency", "memory", "accuracy", "energy", "fault_plan", "timeout_s", "profile", "comparison", "setup")
+    __slots__ = ("model", "runtime", "output_check", "latency", "memory", "accuracy", "energy", "fault_plan", "timeout_s", "profile", "comparison", "setup", "multi_stream", "offline", "throttle")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_CHECK_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +68,9 @@ class MeasurementSpec(_message.Message):
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
     SETUP_FIELD_NUMBER: _ClassVar[int]
+    MULTI_STREAM_FIELD_NUMBER: _ClassVar[int]
+    OFFLINE_FIELD_NUMBER: _ClassVar[int]
+    THROTTLE_FIELD_NUMBER: _ClassVar[int]
     model: _artifact_pb2.ArtifactRef
     runtime: RuntimeSpec
     output_check: OutputCheckSpec
@@ -80,7 +83,10 @@ class MeasurementSpec(_message.Message):
     profile: ProfileSpec
     comparison: ComparisonSpec
     setup: _setup_pb2.DeviceSetup
-    def __init__(self, model: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeSpec, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckSpec, _Mapping]] = ..., latency: _Optional[_Union[LatencySpec, _Mapping]] = ..., memory: _Optional[_Union[MemorySpec, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracySpec, _Mapping]] = ..., energy: _Optional[_Union[EnergySpec, _Mapping]] = ..., fault_plan: _Optional[_Union[_fault_pb2.FaultPlan, _Mapping]] = ..., timeout_s: _Optional[float] = ..., profile: _Optional[_Union[ProfileSpec, _Mapping]] = ..., comparison: _Optional[_Union[ComparisonSpec, _Mapping]] = ..., setup: _Optional[_Union[_setup_pb2.DeviceSetup, _Mapping]] = ...) -> None: ...
+    multi_stream: MultiStreamSpec
+    offline: OfflineSpec
+    throttle: ThrottleSpec
+    def __init__(self, model: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., runtime: _Optional[_Union[RuntimeSpec, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckSpec, _Mapping]] = ..., latency: _Optional[_Union[LatencySpec, _Mapping]] = ..., memory: _Optional[_Union[MemorySpec, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracySpec, _Mapping]] = ..., energy: _Optional[_Union[EnergySpec, _Mapping]] = ..., fault_plan: _Optional[_Union[_fault_pb2.FaultPlan, _Mapping]] = ..., timeout_s: _Optional[float] = ..., profile: _Optional[_Union[ProfileSpec, _Mapping]] = ..., comparison: _Optional[_Union[ComparisonSpec, _Mapping]] = ..., setup: _Optional[_Union[_setup_pb2.DeviceSetup, _Mapping]] = ..., multi_stream: _Optional[_Union[MultiStreamSpec, _Mapping]] = ..., offline: _Optional[_Union[OfflineSpec, _Mapping]] = ..., throttle: _Optional[_Union[ThrottleSpec, _Mapping]] = ...) -> None: ...
 
 class RuntimeSpec(_message.Message):
     __slots__ = ("name", "threads", "delegate")
@@ -101,7 +107,7 @@ class OutputCheckSpec(_message.Message):
     def __init__(self, reference: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., tolerance: _Optional[float] = ...) -> None: ...
 
 class LatencySpec(_message.Message):
-    __slots__ = ("warmup_min_runs", "warmup_min_s", "warmup_max_s", "warmup_tolerance", "min_samples", "max_samples", "min_s", "max_s", "half_width", "confidence", "min_sample_s", "pinning")
+    __slots__ = ("warmup_min_runs", "warmup_min_s", "warmup_max_s", "warmup_tolerance", "min_samples", "max_samples", "min_s", "max_s", "half_width", "confidence", "min_sample_s", "pinning", "processes", "max_processes")
     WARMUP_MIN_RUNS_FIELD_NUMBER: _ClassVar[int]
     WARMUP_MIN_S_FIELD_NUMBER: _ClassVar[int]
     WARMUP_MAX_S_FIELD_NUMBER: _ClassVar[int]
@@ -114,6 +120,8 @@ class LatencySpec(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     MIN_SAMPLE_S_FIELD_NUMBER: _ClassVar[int]
     PINNING_FIELD_NUMBER: _ClassVar[int]
+    PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    MAX_PROCESSES_FIELD_NUMBER: _ClassVar[int]
     warmup_min_runs: int
     warmup_min_s: float
     warmup_max_s: float
@@ -126,7 +134,49 @@ class LatencySpec(_message.Message):
     confidence: float
     min_sample_s: float
     pinning: Pinning
-    def __init__(self, warmup_min_runs: _Optional[int] = ..., warmup_min_s: _Optional[float] = ..., warmup_max_s: _Optional[float] = ..., warmup_tolerance: _Optional[float] = ..., min_samples: _Optional[int] = ..., max_samples: _Optional[int] = ..., min_s: _Optional[float] = ..., max_s: _Optional[float] = ..., half_width: _Optional[float] = ..., confidence: _Optional[float] = ..., min_sample_s: _Optional[float] = ..., pinning: _Optional[_Union[Pinning, str]] = ...) -> None: ...
+    processes: int
+    max_processes: int
+    def __init__(self, warmup_min_runs: _Optional[int] = ..., warmup_min_s: _Optional[float] = ..., warmup_max_s: _Optional[float] = ..., warmup_tolerance: _Optional[float] = ..., min_samples: _Optional[int] = ..., max_samples: _Optional[int] = ..., min_s: _Optional[float] = ..., max_s: _Optional[float] = ..., half_width: _Optional[float] = ..., confidence: _Optional[float] = ..., min_sample_s: _Optional[float] = ..., pinning: _Optional[_Union[Pinning, str]] = ..., processes: _Optional[int] = ..., max_processes: _Optional[int] = ...) -> None: ...
+
+class MultiStreamSpec(_message.Message):
+    __slots__ = ("samples_per_query", "min_queries", "max_queries", "min_s", "max_s")
+    SAMPLES_PER_QUERY_FIELD_NUMBER: _ClassVar[int]
+    MIN_QUERIES_FIELD_NUMBER: _ClassVar[int]
+    MAX_QUERIES_FIELD_NUMBER: _ClassVar[int]
+    MIN_S_FIELD_NUMBER: _ClassVar[int]
+    MAX_S_FIELD_NUMBER: _ClassVar[int]
+    samples_per_query: int
+    min_queries: int
+    max_queries: int
+    min_s: float
+    max_s: float
+    def __init__(self, samples_per_query: _Optional[int] = ..., min_queries: _Optional[int] = ..., max_queries: _Optional[int] = ..., min_s: _Optional[float] = ..., max_s: _Optional[float] = ...) -> None: ...
+
+class OfflineSpec(_message.Message):
+    __slots__ = ("batch_sizes", "threads", "min_s", "max_s", "half_width")
+    BATCH_SIZES_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    MIN_S_FIELD_NUMBER: _ClassVar[int]
+    MAX_S_FIELD_NUMBER: _ClassVar[int]
+    HALF_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    batch_sizes: _containers.RepeatedScalarFieldContainer[int]
+    threads: _containers.RepeatedScalarFieldContainer[int]
+    min_s: float
+    max_s: float
+    half_width: float
+    def __init__(self, batch_sizes: _Optional[_Iterable[int]] = ..., threads: _Optional[_Iterable[int]] = ..., min_s: _Optional[float] = ..., max_s: _Optional[float] = ..., half_width: _Optional[float] = ...) -> None: ...
+
+class ThrottleSpec(_message.Message):
+    __slots__ = ("repeats", "cool_to_c", "cool_max_s", "drift")
+    REPEATS_FIELD_NUMBER: _ClassVar[int]
+    COOL_TO_C_FIELD_NUMBER: _ClassVar[int]
+    COOL_MAX_S_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_FIELD_NUMBER: _ClassVar[int]
+    repeats: int
+    cool_to_c: float
+    cool_max_s: float
+    drift: float
+    def __init__(self, repeats: _Optional[int] = ..., cool_to_c: _Optional[float] = ..., cool_max_s: _Optional[float] = ..., drift: _Optional[float] = ...) -> None: ...
 
 class MemorySpec(_message.Message):
     __slots__ = ("runs",)
@@ -189,7 +239,7 @@ class ComparisonSpec(_message.Message):
     def __init__(self, model: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., processes: _Optional[int] = ..., max_processes: _Optional[int] = ..., min_segment_s: _Optional[float] = ..., min_segment_samples: _Optional[int] = ..., min_sample_s: _Optional[float] = ..., min_blocks: _Optional[int] = ..., max_blocks: _Optional[int] = ..., max_s: _Optional[float] = ..., half_width: _Optional[float] = ..., confidence: _Optional[float] = ..., warmup_min_runs: _Optional[int] = ..., warmup_min_s: _Optional[float] = ..., warmup_max_s: _Optional[float] = ..., warmup_tolerance: _Optional[float] = ..., pinning: _Optional[_Union[Pinning, str]] = ..., noise_floor: _Optional[float] = ...) -> None: ...
 
 class MeasurementResult(_message.Message):
-    __slots__ = ("model", "output_check", "latency", "memory", "accuracy", "energy", "faults", "provenance", "profile", "comparison", "conditions")
+    __slots__ = ("model", "output_check", "latency", "memory", "accuracy", "energy", "faults", "provenance", "profile", "comparison", "conditions", "multi_stream", "offline")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_CHECK_FIELD_NUMBER: _ClassVar[int]
     LATENCY_FIELD_NUMBER: _ClassVar[int]
@@ -201,6 +251,8 @@ class MeasurementResult(_message.Message):
     PROFILE_FIELD_NUMBER: _ClassVar[int]
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
+    MULTI_STREAM_FIELD_NUMBER: _ClassVar[int]
+    OFFLINE_FIELD_NUMBER: _ClassVar[int]
     model: ModelFacts
     output_check: OutputCheckResult
     latency: LatencyResult
@@ -212,7 +264,9 @@ class MeasurementResult(_message.Message):
     profile: ProfileResult
     comparison: ComparisonResult
     conditions: Conditions
-    def __init__(self, model: _Optional[_Union[ModelFacts, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckResult, _Mapping]] = ..., latency: _Optional[_Union[LatencyResult, _Mapping]] = ..., memory: _Optional[_Union[MemoryResult, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracyResult, _Mapping]] = ..., energy: _Optional[_Union[EnergyResult, _Mapping]] = ..., faults: _Optional[_Union[FaultResult, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., profile: _Optional[_Union[ProfileResult, _Mapping]] = ..., comparison: _Optional[_Union[ComparisonResult, _Mapping]] = ..., conditions: _Optional[_Union[Conditions, _Mapping]] = ...) -> None: ...
+    multi_stream: MultiStreamResult
+    offline: OfflineResult
+    def __init__(self, model: _Optional[_Union[ModelFacts, _Mapping]] = ..., output_check: _Optional[_Union[OutputCheckResult, _Mapping]] = ..., latency: _Optional[_Union[LatencyResult, _Mapping]] = ..., memory: _Optional[_Union[MemoryResult, _Mapping]] = ..., accuracy: _Optional[_Union[AccuracyResult, _Mapping]] = ..., energy: _Optional[_Union[EnergyResult, _Mapping]] = ..., faults: _Optional[_Union[FaultResult, _Mapping]] = ..., provenance: _Optional[_Union[Provenance, _Mapping]] = ..., profile: _Optional[_Union[ProfileResult, _Mapping]] = ..., comparison: _Optional[_Union[ComparisonResult, _Mapping]] = ..., conditions: _Optional[_Union[Conditions, _Mapping]] = ..., multi_stream: _Optional[_Union[MultiStreamResult, _Mapping]] = ..., offline: _Optional[_Union[OfflineResult, _Mapping]] = ...) -> None: ...
 
 class ModelFacts(_message.Message):
     __slots__ = ("size_bytes", "inputs", "outputs")
@@ -295,7 +349,7 @@ class Percentile(_message.Message):
     def __init__(self, rank: _Optional[float] = ..., latency_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
 
 class LatencyResult(_message.Message):
-    __slots__ = ("load_s", "first_inference_s", "median_s", "mean_s", "min_s", "max_s", "mad_s", "percentiles", "stop_reason", "warmup_runs", "warmup_s", "warmup_settled", "calls_per_sample", "raw_samples", "histogram")
+    __slots__ = ("load_s", "first_inference_s", "median_s", "mean_s", "min_s", "max_s", "mad_s", "percentiles", "stop_reason", "warmup_runs", "warmup_s", "warmup_settled", "calls_per_sample", "raw_samples", "histogram", "runs", "process_spread")
     LOAD_S_FIELD_NUMBER: _ClassVar[int]
     FIRST_INFERENCE_S_FIELD_NUMBER: _ClassVar[int]
     MEDIAN_S_FIELD_NUMBER: _ClassVar[int]
@@ -311,6 +365,8 @@ class LatencyResult(_message.Message):
     CALLS_PER_SAMPLE_FIELD_NUMBER: _ClassVar[int]
     RAW_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     HISTOGRAM_FIELD_NUMBER: _ClassVar[int]
+    RUNS_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_SPREAD_FIELD_NUMBER: _ClassVar[int]
     load_s: _figure_pb2.Figure
     first_inference_s: _figure_pb2.Figure
     median_s: _figure_pb2.Figure
@@ -326,7 +382,63 @@ class LatencyResult(_message.Message):
     calls_per_sample: int
     raw_samples: _artifact_pb2.ArtifactRef
     histogram: Histogram
-    def __init__(self, load_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., first_inference_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., median_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., mean_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., min_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., max_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., mad_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., percentiles: _Optional[_Iterable[_Union[Percentile, _Mapping]]] = ..., stop_reason: _Optional[_Union[StopReason, str]] = ..., warmup_runs: _Optional[int] = ..., warmup_s: _Optional[float] = ..., warmup_settled: bool = ..., calls_per_sample: _Optional[int] = ..., raw_samples: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ...) -> None: ...
+    runs: _containers.RepeatedCompositeFieldContainer[LatencyRun]
+    process_spread: _figure_pb2.Figure
+    def __init__(self, load_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., first_inference_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., median_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., mean_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., min_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., max_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., mad_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., percentiles: _Optional[_Iterable[_Union[Percentile, _Mapping]]] = ..., stop_reason: _Optional[_Union[StopReason, str]] = ..., warmup_runs: _Optional[int] = ..., warmup_s: _Optional[float] = ..., warmup_settled: bool = ..., calls_per_sample: _Optional[int] = ..., raw_samples: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., runs: _Optional[_Iterable[_Union[LatencyRun, _Mapping]]] = ..., process_spread: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
+
+class LatencyRun(_message.Message):
+    __slots__ = ("load_s", "first_inference_s", "median_s", "mean_s", "stop_reason", "warmup_settled", "raw_samples")
+    LOAD_S_FIELD_NUMBER: _ClassVar[int]
+    FIRST_INFERENCE_S_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_S_FIELD_NUMBER: _ClassVar[int]
+    MEAN_S_FIELD_NUMBER: _ClassVar[int]
+    STOP_REASON_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_SETTLED_FIELD_NUMBER: _ClassVar[int]
+    RAW_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    load_s: _figure_pb2.Figure
+    first_inference_s: _figure_pb2.Figure
+    median_s: _figure_pb2.Figure
+    mean_s: _figure_pb2.Figure
+    stop_reason: StopReason
+    warmup_settled: bool
+    raw_samples: _artifact_pb2.ArtifactRef
+    def __init__(self, load_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., first_inference_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., median_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., mean_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., stop_reason: _Optional[_Union[StopReason, str]] = ..., warmup_settled: bool = ..., raw_samples: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+
+class MultiStreamResult(_message.Message):
+    __slots__ = ("samples_per_query", "batched", "median_s", "percentiles", "stop_reason", "raw_samples")
+    SAMPLES_PER_QUERY_FIELD_NUMBER: _ClassVar[int]
+    BATCHED_FIELD_NUMBER: _ClassVar[int]
+    MEDIAN_S_FIELD_NUMBER: _ClassVar[int]
+    PERCENTILES_FIELD_NUMBER: _ClassVar[int]
+    STOP_REASON_FIELD_NUMBER: _ClassVar[int]
+    RAW_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    samples_per_query: int
+    batched: bool
+    median_s: _figure_pb2.Figure
+    percentiles: _containers.RepeatedCompositeFieldContainer[Percentile]
+    stop_reason: StopReason
+    raw_samples: _artifact_pb2.ArtifactRef
+    def __init__(self, samples_per_query: _Optional[int] = ..., batched: bool = ..., median_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., percentiles: _Optional[_Iterable[_Union[Percentile, _Mapping]]] = ..., stop_reason: _Optional[_Union[StopReason, str]] = ..., raw_samples: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ...) -> None: ...
+
+class OfflineResult(_message.Message):
+    __slots__ = ("cells",)
+    CELLS_FIELD_NUMBER: _ClassVar[int]
+    cells: _containers.RepeatedCompositeFieldContainer[OfflineCell]
+    def __init__(self, cells: _Optional[_Iterable[_Union[OfflineCell, _Mapping]]] = ...) -> None: ...
+
+class OfflineCell(_message.Message):
+    __slots__ = ("batch_size", "threads", "throughput_per_s", "call_s", "stop_reason")
+    BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    THROUGHPUT_PER_S_FIELD_NUMBER: _ClassVar[int]
+    CALL_S_FIELD_NUMBER: _ClassVar[int]
+    STOP_REASON_FIELD_NUMBER: _ClassVar[int]
+    batch_size: int
+    threads: int
+    throughput_per_s: _figure_pb2.Figure
+    call_s: _figure_pb2.Figure
+    stop_reason: StopReason
+    def __init__(self, batch_size: _Optional[int] = ..., threads: _Optional[int] = ..., throughput_per_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., call_s: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., stop_reason: _Optional[_Union[StopReason, str]] = ...) -> None: ...
 
 class Histogram(_message.Message):
     __slots__ = ("low", "high", "counts", "overflow")
@@ -523,7 +635,7 @@ class FaultResult(_message.Message):
     def __init__(self, accuracy: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., pattern_accuracies: _Optional[_Iterable[float]] = ..., fault_counts: _Optional[_Iterable[int]] = ..., stop: _Optional[_Union[PatternStop, str]] = ..., non_finite: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., clean_accuracy: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., first_pattern: _Optional[int] = ..., samples: _Optional[int] = ..., changed: _Optional[_Iterable[int]] = ..., critical: _Optional[_Iterable[int]] = ..., outside_top5: _Optional[_Iterable[int]] = ..., non_finite_samples: _Optional[_Iterable[int]] = ..., digests: _Optional[_Iterable[str]] = ..., right_patterns: _Optional[_Union[_artifact_pb2.ArtifactRef, _Mapping]] = ..., sites: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("device_id", "device_class", "agent_id", "software_version", "runtime", "runtime_version", "delegate", "threads", "cpus", "model_digest", "host_shared", "before", "after", "started_at", "fetch_s", "host_lock_wait_s", "worker_s", "remarks", "setup")
+    __slots__ = ("device_id", "device_class", "agent_id", "software_version", "runtime", "runtime_version", "delegate", "threads", "cpus", "model_digest", "host_shared", "before", "after", "started_at", "fetch_s", "host_lock_wait_s", "worker_s", "remarks", "setup", "unfit")
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     DEVICE_CLASS_FIELD_NUMBER: _ClassVar[int]
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -543,6 +655,7 @@ class Provenance(_message.Message):
     WORKER_S_FIELD_NUMBER: _ClassVar[int]
     REMARKS_FIELD_NUMBER: _ClassVar[int]
     SETUP_FIELD_NUMBER: _ClassVar[int]
+    UNFIT_FIELD_NUMBER: _ClassVar[int]
     device_id: str
     device_class: str
     agent_id: str
@@ -562,20 +675,27 @@ class Provenance(_message.Message):
     worker_s: float
     remarks: _containers.RepeatedScalarFieldContainer[str]
     setup: _setup_pb2.SetupReport
-    def __init__(self, device_id: _Optional[str] = ..., device_class: _Optional[str] = ..., agent_id: _Optional[str] = ..., software_version: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., delegate: _Optional[str] = ..., threads: _Optional[int] = ..., cpus: _Optional[_Iterable[int]] = ..., model_digest: _Optional[str] = ..., host_shared: bool = ..., before: _Optional[_Union[HostState, _Mapping]] = ..., after: _Optional[_Union[HostState, _Mapping]] = ..., started_at: _Optional[str] = ..., fetch_s: _Optional[float] = ..., host_lock_wait_s: _Optional[float] = ..., worker_s: _Optional[float] = ..., remarks: _Optional[_Iterable[str]] = ..., setup: _Optional[_Union[_setup_pb2.SetupReport, _Mapping]] = ...) -> None: ...
+    unfit: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, device_id: _Optional[str] = ..., device_class: _Optional[str] = ..., agent_id: _Optional[str] = ..., software_version: _Optional[str] = ..., runtime: _Optional[str] = ..., runtime_version: _Optional[str] = ..., delegate: _Optional[str] = ..., threads: _Optional[int] = ..., cpus: _Optional[_Iterable[int]] = ..., model_digest: _Optional[str] = ..., host_shared: bool = ..., before: _Optional[_Union[HostState, _Mapping]] = ..., after: _Optional[_Union[HostState, _Mapping]] = ..., started_at: _Optional[str] = ..., fetch_s: _Optional[float] = ..., host_lock_wait_s: _Optional[float] = ..., worker_s: _Optional[float] = ..., remarks: _Optional[_Iterable[str]] = ..., setup: _Optional[_Union[_setup_pb2.SetupReport, _Mapping]] = ..., unfit: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class HostState(_message.Message):
-    __slots__ = ("temperature_c", "frequency_hz", "load_average", "governor", "governor_unavailable", "background_cores")
+    __slots__ = ("temperature_c", "frequency_hz", "load_average", "governor", "governor_unavailable", "background_cores", "frequency_limit_hz", "rated_frequency_hz", "throttling")
     TEMPERATURE_C_FIELD_NUMBER: _ClassVar[int]
     FREQUENCY_HZ_FIELD_NUMBER: _ClassVar[int]
     LOAD_AVERAGE_FIELD_NUMBER: _ClassVar[int]
     GOVERNOR_FIELD_NUMBER: _ClassVar[int]
     GOVERNOR_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
     BACKGROUND_CORES_FIELD_NUMBER: _ClassVar[int]
+    FREQUENCY_LIMIT_HZ_FIELD_NUMBER: _ClassVar[int]
+    RATED_FREQUENCY_HZ_FIELD_NUMBER: _ClassVar[int]
+    THROTTLING_FIELD_NUMBER: _ClassVar[int]
     temperature_c: _figure_pb2.Figure
     frequency_hz: _figure_pb2.Figure
     load_average: _figure_pb2.Figure
     governor: str
     governor_unavailable: str
     background_cores: _figure_pb2.Figure
-    def __init__(self, temperature_c: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., frequency_hz: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., load_average: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., governor: _Optional[str] = ..., governor_unavailable: _Optional[str] = ..., background_cores: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ...) -> None: ...
+    frequency_limit_hz: _figure_pb2.Figure
+    rated_frequency_hz: _figure_pb2.Figure
+    throttling: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, temperature_c: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., frequency_hz: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., load_average: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., governor: _Optional[str] = ..., governor_unavailable: _Optional[str] = ..., background_cores: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., frequency_limit_hz: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., rated_frequency_hz: _Optional[_Union[_figure_pb2.Figure, _Mapping]] = ..., throttling: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -16,7 +16,7 @@ from protos.gauntlet.v1 import failure_pb2 as gauntlet_dot_v1_dot_failure__pb2
 from protos.gauntlet.v1 import measurement_pb2 as gauntlet_dot_v1_dot_measurement__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gauntlet/v1/worker.proto\x12\x0bgauntlet.v1\x1a\x19gauntlet/v1/failure.proto\x1a\x1dgauntlet/v1/measurement.proto\"\xeb\x01\n\rWorkerRequest\x12%\n\x04task\x18\x01 \x01(\x0e\x32\x17.gauntlet.v1.WorkerTask\x12*\n\x04spec\x18\x02 \x01(\x0b\x32\x1c.gauntlet.v1.MeasurementSpec\x12\x34\n\x05paths\x18\x03 \x03(\x0b\x32%.gauntlet.v1.WorkerRequest.PathsEntry\x12\x12\n\noutput_dir\x18\x04 \x01(\t\x12\x0f\n\x07process\x18\x05 \x01(\r\x1a,\n\nPathsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc8\x01\n\x0eWorkerResponse\x12)\n\x05ready\x18\x01 \x01(\x0b\x32\x18.gauntlet.v1.WorkerReadyH\x00\x12\'\n\x04step\x18\x02 \x01(\x0b\x32\x17.gauntlet.v1.WorkerStepH\x00\x12\x30\n\x06result\x18\x03 \x01(\x0b\x32\x1e.gauntlet.v1.MeasurementResultH\x00\x12\'\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x14.gauntlet.v1.FailureH\x00\x42\x07\n\x05\x65vent\"\r\n\x0bWorkerReady\"+\n\nWorkerStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07waiting\x18\x02 \x01(\x08*\x8c\x01\n\nWorkerTask\x12\x1b\n\x17WORKER_TASK_UNSPECIFIED\x10\x00\x12\x17\n\x13WORKER_TASK_MEASURE\x10\x01\x12\x16\n\x12WORKER_TASK_MEMORY\x10\x02\x12\x17\n\x13WORKER_TASK_PROFILE\x10\x03\x12\x17\n\x13WORKER_TASK_COMPARE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gauntlet/v1/worker.proto\x12\x0bgauntlet.v1\x1a\x19gauntlet/v1/failure.proto\x1a\x1dgauntlet/v1/measurement.proto\"\xeb\x01\n\rWorkerRequest\x12%\n\x04task\x18\x01 \x01(\x0e\x32\x17.gauntlet.v1.WorkerTask\x12*\n\x04spec\x18\x02 \x01(\x0b\x32\x1c.gauntlet.v1.MeasurementSpec\x12\x34\n\x05paths\x18\x03 \x03(\x0b\x32%.gauntlet.v1.WorkerRequest.PathsEntry\x12\x12\n\noutput_dir\x18\x04 \x01(\t\x12\x0f\n\x07process\x18\x05 \x01(\r\x1a,\n\nPathsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xc8\x01\n\x0eWorkerResponse\x12)\n\x05ready\x18\x01 \x01(\x0b\x32\x18.gauntlet.v1.WorkerReadyH\x00\x12\'\n\x04step\x18\x02 \x01(\x0b\x32\x17.gauntlet.v1.WorkerStepH\x00\x12\x30\n\x06result\x18\x03 \x01(\x0b\x32\x1e.gauntlet.v1.MeasurementResultH\x00\x12\'\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x14.gauntlet.v1.FailureH\x00\x42\x07\n\x05\x65vent\"\r\n\x0bWorkerReady\"+\n\nWorkerStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07waiting\x18\x02 \x01(\x08*\xa5\x01\n\nWorkerTask\x12\x1b\n\x17WORKER_TASK_UNSPECIFIED\x10\x00\x12\x17\n\x13WORKER_TASK_MEASURE\x10\x01\x12\x16\n\x12WORKER_TASK_MEMORY\x10\x02\x12\x17\n\x13WORKER_TASK_PROFILE\x10\x03\x12\x17\n\x13WORKER_TASK_COMPARE\x10\x04\x12\x17\n\x13WORKER_TASK_LATENCY\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -26,7 +26,7 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_WORKERREQUEST_PATHSENTRY']._options = None
   _globals['_WORKERREQUEST_PATHSENTRY']._serialized_options = b'8\001'
   _globals['_WORKERTASK']._serialized_start=601
-  _globals['_WORKERTASK']._serialized_end=741
+  _globals['_WORKERTASK']._serialized_end=766
   _globals['_WORKERREQUEST']._serialized_start=100
   _globals['_WORKERREQUEST']._serialized_end=335
   _globals['_WORKERREQUEST_PATHSENTRY']._serialized_start=291

@@ -15,11 +15,13 @@ class WorkerTask(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WORKER_TASK_MEMORY: _ClassVar[WorkerTask]
     WORKER_TASK_PROFILE: _ClassVar[WorkerTask]
     WORKER_TASK_COMPARE: _ClassVar[WorkerTask]
+    WORKER_TASK_LATENCY: _ClassVar[WorkerTask]
 WORKER_TASK_UNSPECIFIED: WorkerTask
 WORKER_TASK_MEASURE: WorkerTask
 WORKER_TASK_MEMORY: WorkerTask
 WORKER_TASK_PROFILE: WorkerTask
 WORKER_TASK_COMPARE: WorkerTask
+WORKER_TASK_LATENCY: WorkerTask
 
 class WorkerRequest(_message.Message):
     __slots__ = ("task", "spec", "paths", "output_dir", "process")
