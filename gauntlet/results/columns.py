@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from gauntlet import setup
-from gauntlet.results.estimates import FIGURES, SUFFIXES
+from gauntlet.results.column import Column
+from gauntlet.results.estimates import FIGURES, SUFFIXES, FigureGroup
+from gauntlet.results.lists import COMPARISON, CONDITIONS, ENERGY, PROFILE
 from gauntlet.results_json import state_name, stop_reason_name
 from protos.blame import kind_name
 from protos.gauntlet.v1 import fault_pb2, job_pb2, measurement_pb2
@@ -21,37 +22,14 @@ SCHEMA_VERSION = 1
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column.
-
-    Attributes:
-        name: unique; carries the unit where there is one.
-        type: "string", "int", "uint", "float", "bool", "time", "strings", "ints" or "floats".
-        unit: SI, or "1" for a ratio; empty where there is none.
-        meaning: one line.
-        of: the value of a job; None where it is missing.
-    """
-
-    name: str
-    type: str
-    unit: str
-    meaning: str
-    of: Callable[[job_pb2.Job], Any]
-
-
 def row(job: job_pb2.Job) -> Row:
     """A job as a row: every column has its key, what is missing is None."""
-    values: Row = {column.name: column.of(job) for column in PLAIN}
-    for group in FIGURES:
-        values |= group.values(job)
-    return values
+    return {name: value for column in COLUMNS for name, value in column.values(job).items()}
 
 
 def schema() -> list[dict[str, str]]:
     """Name, type, unit and meaning of each column, in order."""
-    plain = [{"name": c.name, "type": c.type, "unit": c.unit, "meaning": c.meaning} for c in PLAIN]
-    return plain + [column for group in FIGURES for column in group.schema()]
+    return [entry for column in COLUMNS for entry in column.schema()]
 
 
 def types() -> dict[str, str]:
@@ -61,10 +39,12 @@ def types() -> dict[str, str]:
 
 def markdown() -> str:
     """The schema for people: the plain columns, the figures, and what follows a figure's name."""
+    plain = [column for column in COLUMNS if isinstance(column, Column)]
+    groups = [column for column in COLUMNS if isinstance(column, FigureGroup)]
     lines = ["| column | unit | type | meaning |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{c.name}` | {c.unit or '–'} | {c.type} | {c.meaning} |" for c in PLAIN]
+    lines += [f"| `{c.name}` | {c.unit or '–'} | {c.type} | {c.meaning} |" for c in plain]
     lines += ["", "| figure | unit | with interval | meaning |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{g.name}` | {g.unit} | {'yes' if g.interval else 'no'} | {g.meaning} |" for g in FIGURES]
+    lines += [f"| `{g.name}` | {g.unit} | {'yes' if g.interval else 'no'} | {g.meaning} |" for g in groups]
     lines += ["", "| behind the name | unit | type | meaning |", "| --- | --- | --- | --- |"]
     for suffix in SUFFIXES:
         only = "" if suffix.always else "; of figures with interval"
@@ -310,3 +290,8 @@ PLAIN: tuple[Column, ...] = (
         lambda job: list(job.result.faults.pattern_accuracies),
     ),
 )
+
+#: Later ones, in the order in which they came.
+ADDED: tuple[Column | FigureGroup, ...] = (*ENERGY, *CONDITIONS, *PROFILE, *COMPARISON)
+
+COLUMNS: tuple[Column | FigureGroup, ...] = (*PLAIN, *FIGURES, *ADDED)

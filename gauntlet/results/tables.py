@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "gauntlet.results"
 _ROWS_AT_ONCE = 1000
-_LISTS = ("strings", "ints", "floats")
+_LISTS = ("strings", "ints", "floats", "bools")
 
 
 def write_csv(rows: Iterable[Row], out: TextIO) -> int:
@@ -92,6 +92,7 @@ def arrow_schema() -> pa.Schema:
         "strings": pa.list_(pa.string()),
         "ints": pa.list_(pa.int64()),
         "floats": pa.list_(pa.float64()),
+        "bools": pa.list_(pa.bool_()),
     }
     fields = [
         pa.field(c["name"], kinds[c["type"]], metadata={"unit": c["unit"], "meaning": c["meaning"]})

@@ -19,13 +19,19 @@ import pytest
 
 import gauntlet
 import orchestrator.client
+from device_agent.hoststate import HostReader
+from device_agent.measure.conditions import probes_of
+from device_agent.measure.memory import ResidentMemory
+from device_agent.measure.meters import BOARD, Facts
+from device_agent.measure.meters.power import PowerMeter
 from gauntlet.cli.app import run
 from gauntlet.errors import LabError, UsageError
 from gauntlet.results import columns, mlperf, tables
 from gauntlet.results.choice import parse_since
 from protos.figures import measured
 from protos.gauntlet.v1 import job_pb2, measurement_pb2
-from tests.gauntlet import canned
+from tests.device_agent.boards import tree
+from tests.gauntlet import canned, made_comparison, made_lists
 from tests.gauntlet.fake_client import FakeClient
 
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -109,8 +115,9 @@ def test_a_row_has_every_column_of_the_right_type() -> None:
         "strings": (list,),
         "ints": (list,),
         "floats": (list,),
+        "bools": (list,),
     }
-    for job in (nasty(), canned.succeeded(), canned.failed(canned.crash()), job_pb2.Job()):
+    for job in (nasty(), made_lists.with_lists(), canned.succeeded(), canned.failed(canned.crash()), job_pb2.Job()):
         row = columns.row(job)
         assert list(row) == list(columns.types())
         for name, kind in columns.types().items():
@@ -148,17 +155,113 @@ def test_figures_of_a_failed_job_say_why_they_are_missing() -> None:
     assert row["host_after_frequency_hz_missing"] == "the job ended with: crashed"
 
 
+def test_rails_are_told_beside_each_other() -> None:
+    row = columns.row(made_lists.with_lists())
+    assert row["energy_rails"] == ["VDD_IN", "VDD_CPU_GPU_CV"]
+    assert row["energy_rails_energy_j"] == [0.0021, 0.0012]
+    assert row["energy_rails_counted"] == [True, False]
+    assert (row["energy_idle_before_w"], row["energy_idle_after_w"], row["energy_batches"]) == (1.7, 1.9, 20)
+    without = columns.row(canned.succeeded())
+    assert without["energy_rails"] is None
+    assert without["energy_idle_before_w"] is None, "missing, not 0 W"
+
+
+def test_series_have_an_entry_for_each_source_and_what_could_not_be_read_is_null() -> None:
+    row = columns.row(made_lists.with_lists())
+    assert row["conditions_temperature_sources"] == ["x86_pkg_temp", "acpitz"]
+    assert row["conditions_temperature_start_c"] == [41.0, None]
+    assert row["conditions_temperature_peak_c"] == [63.5, None]
+    clock = [row[f"conditions_frequency_{point}_hz"] for point in ("start", "lowest", "peak", "end")]
+    assert clock == [[3.0e9], [1.2e9], [3.0e9], [1.2e9]], "a clock that fell in mid-run shows"
+    assert row["conditions_power_peak_w"] == [5.2]
+    assert row["conditions_resident_end_bytes"] == [52e6]
+    assert (row["conditions_throttle_count_start"], row["conditions_throttle_count_end"]) == ([7.0], [9.0])
+    assert row["conditions_cooling_state_peak"] == [2.0]
+    assert row["conditions_samples_digest"] == "ef" * 32
+    assert row["conditions_missing"] is None
+
+
+def test_a_machine_that_was_not_watched_says_why() -> None:
+    assert columns.row(canned.succeeded())["conditions_missing"] == "the device did not report it"
+    assert columns.row(canned.failed(canned.crash()))["conditions_missing"] == "the job ended with: crashed"
+    untimed = canned.succeeded()
+    untimed.spec.measurement.ClearField("latency")
+    untimed.spec.measurement.ClearField("energy")
+    assert columns.row(untimed)["conditions_missing"] == "only watched in timed windows"
+    assert columns.row(untimed)["conditions_frequency_start_hz"] is None
+
+
+def test_every_quantity_that_can_be_watched_has_columns(tmp_path: Path) -> None:
+    """One that is added to the probes must come here, too."""
+    cpu = "sys/devices/system/cpu/cpu0"
+    files = {
+        "sys/class/thermal/thermal_zone0/type": "x86_pkg_temp",
+        "sys/class/thermal/thermal_zone0/temp": "41000",
+        "sys/class/thermal/cooling_device0/type": "Processor",
+        "sys/class/thermal/cooling_device0/cur_state": "0",
+        f"{cpu}/cpufreq/scaling_cur_freq": "3000000",
+        f"{cpu}/thermal_throttle/core_throttle_count": "0",
+    }
+    meter = PowerMeter(Facts("supply", BOARD, ("supply",)), lambda: {"supply": 4.0}, 1.0)
+    probes = HostReader(tree(tmp_path, files)).probes() + probes_of(ResidentMemory(), meter)
+    assert len(probes) == 6
+    job = canned.succeeded()
+    job.result.conditions.series.extend(made_lists.series(p.quantity, p.source, 1, 1, 2, 2) for p in probes)
+    told = [name for name, value in columns.row(job).items() if name.startswith("conditions_") and value == [2.0]]
+    assert len(told) == 2 * len(probes), "peak and end of each"
+
+
+def test_operators_are_told_in_order_and_without_a_profile_there_are_none() -> None:
+    row = columns.row(made_lists.with_lists())
+    assert row["profile_operator_types"][:2] == ["Convolution (NHWC, QC8) IGEMM", "DEPTHWISE_CONV_2D"]
+    assert row["profile_operator_names"] == ["layer0/conv", None, "layer2/conv"]
+    assert row["profile_operator_delegates"] == ["xnnpack", "xnnpack", "none"]
+    assert row["profile_operator_shares"] == [0.45, 0.225, 0.0], "0 is a share like any other"
+    assert row["profile_operator_times_s"] == pytest.approx([share * 862.4e-6 for share in (0.45, 0.225, 0)])
+    assert (row["profile_source"], row["profile_resolution_s"]) == ("LiteRT's profiler", 1e-6)
+    assert row["profile_whole_s"] == pytest.approx(862.4e-6)
+    refused = canned.succeeded()
+    refused.result.profile.unavailable = "tflite-runtime does not tell"
+    assert columns.row(refused)["profile_operator_times_s"] is None
+    assert columns.row(refused)["profile_resolution_s"] is None
+
+
+def test_a_comparison_names_the_other_model_and_its_processes() -> None:
+    row = columns.row(made_lists.with_lists())
+    assert (row["comparison_model_name"], row["comparison_model_digest"]) == ("new.tflite", "cd" * 32)
+    assert (row["comparison_verdict"], row["comparison_processes"]) == ("faster", 6)
+    assert (row["comparison_ratio"], row["comparison_ratio_low"], row["comparison_ratio_high"]) == pytest.approx(
+        (0.969, 0.965, 0.973)
+    )
+    assert row["comparison_process_spread"] == 0.0024
+    assert row["comparison_noise_floor_missing"] == made_comparison.NO_FLOOR
+    assert row["comparison_process_ratios"][:3] == pytest.approx([0.966, 0.971, 0.969])
+    assert len(row["comparison_segments_digests"]) == 6
+    alone = columns.row(canned.succeeded())
+    assert (alone["comparison_processes"], alone["comparison_process_ratios"]) == (None, None)
+
+
+def test_lists_keep_what_is_not_finite_out() -> None:
+    job = made_lists.with_lists()
+    job.result.energy.rails[1].energy_j = math.inf
+    job.result.energy.idle_before_w = math.nan
+    row = columns.row(job)
+    assert row["energy_rails_energy_j"] == [0.0021, None]
+    assert row["energy_idle_before_w"] is None
+    assert strict(json.dumps(row))
+
+
 # ------------------------------------------------------------------------------------------------ formats
 
 
 def test_json_is_one_strict_document(lab: FakeClient, capsys: pytest.CaptureFixture[str]) -> None:
-    lab.history = [nasty(), canned.succeeded()]
+    lab.history = [nasty(), made_lists.with_lists()]
     assert run(["results"]) == 0
     document = strict(capsys.readouterr().out)
     assert (document["schema"], document["schema_version"]) == ("gauntlet.results", 1)
     assert document["columns"] == columns.schema()
     assert [row["job_id"] for row in document["rows"]] == ["ff" * 16, canned.JOB_ID]
-    assert document["rows"][0] == columns.row(nasty())
+    assert document["rows"] == [columns.row(nasty()), columns.row(made_lists.with_lists())]
     assert document["rows"][0]["fault_seed"] == 2**64 - 1
 
 
@@ -180,9 +283,21 @@ def test_csv_quotes_what_needs_it(lab: FakeClient, tmp_path: Path) -> None:
     assert second["fault_seed"] == ""
 
 
+def test_lists_in_csv_are_json(lab: FakeClient, tmp_path: Path) -> None:
+    lab.history = [made_lists.with_lists(), canned.succeeded()]
+    out = tmp_path / "x.csv"
+    assert run(["results", "--format", "csv", "--out", str(out)]) == 0
+    with out.open(encoding="utf-8", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert json.loads(first["energy_rails_counted"]) == [True, False]
+    assert json.loads(first["conditions_temperature_peak_c"]) == [63.5, None]
+    assert json.loads(first["profile_operator_names"]) == ["layer0/conv", None, "layer2/conv"]
+    assert second["conditions_temperature_peak_c"] == ""
+
+
 def test_parquet_round_trip(lab: FakeClient, tmp_path: Path) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
-    lab.history = [nasty(), canned.succeeded()]
+    lab.history = [nasty(), canned.succeeded(), made_lists.with_lists()]
     out = tmp_path / "results.parquet"
     assert run(["results", "--format", "parquet", "--out", str(out)]) == 0
     table = pq.read_table(out)
@@ -253,6 +368,16 @@ def test_a_data_frame_knows_types_and_the_missing(lab: FakeClient) -> None:
     assert math.isnan(frame["energy_j"].iloc[1])
     assert frame["energy_j_missing"].iloc[1] == canned.NO_RAPL
     assert frame["cpus"].iloc[0] == [1]
+    assert frame["energy_rails"].iloc[1] is None
+
+
+def test_lists_in_a_data_frame_are_lists(lab: FakeClient) -> None:
+    pytest.importorskip("pandas")
+    lab.history = [made_lists.with_lists()]
+    with gauntlet.Lab() as opened:
+        [row] = opened.results().to_dict("records")
+    for name in ("energy_rails_counted", "conditions_temperature_end_c", "profile_operator_times_s"):
+        assert row[name] == columns.row(made_lists.with_lists())[name]
 
 
 def test_an_empty_data_frame_has_the_same_columns_and_types(lab: FakeClient) -> None:
