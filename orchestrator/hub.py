@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import grpc
 
-from orchestrator import jobs
+from orchestrator import fitness, jobs
 from orchestrator.artifacts import ArtifactError, ArtifactStore
 from orchestrator.config import Config
 from orchestrator.demands import Demand
@@ -128,6 +128,8 @@ class Hub:
             self._progress(request.job_progress)
         elif kind == "job_finished":
             await self._finished(session, request.job_finished)
+        elif kind == "fitness_report":
+            await self._fitness(session, request.fitness_report)
         elif kind == "devices_changed":
             await self._devices_changed(session, request.devices_changed)
         elif kind == "goodbye":
@@ -296,6 +298,20 @@ class Hub:
         lease = self.leases.get(finished.lease_id)
         if lease is not None:
             self._released(lease)
+
+    async def _fitness(self, session: Session, report: agent_pb2.FitnessReport) -> None:
+        try:
+            fitness.check_report(report, session.device_ids)
+        except fitness.InvalidReportError as error:
+            raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        suspect = await self.store.record_fitness(report)
+        self.registry.checked(report)
+        session.send(fitness_ack=agent_pb2.FitnessAck(check_id=report.check.check_id))
+        if suspect:
+            log.warning(
+                "%d results of %s are suspect: %s", len(suspect), report.check.device_id, fitness.reason(report.check)
+            )
+            self.kick.set()
 
     async def _keep_files(self, finished: agent_pb2.JobFinished) -> None:
         for file in finished.files:

@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from orchestrator import devices
+from orchestrator import devices, fitness
 from orchestrator.store.base import StoredDevice
-from protos.gauntlet.v1 import agent_pb2, device_pb2, fleet_pb2
+from protos.gauntlet.v1 import agent_pb2, device_pb2, fitness_pb2, fleet_pb2
 
+_CHECKS_IN_ALL = 4_000
 _OUTBOX_LIMIT = 256
 _STATES = {
     devices.State.ENROLLED: device_pb2.DEVICE_STATE_ENROLLED,
@@ -94,6 +95,9 @@ class Registry:
         self._owners: dict[str, str] = {}
         self._telemetry: dict[str, device_pb2.DeviceTelemetry] = {}
         self._last_seen: dict[str, str] = {}
+        #: Newest first.
+        self._checks: dict[str, list[fitness_pb2.FitnessCheck]] = {}
+        self._floors: dict[str, fitness_pb2.NoiseFloor] = {}
 
     def load(self, stored: Iterable[StoredDevice]) -> None:
         """Know the devices that enrolled in earlier lives of the orchestrator."""
@@ -103,6 +107,9 @@ class Registry:
             self._descriptions[device_id] = device.description
             self._owners[device_id] = device.agent_id
             self._last_seen[device_id] = device.last_seen_at
+            self._checks[device_id] = list(device.checks)
+            if device.noise_floor is not None:
+                self._floors[device_id] = device.noise_floor
 
     # ------------------------------------------------------------------------------------------------ sessions
 
@@ -143,6 +150,15 @@ class Registry:
             if reading.device_id in session.device_ids:
                 self._telemetry[reading.device_id] = reading
 
+    def checked(self, report: agent_pb2.FitnessReport) -> None:
+        """A device was checked; the same check again changes nothing."""
+        checks = self._checks.setdefault(report.check.device_id, [])
+        if all(check.check_id != report.check.check_id for check in checks):
+            checks.insert(0, fitness.kept(report.check))
+            del checks[fitness.SHOWN_CHECKS :]
+            if report.HasField("noise_floor"):
+                self._floors[report.noise_floor.device_id] = report.noise_floor
+
     # ------------------------------------------------------------------------------------------------ devices
 
     def session_for(self, device_id: str) -> Session | None:
@@ -182,6 +198,8 @@ class Registry:
 
     def view(self, device_id: str, job_id: str) -> fleet_pb2.Device:
         """How clients see a device; `job_id` is the job that it holds, or empty."""
+        # All devices travel in one message: a large fleet shows fewer checks of each.
+        shown = max(1, min(fitness.SHOWN_CHECKS, _CHECKS_IN_ALL // len(self._devices)))
         device = self._devices[device_id]
         return fleet_pb2.Device(
             description=self._descriptions[device_id],
@@ -191,6 +209,8 @@ class Registry:
             last_seen_at=self._last_seen[device_id],
             job_id=job_id,
             telemetry=self._telemetry.get(device_id),
+            checks=self._checks.get(device_id, [])[:shown],
+            noise_floor=self._floors.get(device_id),
         )
 
     def _apply(self, device_id: str, event: devices.Event) -> None:

@@ -37,6 +37,8 @@ def check_job(spec: job_pb2.JobSpec) -> None:
         raise InvalidSpecError("idempotency_key must have 1-200 characters")
     if spec.campaign_id and not contract.is_id(spec.campaign_id):
         raise InvalidSpecError(f"campaign_id {spec.campaign_id!r} is malformed")
+    if spec.repeats_job_id:
+        raise InvalidSpecError("repeats_job_id is set by the orchestrator alone")
     _within("max_attempts", spec.max_attempts, 1, _MAX_ATTEMPTS)
     _within("queue_timeout_s", spec.queue_timeout_s, 0, math.inf)
     _check_measurement(spec.measurement)

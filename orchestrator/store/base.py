@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from orchestrator import jobs
-from protos.gauntlet.v1 import campaign_pb2, device_pb2, fleet_pb2, job_pb2, measurement_pb2
+from protos.gauntlet.v1 import agent_pb2, campaign_pb2, device_pb2, fitness_pb2, fleet_pb2, job_pb2, measurement_pb2
 
 
 class StoreError(Exception):
@@ -87,12 +87,27 @@ class Applied:
 
 
 @dataclass(frozen=True)
+class SuspectJob:
+    """A job whose result was marked. `successor_job_id` measures it again; None when that has been done before."""
+
+    job_id: str
+    successor_job_id: str | None
+
+
+@dataclass(frozen=True)
 class StoredDevice:
-    """A device that once enrolled."""
+    """A device that once enrolled.
+
+    Attributes:
+        checks: its last fitness checks, newest first.
+        noise_floor: as measured last; None when it never was.
+    """
 
     description: device_pb2.DeviceDescription
     agent_id: str
     last_seen_at: str
+    checks: Sequence[fitness_pb2.FitnessCheck] = ()
+    noise_floor: fitness_pb2.NoiseFloor | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +192,14 @@ class Store(Protocol):
 
     async def devices(self) -> list[StoredDevice]:
         """All that ever enrolled, by id."""
+
+    async def record_fitness(self, report: agent_pb2.FitnessReport) -> list[SuspectJob]:
+        """Keep a device's fitness check, and mark the results that it makes suspect.
+
+        Every job that succeeded on that device under one of the leases that a shifted check names is marked, once, and
+        queued again unless it repeats another one itself. The same check again changes nothing. The report has been
+        checked, and its device is the sender's.
+        """
 
     # Campaigns: stored and handed out uninterpreted.
     async def save_campaign(self, campaign: campaign_pb2.Campaign) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.engine import Connection
 
+from orchestrator.store import fitness
 from orchestrator.store.base import StoredDevice
 from orchestrator.store.job_reads import parse_token, rfc3339
 from orchestrator.store.tables import campaigns, devices, records
@@ -56,8 +57,10 @@ def all_devices(connection: Connection) -> list[StoredDevice]:
             description=device_pb2.DeviceDescription.FromString(row.description),
             agent_id=row.agent_id,
             last_seen_at=rfc3339(row.last_seen_at),
+            checks=fitness.last_checks(connection, row.device_id),
+            noise_floor=fitness.noise_floor(connection, row.device_id),
         )
-        for row in connection.execute(_DEVICES)
+        for row in connection.execute(_DEVICES).all()
     ]
 
 

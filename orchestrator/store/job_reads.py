@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from orchestrator import jobs as machine
 from orchestrator.store.base import Held, Page, Waiting
-from orchestrator.store.tables import attempts, jobs, outcomes, superseded
+from orchestrator.store.tables import attempts, jobs, outcomes, superseded, suspicions
 from protos.gauntlet.v1 import failure_pb2, fleet_pb2, job_pb2, measurement_pb2
 
 _HELD = [state.value for state in machine.State if state.is_held]
@@ -51,7 +51,20 @@ _NEEDED = union_all(
     select(jobs.c.artifacts).where(jobs.c.state.in_(_UNFINISHED)).distinct(),
     select(jobs.c.artifacts).where(jobs.c.finished_at >= bindparam("since")).distinct(),
 )
-_ONE = select(jobs, outcomes.c.result, outcomes.c.failure).outerjoin(outcomes).where(jobs.c.id == bindparam("job_id"))
+_SUSPICION = suspicions.c.job_id == jobs.c.id
+_ONE = (
+    select(
+        jobs,
+        outcomes.c.result,
+        outcomes.c.failure,
+        suspicions.c.reason,
+        suspicions.c.successor_job_id,
+        suspicions.c.marked_at,
+    )
+    .outerjoin(outcomes)
+    .outerjoin(suspicions, _SUSPICION)
+    .where(jobs.c.id == bindparam("job_id"))
+)
 _BY_PREFIX = (
     select(jobs.c.id).where(jobs.c.id >= bindparam("low"), jobs.c.id < bindparam("high")).order_by(jobs.c.id).limit(2)
 )
@@ -71,7 +84,8 @@ _SUMMARY = select(
     jobs.c.failure_kind,
     jobs.c.failure_message,
     jobs.c.campaign_id,
-)
+    suspicions.c.reason,
+).outerjoin(suspicions, _SUSPICION)
 
 
 def rfc3339(unix_s: float | None) -> str:
@@ -173,6 +187,10 @@ def job(connection: Connection, job_id: str) -> job_pb2.Job | None:
         message.result.CopyFrom(measurement_pb2.MeasurementResult.FromString(row.result))
     if row.failure is not None:
         message.failure.CopyFrom(failure_pb2.Failure.FromString(row.failure))
+    if row.reason is not None:
+        message.suspicion.reason = row.reason
+        message.suspicion.successor_job_id = row.successor_job_id or ""
+        message.suspicion.marked_at = rfc3339(row.marked_at)
     return message
 
 
@@ -218,6 +236,7 @@ def _page(rows: Sequence[RowMapping], limit: int) -> Page:
             failure_kind=row["failure_kind"],
             failure_message=row["failure_message"],
             campaign_id=row["campaign_id"],
+            suspect_because=row["reason"],
         )
         for row in rows[:limit]
     ]

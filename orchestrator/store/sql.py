@@ -12,10 +12,20 @@ from typing import Self, TypeVar
 from sqlalchemy.engine import Connection, Engine
 
 from orchestrator import jobs
-from orchestrator.store import catalogue, engine, job_reads, job_writes
-from orchestrator.store.base import Applied, Held, NewJob, Page, StoredDevice, StoreError, Submitted, Waiting
+from orchestrator.store import catalogue, engine, fitness, job_reads, job_writes
+from orchestrator.store.base import (
+    Applied,
+    Held,
+    NewJob,
+    Page,
+    StoredDevice,
+    StoreError,
+    Submitted,
+    SuspectJob,
+    Waiting,
+)
 from orchestrator.store.writer import Writer
-from protos.gauntlet.v1 import campaign_pb2, device_pb2, job_pb2, measurement_pb2
+from protos.gauntlet.v1 import agent_pb2, campaign_pb2, device_pb2, job_pb2, measurement_pb2
 
 T = TypeVar("T")
 
@@ -163,6 +173,10 @@ class SqlStore:
     async def devices(self) -> list[StoredDevice]:
         """All that ever enrolled, by id."""
         return await self._read(catalogue.all_devices)
+
+    async def record_fitness(self, report: agent_pb2.FitnessReport) -> list[SuspectJob]:
+        """Keep a device's fitness check, and mark the results that it makes suspect; see `Store.record_fitness`."""
+        return await self._writer.run(lambda c: fitness.record(c, report, self._clock()))
 
     async def save_campaign(self, campaign: campaign_pb2.Campaign) -> None:
         """Create the campaign or replace its description; the store sets both times."""

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 #: Revision of the newest migration. Kept here so that a store that is up to date opens without importing Alembic.
-HEAD = "0001"
+HEAD = "0002"
 
 metadata = MetaData(
     # Migrations have to name what they change.
@@ -123,6 +123,19 @@ superseded = Table(
     Index("ix_superseded_job_id", "job_id"),
 )
 
+#: Results that were committed and then found to come from an unfit device. The job itself stays as it ended.
+suspicions = Table(
+    "suspicions",
+    metadata,
+    Column("job_id", ForeignKey(jobs.c.id), primary_key=True),
+    # The check that found it: its id is unique for the device.
+    Column("check_id", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    # The job that measures it again; null when that has been done before.
+    Column("successor_job_id", ForeignKey(jobs.c.id)),
+    Column("marked_at", Float, nullable=False),
+)
+
 devices = Table(
     "devices",
     metadata,
@@ -130,6 +143,27 @@ devices = Table(
     Column("agent_id", String(64), nullable=False),
     Column("last_seen_at", Float, nullable=False),
     Column("description", LargeBinary, nullable=False),
+)
+
+#: Fitness checks: the last ones of each device.
+checks = Table(
+    "checks",
+    metadata,
+    Column("sequence", _Sequence, primary_key=True, autoincrement=True),
+    Column("device_id", String(64), nullable=False),
+    # Made by an agent: nothing keeps two of them from making the same one.
+    Column("check_id", String(64), nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    UniqueConstraint("device_id", "check_id"),
+    Index("ix_checks_device", "device_id", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+noise_floors = Table(
+    "noise_floors",
+    metadata,
+    Column("device_id", String(64), primary_key=True),
+    Column("message", LargeBinary, nullable=False),
 )
 
 campaigns = Table(
