@@ -20,6 +20,7 @@ from typing import Callable, List
 import numpy as np
 
 from device_agent.measure import statistics
+from device_agent.measure.bootstrap import Bootstrap
 from device_agent.measure.statistics import Samples
 from protos import figures
 from protos.gauntlet.v1 import measurement_pb2 as pb
@@ -143,7 +144,7 @@ def steady_state(
     widths: List[float] = []
     while True:
         samples = np.array(nanoseconds, dtype=np.float64) / (1e9 * calls)
-        widths.append(statistics.relative_half_width(np.sort(samples), spec.confidence))
+        widths.append(Bootstrap(samples).relative_half_width(spec.confidence))
         stop = _stop(widths, spec.half_width, len(samples) >= most_samples, clock() >= cap)
         if stop != pb.STOP_REASON_UNSPECIFIED:
             return Timing(samples, calls, stop)
@@ -162,16 +163,16 @@ def calls_per_sample(call_s: float, min_sample_s: float) -> int:
 
 def summarise(timing: Timing, warmup: WarmUp, confidence: float) -> pb.LatencyResult:
     """The figures of a steady state; load, first inference and raw samples are the caller's to add."""
-    ordered = np.sort(timing.samples)
+    series = Bootstrap(timing.samples)
+    ordered = series.ordered
     n = len(ordered)
-    median = statistics.quantile_interval(ordered, 0.5, confidence)
     return pb.LatencyResult(
-        median_s=figures.measured(statistics.median(ordered), n, median),
-        mean_s=figures.measured(float(ordered.mean()), n, statistics.mean_interval(ordered, confidence)),
+        median_s=figures.measured(statistics.median(ordered), n, series.quantile_interval(0.5, confidence)),
+        mean_s=figures.measured(float(ordered.mean()), n, series.mean_interval(confidence)),
         min_s=figures.measured(float(ordered[0]), n),
         max_s=figures.measured(float(ordered[-1]), n),
         mad_s=figures.measured(statistics.median_absolute_deviation(ordered), n),
-        percentiles=[_percentile(ordered, rank, confidence, timing.calls_per_sample) for rank in PERCENTILES],
+        percentiles=[_percentile(series, rank, confidence, timing.calls_per_sample) for rank in PERCENTILES],
         stop_reason=timing.stop,
         warmup_runs=warmup.runs,
         warmup_s=warmup.seconds,
@@ -181,15 +182,15 @@ def summarise(timing: Timing, warmup: WarmUp, confidence: float) -> pb.LatencyRe
     )
 
 
-def _percentile(ordered: Samples, rank: float, confidence: float, calls: int) -> pb.Percentile:
-    least = statistics.least_samples(rank)
+def _percentile(series: Bootstrap, rank: float, confidence: float, calls: int) -> pb.Percentile:
+    ordered, least = series.ordered, statistics.least_samples(rank)
     if calls > 1:
         # The mean of several calls hides their tail.
         figure = figures.unavailable(f"each sample is the mean of {calls} calls, which hides the tail")
     elif len(ordered) < least:
         figure = figures.unavailable(f"insufficient: {len(ordered)} samples, {least} needed")
     else:
-        interval = statistics.quantile_interval(ordered, rank, confidence)
+        interval = series.quantile_interval(rank, confidence)
         figure = figures.measured(statistics.percentile(ordered, rank), len(ordered), interval)
     return pb.Percentile(rank=rank, latency_s=figure)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from statistics import NormalDist
 from typing import Optional
 
 import numpy as np
@@ -38,15 +37,6 @@ def quantile_interval(ordered: Samples, quantile: float, confidence: float) -> O
     )
 
 
-def relative_half_width(ordered: Samples, confidence: float) -> float:
-    """Half the width of the median's interval over the median; infinite when there is no interval."""
-    interval = quantile_interval(ordered, 0.5, confidence)
-    middle = median(ordered)
-    if interval is None or middle <= 0:
-        return math.inf
-    return (interval.high - interval.low) / 2 / middle
-
-
 def median(ordered: Samples) -> float:
     """Median of sorted samples, shape (n,), n >= 1."""
     n = len(ordered)
@@ -56,15 +46,6 @@ def median(ordered: Samples) -> float:
 def median_absolute_deviation(ordered: Samples) -> float:
     """Median of |sample - median|, unscaled."""
     return median(np.sort(np.abs(ordered - median(ordered))))
-
-
-def mean_interval(samples: Samples, confidence: float) -> Optional[figure_pb2.Interval]:
-    """Interval of the mean by the central limit theorem, or None for fewer than 30 samples."""
-    if len(samples) < 30:
-        return None
-    mean = float(samples.mean())
-    reach = NormalDist().inv_cdf(0.5 + confidence / 2) * float(samples.std(ddof=1)) / math.sqrt(len(samples))
-    return figure_pb2.Interval(low=mean - reach, high=mean + reach, confidence=confidence, method="normal")
 
 
 def percentile(ordered: Samples, rank: float) -> float:
