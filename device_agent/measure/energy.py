@@ -6,21 +6,19 @@
     look … look  the end of each batch
 
 Batches are what the intervals come from: the energy of an inference is a ratio of sums, Σ joules / Σ inferences, and
-the batches' residuals tell how much it varies (Cochran, Sampling Techniques, 3rd ed., section 6.3). What the meter
-cannot resolve, and the drift of the idle power from before to after, do not average out; they are added as uniform
-distributions of that half-width (JCGM 100:2008, 4.3.7).
+the batches' residuals tell how much it varies (see `ratio`). What the meter cannot resolve, and the drift of the idle
+power from before to after, do not average out; they are added as uniform distributions of that half-width.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from dataclasses import dataclass
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, List
 
 from device_agent.measure.meters import Look, Meter, MeterError, Reading
-from fault_injection.precision import student_t_quantile
+from device_agent.measure.ratio import Ratio, ratio_of_sums
 from protos import figures
 from protos.gauntlet.v1 import figure_pb2
 from protos.gauntlet.v1 import measurement_pb2 as pb
@@ -34,7 +32,6 @@ _RAMP_S = 0.2
 _SETTLE_S = 0.1
 _BATCHES = 20
 _IDLE_LOOKS = 10
-_LEAST_BATCHES = 5
 _METHOD = "batch means and the meter's resolution"
 
 Clock = Callable[[], float]
@@ -177,22 +174,22 @@ def _summary(before: _Window, busy: _Window, after: _Window, meter: Meter, confi
     before_w, after_w = (window.reading.energy_j / window.reading.seconds for window in (before, after))
     idle_off_j = before.reading.resolution_j + after.reading.resolution_j
     idle_s = before.reading.seconds + after.reading.seconds
-    idle = _ratio(
+    idle = ratio_of_sums(
         before.energy_j + after.energy_j,
         before.seconds + after.seconds,
-        [idle_off_j / idle_s, abs(before_w - after_w) / 2],
         confidence,
+        [idle_off_j / idle_s, abs(before_w - after_w) / 2],
     )
     resolution_j = busy.reading.resolution_j / runs
-    gross = _ratio(busy.energy_j, busy.runs, [resolution_j], confidence)
+    gross = ratio_of_sums(busy.energy_j, busy.runs, confidence, [resolution_j])
     net_batches = [energy_j - idle.value * seconds for energy_j, seconds in zip(busy.energy_j, busy.seconds)]
     # How uncertain the idle power is, over the time of an inference.
     idle_j = idle.reach * busy.reading.seconds / runs if idle.reach is not None else 0.0
-    net = _ratio(net_batches, busy.runs, [resolution_j, idle_j], confidence)
-    power = _ratio(busy.energy_j, busy.seconds, [busy.reading.resolution_j / busy.reading.seconds], confidence)
+    net = ratio_of_sums(net_batches, busy.runs, confidence, [resolution_j, idle_j])
+    power = ratio_of_sums(busy.energy_j, busy.seconds, confidence, [busy.reading.resolution_j / busy.reading.seconds])
 
-    def figure(ratio: _Ratio, samples: int) -> figure_pb2.Figure:
-        made = figures.measured(ratio.value, samples, ratio.interval(confidence))
+    def figure(ratio: Ratio, samples: int) -> figure_pb2.Figure:
+        made = figures.measured(ratio.value, samples, ratio.interval(confidence, _METHOD))
         made.origin = facts.origin
         return made
 
@@ -215,41 +212,3 @@ def _summary(before: _Window, busy: _Window, after: _Window, meter: Meter, confi
         batches=len(busy.runs),
         coverage=facts.remark,
     )
-
-
-@dataclass(frozen=True)
-class _Ratio:
-    """Σ over batches of a numerator over a denominator.
-
-    Attributes:
-        value: the ratio.
-        reach: half-width of its interval; None where the batches are too few.
-    """
-
-    value: float
-    reach: Optional[float]
-
-    def interval(self, confidence: float) -> Optional[figure_pb2.Interval]:
-        if self.reach is None:
-            return None
-        low, high = self.value - self.reach, self.value + self.reach
-        return figure_pb2.Interval(low=low, high=high, confidence=confidence, method=_METHOD)
-
-
-def _ratio(above: Sequence[float], below: Sequence[float], offs: Sequence[float], confidence: float) -> _Ratio:
-    """A ratio with what is uncertain about it.
-
-    Args:
-        above: numerator of each batch.
-        below: denominator of each batch.
-        offs: by how much the ratio may be off in ways that batches do not show.
-        confidence: 0-1, exclusive.
-    """
-    value = math.fsum(above) / math.fsum(below)
-    k = len(above)
-    if k < _LEAST_BATCHES:
-        return _Ratio(value, None)
-    residuals = math.fsum((a - value * b) ** 2 for a, b in zip(above, below)) / (k - 1)
-    variance = residuals * k / math.fsum(below) ** 2
-    variance += math.fsum(off**2 for off in offs) / 3
-    return _Ratio(value, student_t_quantile(0.5 + confidence / 2, k - 1) * math.sqrt(variance))
