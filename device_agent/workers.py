@@ -40,7 +40,7 @@ _LOCK_POLL_S = 0.05
 _SPAWN_PAUSE_S = 0.2
 #: With fewer cores than this a starting process disturbs a measurement.
 _CORES_TO_SPARE = 3
-_MEASURED_PARTS = ("output_check", "latency", "accuracy", "energy", "fault_plan")
+_MEASURED_PARTS = ("output_check", "latency", "accuracy", "energy", "fault_plan", "multi_stream", "offline")
 _FRESH_TASKS = (worker_pb2.WORKER_TASK_MEMORY, worker_pb2.WORKER_TASK_PROFILE, worker_pb2.WORKER_TASK_COMPARE)
 #: What a profiler may die of without taking the other figures along.
 _PROFILER_FAILURES = (
@@ -143,6 +143,8 @@ class WorkerPool:
         spec: measurement_pb2.MeasurementSpec,
         paths: Mapping[str, Path],
         on_step: Callable[[str], None] = lambda name: None,
+        *,
+        fresh: bool = False,
     ) -> Outcome:
         """Carry out a specification.
 
@@ -152,6 +154,7 @@ class WorkerPool:
             spec: what to measure.
             paths: where each artifact lies, by digest.
             on_step: told what the worker begins to do.
+            fresh: in a process that has measured nothing before.
 
         Returns:
             A result with its files, or a failure; nothing that a model does raises here.
@@ -161,7 +164,7 @@ class WorkerPool:
             finished = False
             try:
                 folder = Path(tempfile.mkdtemp(prefix="job-", dir=self._settings.folder))
-                outcome = await self._carry_out(spec, paths, folder, on_step)
+                outcome = await self._carry_out(spec, paths, folder, on_step, fresh)
                 finished = outcome.result is not None
                 return outcome
             except SpawnError as error:
@@ -181,6 +184,7 @@ class WorkerPool:
         paths: Mapping[str, Path],
         folder: Path,
         on_step: Callable[[str], None],
+        fresh: bool,
     ) -> Outcome:
         total_s = spec.timeout_s if spec.timeout_s > 0 else DEFAULT_TIMEOUT_S
         budget = Budget(work_s=total_s, total_s=total_s, wait_s=DEFAULT_WAIT_S + _LOCK_GRACE_S)
@@ -197,7 +201,7 @@ class WorkerPool:
         tasks += [task for task, asked in apart.items() if asked]
         result: Optional[measurement_pb2.MeasurementResult] = None
         for task in tasks:
-            response = await self._request(_request_for(task, spec, paths, folder), budget, on_step)
+            response = await self._request(_request_for(task, spec, paths, folder), budget, on_step, fresh)
             if response.HasField("failure"):
                 if result is None or not _only_profiler(task, response.failure):
                     return Outcome(failure=response.failure)
@@ -230,9 +234,13 @@ class WorkerPool:
         return Outcome(result=result, folder=folder, files=files)
 
     async def _request(
-        self, request: worker_pb2.WorkerRequest, budget: Budget, on_step: Callable[[str], None]
+        self,
+        request: worker_pb2.WorkerRequest,
+        budget: Budget,
+        on_step: Callable[[str], None],
+        fresh: bool = False,
     ) -> worker_pb2.WorkerResponse:
-        fresh = request.task in _FRESH_TASKS
+        fresh = fresh or request.task in _FRESH_TASKS
         worker = await self._take(fresh)
         response = await self._use(worker, request, budget, on_step)
         died_idle = response.failure.kind == failure_pb2.FAILURE_KIND_CRASHED and not worker.last_step

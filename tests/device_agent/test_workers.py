@@ -71,6 +71,15 @@ async def test_a_clean_worker_is_used_again(pool: WorkerPool) -> None:
     assert await succeeds(pool) == await succeeds(pool)
 
 
+async def test_a_fresh_worker_is_taken_where_one_is_asked_for_and_the_used_one_kept(pool: WorkerPool) -> None:
+    used = await succeeds(pool)
+    outcome = await pool.measure(job("ok"), {}, fresh=True)
+    assert outcome.result is not None, outcome.failure
+    outcome.discard()
+    assert pid_of(outcome.result) != used
+    assert await succeeds(pool) == used
+
+
 async def test_segfault_is_a_crash_with_signal_step_and_last_words(pool: WorkerPool) -> None:
     before = await succeeds(pool)
     failure = await fails(pool, "segfault")
