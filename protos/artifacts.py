@@ -25,7 +25,7 @@ def made(result: measurement_pb2.MeasurementResult) -> List[artifact_pb2.Artifac
     """All artifacts that a result refers to."""
     refs = [result.latency.raw_samples, result.accuracy.predictions, result.faults.right_patterns]
     refs += [run.segments for run in result.comparison.runs]
-    refs.append(result.conditions.samples)
+    refs += [result.multi_stream.raw_samples, result.conditions.samples]
     return [ref for ref in refs if ref.digest]
 
 
@@ -35,6 +35,7 @@ def forget_made(result: measurement_pb2.MeasurementResult) -> None:
         (result.latency, "raw_samples"),
         (result.accuracy, "predictions"),
         (result.faults, "right_patterns"),
+        (result.multi_stream, "raw_samples"),
         (result.conditions, "samples"),
     ):
         part.ClearField(name)

@@ -1,7 +1,7 @@
 """Carry out a measurement specification in the worker process.
 
-    load → check outputs → [ load, first inference, warm-up, steady state, energy ] → accuracy → faults
-                           └─ under the host's lock for timed windows, gc off ─┘
+    load → check outputs → [ load, first inference, warm-up, steady state, energy, scenarios ] → accuracy → faults
+                           └─────── under the host's lock for timed windows, gc off ────────┘
 
 A model whose outputs are checked is loaded anew for timing: its first inference must be a first one. Faults come last,
 in copies of the model: everything else is measured on the clean graph. Peak memory and the times of operators are taken
@@ -21,7 +21,7 @@ from device_agent.cores import Pinning
 from device_agent.errors import MeasurementError
 from device_agent.hostlock import HostLock
 from device_agent.hoststate import CpuTimes, HostReader, Throttling
-from device_agent.measure import comparison, latency
+from device_agent.measure import comparison, latency, scenarios
 from device_agent.measure.accuracy import measure_accuracy
 from device_agent.measure.artifacts import write_artifact
 from device_agent.measure.conditions import Recorder, probes_of
@@ -48,6 +48,7 @@ Window = TypeVar("Window")
 
 #: Delegates and execution providers whose work a processor's meter does not see.
 _ACCELERATORS = ("cuda", "tensorrt", "gpu", "rocm")
+_TIMED_PARTS = ("latency", "energy", "multi_stream", "offline")
 _WINDOW_ATTEMPTS = 3
 _BUSY_CORES = 0.2
 _CONFIDENCE = 0.95
@@ -132,7 +133,7 @@ class _Job:
         result = pb.MeasurementResult()
         spec = self._spec
         throttling = self._bench.reader.throttling()
-        timed = spec.HasField("latency") or spec.HasField("energy")
+        timed = any(spec.HasField(part) for part in _TIMED_PARTS)
         pinning = Pinning(self._threads, timed and spec.latency.pinning != pb.PINNING_NONE, spec.setup.cores)
         try:
             self._provenance.cpus.extend(pinning.cpus)
@@ -148,6 +149,7 @@ class _Job:
                 with self._exclusive(), self._recorder(pinning.cpus) as recorder:
                     began = self._bench.reader.cpu_times()
                     model = self._uninterrupted(lambda: self._timed_windows(result, recorder))
+                    self._scenarios(result, recorder, pinning)
                     # While the lock is held: what the others do now does not count.
                     self._provenance.after.CopyFrom(self._bench.reader.state(began))
                 result.conditions.CopyFrom(recorder.result(self._output_dir))
@@ -291,6 +293,33 @@ class _Job:
             with recorder.quiet():
                 result.energy.CopyFrom(measure_energy(invoke, spec.energy, meter, confidence, rest=recorder.rest))
         return model
+
+    def _scenarios(self, result: pb.MeasurementResult, recorder: Recorder, pinning: Pinning) -> None:
+        spec = self._spec
+
+        def load(threads: int, batch: Optional[int]) -> LoadedModel:
+            return self._runtime.load(self._path(spec.model), threads, spec.runtime.delegate, batch)
+
+        @contextmanager
+        def held(threads: int) -> Iterator[None]:
+            cell = Pinning(threads, spec.latency.pinning != pb.PINNING_NONE, spec.setup.cores)
+            try:
+                self._remark(cell.remark)
+                yield
+            finally:
+                cell.release()
+
+        stage = scenarios.Stage(
+            load, spec.latency, held, recorder, lambda step: self._report(step, False), self._remark
+        )
+        if spec.HasField("multi_stream"):
+            asked, folder = spec.multi_stream, self._output_dir
+            told = self._uninterrupted(lambda: scenarios.measure_multi_stream(stage, asked, self._threads, folder))
+            result.multi_stream.CopyFrom(told)
+        if spec.HasField("offline"):
+            # Each cell is held to as many cores as it has threads.
+            pinning.release()
+            result.offline.CopyFrom(scenarios.measure_offline(stage, spec.offline, self._uninterrupted))
 
     def _uninterrupted(self, window: Callable[[], Window]) -> Window:
         """Take a window again when the process was stopped or the machine slept in it."""
