@@ -159,7 +159,7 @@ ODPM_MAIN = "sys/bus/iio/devices/iio:device0/energy_value"
 ODPM_SUB = "sys/bus/iio/devices/iio:device1/energy_value"
 
 
-def odpm(cpu_uws: int) -> Tree:
+def odpm(cpu_uws: object) -> Tree:
     """A Pixel 6's rails, the big cores' count as given."""
     return {
         ODPM_MAIN: "t=473848\nCH0(T=473848)[S10M_VDD_TPU], 3161249\nCH1(T=473848)[VSYS_PWR_MODEM], 48480309\n"

@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Mapping
 
 import pytest
 
-from device_agent.measure.meters import Meter, MeterError
+from device_agent.measure.meters import Meter, MeterError, stream, survey
 from device_agent.measure.meters.android import find_battery, find_odpm
 from device_agent.measure.meters.hwmon import find_hwmon
 from device_agent.measure.meters.jetson import find_jetson
 from device_agent.measure.meters.joint import JointMeter
 from device_agent.measure.meters.nvml import find_nvml
 from device_agent.measure.meters.rapl import find_rapl
-from device_agent.measure.meters.stream import StreamMeter
-from tests.device_agent.boards import NANO, Clock, FakeFiles, FakeNvml, ManualTicker, battery, odpm, rapl
+from device_agent.measure.meters.stream import StreamMeter, parse_line
+from tests.device_agent.boards import (
+    AGX_ORIN,
+    NANO,
+    ORIN_NANO,
+    THOR,
+    TX2,
+    Clock,
+    FakeFiles,
+    FakeNvml,
+    ManualTicker,
+    battery,
+    odpm,
+    rapl,
+)
 
 NANO_POWER = "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0/in_power0_input"
 ACPI_POWER = "sys/class/hwmon/hwmon0/power1_average"
+ACPI = {"sys/class/hwmon/hwmon0/name": "power_meter\n", ACPI_POWER: "1000000\n"}
+BATTERY_CURRENT = "sys/class/power_supply/battery/current_now"
 
 
 class Rig:
-    """A meter and the machine that it reads: `spend` lets it draw power for a while."""
+    """A meter and the machine that it reads.
+
+    `spend` lets it draw power for a while, `break_off` takes the sensor away, `garble` has it tell something else from
+    now on. Counters have `go_back`: the count is less than it was, and has not wrapped.
+    """
 
     def __init__(
         self, meter: Meter, clock: Clock, set_power: Callable[[float, float], None], break_off: Callable[[], None]
     ) -> None:
         self.meter, self.clock, self._set_power, self.break_off = meter, clock, set_power, break_off
         self.tickers: List[ManualTicker] = []
+        self.garble: Callable[[str], None]
+        self.go_back: Callable[[], None]
 
     def spend(self, watts: float, seconds: float) -> None:
         """Draw power in steps of a tenth of a second."""
@@ -54,6 +75,16 @@ def _with_ticker(make: Callable[..., Meter], clock: Clock) -> Rig:
     return rig
 
 
+def _tells(rig: Rig, files: FakeFiles, path: str) -> None:
+    """What garbles a rig that reads its power from a file."""
+
+    def garble(text: str) -> None:
+        files.files[path] = text
+        rig._set_power = lambda watts, seconds: None
+
+    rig.garble = garble
+
+
 def rapl_rig() -> Rig:
     clock, files = Clock(), FakeFiles(rapl([1_000_000]))
     counter = "sys/class/powercap/intel-rapl:0/energy_uj"
@@ -63,7 +94,15 @@ def rapl_rig() -> Rig:
     def grow(watts: float, seconds: float) -> None:
         files.files[counter] = str(int(files.files[counter]) + round(1e6 * watts * seconds))
 
-    return Rig(meter, clock, grow, lambda: files.errors.update({counter: OSError(5, "Input/output error")}))
+    rig = Rig(meter, clock, grow, lambda: files.errors.update({counter: OSError(5, "Input/output error")}))
+    rig.go_back = lambda: files.files.update({counter: "900000"})
+
+    def garble(text: str) -> None:
+        files.files[counter] = text
+        rig._set_power = lambda watts, seconds: None
+
+    rig.garble = garble
+    return rig
 
 
 def odpm_rig() -> Rig:
@@ -76,7 +115,15 @@ def odpm_rig() -> Rig:
         count[0] += round(1e6 * watts * seconds)
         files.files.update(odpm(count[0]))
 
-    return Rig(meter, clock, grow, files.files.clear)
+    rig = Rig(meter, clock, grow, files.files.clear)
+    rig.go_back = lambda: files.files.update(odpm(28_000_000))
+
+    def garble(text: str) -> None:
+        files.files.update(odpm(text))
+        rig._set_power = lambda watts, seconds: None
+
+    rig.garble = garble
+    return rig
 
 
 def jetson_rig() -> Rig:
@@ -84,6 +131,7 @@ def jetson_rig() -> Rig:
     rig = _with_ticker(lambda make: find_jetson(files, make), Clock())
     rig._set_power = lambda watts, _: files.files.update({NANO_POWER: str(round(watts * 1e3))})
     rig.break_off = files.files.clear
+    _tells(rig, files, NANO_POWER)
     return rig
 
 
@@ -92,14 +140,16 @@ def battery_rig() -> Rig:
     rig = _with_ticker(lambda make: find_battery(files, make), Clock())
     rig._set_power = lambda watts, _: files.files.update(battery(-round(watts / 4 * 1e6), 4_000_000))
     rig.break_off = files.files.clear
+    _tells(rig, files, BATTERY_CURRENT)
     return rig
 
 
 def hwmon_rig() -> Rig:
-    files = FakeFiles({"sys/class/hwmon/hwmon0/name": "power_meter\n", ACPI_POWER: "1000000\n"})
+    files = FakeFiles(ACPI)
     rig = _with_ticker(lambda make: find_hwmon(files, make)[0], Clock())
     rig._set_power = lambda watts, _: files.files.update({ACPI_POWER: str(round(watts * 1e6))})
     rig.break_off = files.files.clear
+    _tells(rig, files, ACPI_POWER)
     return rig
 
 
@@ -119,6 +169,13 @@ def nvml_rig(counts: bool = True) -> Rig:
     rig = _with_ticker(lambda make: find_nvml(library, make), clock)
     rig._set_power = grow
     rig.break_off = lambda: setattr(library, "gone", True)
+    rig.go_back = lambda: energy.__setitem__(0, 0.5)
+
+    def garble(text: str) -> None:
+        for name in ("nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetPowerUsage"):
+            setattr(library, name, lambda handle: text)
+
+    rig.garble = garble
     return rig
 
 
@@ -132,6 +189,7 @@ def joint_rig() -> Rig:
         second._set_power(3 * watts / 4, seconds)
 
     rig._set_power = both
+    rig.garble, rig.go_back = second.garble, first.go_back
     return rig
 
 
@@ -163,7 +221,20 @@ def stream_rig() -> Rig:
         meter._last_w = watts  # a step, not a ramp
         meter._take((meter._stamps[-1] + seconds, watts), clock.now)
 
-    return Rig(meter, clock, grow, lambda: setattr(meter, "_ended", "external meter shunt ended"))
+    rig = Rig(meter, clock, grow, lambda: setattr(meter, "_ended", "external meter shunt ended"))
+
+    def garble(text: str) -> None:
+        def read(watts: float, seconds: float) -> None:
+            sample = parse_line(f"{meter._stamps[-1] + seconds},{text}")
+            if sample is None:
+                meter._bad += 1
+            else:
+                meter._take(sample, clock.now)
+
+        rig._set_power = read
+
+    rig.garble = garble
+    return rig
 
 
 RIGS: Dict[str, Callable[[], Rig]] = {
@@ -177,6 +248,10 @@ RIGS: Dict[str, Callable[[], Rig]] = {
     "joint": joint_rig,
     "stream": stream_rig,
 }
+
+
+#: What a driver gone wrong, a half-written file or another unit may say.
+GARBAGE = ("", "n/a", "nan", "-99999999999999", "99999999999999999999", "\0\0\0\0")
 
 
 @pytest.fixture(params=RIGS.values(), ids=RIGS.keys())
@@ -234,6 +309,106 @@ def test_a_sensor_that_vanishes_makes_the_window_void_and_says_so(rig: Rig) -> N
     with pytest.raises(MeterError, match=r"\w"):
         rig.meter.stop()
     assert all(not ticker.running for ticker in rig.tickers)
+
+
+@pytest.mark.parametrize("text", GARBAGE, ids=["empty", "words", "nan", "below nothing", "beyond belief", "zeros"])
+def test_garbage_makes_the_window_void_and_is_no_power(rig: Rig, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_LAST_SAMPLE_S", 0.01)
+    rig.meter.start()
+    rig.meter.power_w()
+    rig.spend(4.0, 1.0)
+    rig.garble(text)
+    rig.spend(4.0, 1.0)
+    told_w = rig.meter.power_w()
+    # An external meter tells the last sample that made sense.
+    assert told_w is None or (isinstance(rig.meter, StreamMeter) and told_w == 4.0)
+    with pytest.raises(MeterError, match=r"^[^\n]+$"):
+        rig.meter.stop()
+    assert all(not ticker.running for ticker in rig.tickers)
+
+
+def test_an_external_meter_wired_the_wrong_way_round_measures_nothing() -> None:
+    rig = stream_rig()
+    rig.meter.start()
+    rig.spend(-4.0, 1.0)
+    with pytest.raises(MeterError, match="are its leads swapped"):
+        rig.meter.stop()
+
+
+def test_an_external_meter_whose_clock_goes_backwards_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "_LAST_SAMPLE_S", 0.01)
+    rig = stream_rig()
+    meter = rig.meter
+    assert isinstance(meter, StreamMeter)
+    meter.start()
+    rig.spend(4.0, 1.0)
+    for stamp_s in (0.0, 0.1, 0.2):
+        rig.clock.now += 0.1
+        meter._take((stamp_s, 4.0), rig.clock.now)
+    with pytest.raises(MeterError, match="lags behind"):
+        meter.stop()
+
+
+def test_one_sample_of_garbage_in_many_does_no_harm() -> None:
+    for make in (jetson_rig, hwmon_rig, battery_rig):
+        rig = make()
+        rig.spend(4.0, 0.1)
+        rig.meter.start()
+        rig.spend(4.0, 2.0)
+        honest = rig._set_power
+        rig.garble("999999999999")
+        rig.spend(4.0, 0.1)
+        rig._set_power = honest
+        rig.spend(4.0, 2.0)
+        assert rig.meter.stop().energy_j == pytest.approx(4.0 * 4.1)
+
+
+@pytest.mark.parametrize("name", ["RAPL", "ODPM", "NVML counter", "joint"])
+def test_a_counter_that_goes_backwards_makes_the_window_void(name: str) -> None:
+    rig = RIGS[name]()
+    rig.spend(4.0, 0.1)
+    rig.meter.start()
+    rig.spend(4.0, 1.0)
+    rig.go_back()
+    with pytest.raises(MeterError, match="went backwards, from"):
+        rig.meter.stop()
+    assert all(not ticker.running for ticker in rig.tickers)
+
+
+BOARDS: Dict[str, Mapping[str, str]] = {
+    "RAPL": rapl([1_000_000]),
+    "RAPL, two sockets": rapl([1_000_000, 2_000_000]),
+    "ODPM": odpm(28_071_872),
+    "Nano": NANO,
+    "TX2": TX2,
+    "Orin Nano": ORIN_NANO,
+    "AGX Orin": AGX_ORIN,
+    "Thor": THOR,
+    "battery": battery(-1_000_000, 4_000_000),
+    "ACPI": ACPI,
+}
+
+
+@pytest.mark.parametrize("tree", BOARDS.values(), ids=BOARDS.keys())
+def test_a_sensor_that_cannot_be_read_is_unavailable_with_the_reason_before_any_window(tree: Mapping[str, str]) -> None:
+    names = ("name", "label", "type", "status", "max_energy_range_uj", "enable")
+    sensors = [path for path in tree if not path.endswith(names) and "rail_name" not in path]
+    for error in (PermissionError(13, "Permission denied"), OSError(5, "Input/output error"), ValueError("no text")):
+        for paths in (sensors, list(tree)):
+            files = FakeFiles(tree, dict.fromkeys(paths, error))
+            for meter in survey(files):
+                assert meter.unavailable, meter.facts
+                assert "\n" not in meter.unavailable
+                with pytest.raises(MeterError):
+                    meter.start()
+    for text in ("", "n/a", "4.5e"):
+        assert all(meter.unavailable for meter in survey(FakeFiles({**tree, **dict.fromkeys(sensors, text)})))
+
+
+def test_one_unreadable_socket_of_two_is_not_taken_for_the_machine() -> None:
+    files = FakeFiles(rapl([1_000_000, 2_000_000]))
+    files.files["sys/class/powercap/intel-rapl:1/energy_uj"] = "n/a"
+    assert "the counter of package-1" in find_rapl(files).unavailable
 
 
 def test_power_is_told_beside_a_window_without_changing_it(rig: Rig) -> None:

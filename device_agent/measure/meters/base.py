@@ -17,6 +17,8 @@ from protos.gauntlet.v1 import figure_pb2
 
 #: What a meter's joules cover: the processor's packages, the whole board, the graphics processor.
 PROCESSOR, BOARD, ACCELERATOR = "processor", "board", "accelerator"
+#: No device that is measured draws this much for long: a source that says so tells garbage.
+MOST_W = 5_000.0
 
 
 class MeterError(Exception):

@@ -6,10 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from device_agent.measure.meters.base import Facts, Look, MeterError, Reading, edge_resolution_j
-
-#: No zone of any board draws this much for long; a jump beyond it is a counter that was reset, not one that wrapped.
-_MOST_W = 5_000.0
+from device_agent.measure.meters.base import MOST_W, Facts, Look, MeterError, Reading, edge_resolution_j
 
 
 @dataclass(frozen=True)
@@ -68,18 +65,20 @@ class CounterMeter:
         """See `Meter`."""
         now = self._now()
         now_s = self._clock()
+        # What came since the last look may have been counted before it, but not told.
+        most_j = MOST_W * (max(now_s - self._last_s, 1e-3) + self.facts.update_s)
         for counter in self._counters:
             before, after = self._last[counter.rail], now[counter.rail]
-            if after < before:
-                after += counter.wrap_j
-                most_j = _MOST_W * max(now_s - self._last_s, 1e-3)
-                if not counter.wrap_j or after - before > most_j:
-                    raise MeterError(
-                        f"{self.facts.source}: {counter.rail} went backwards, from {before:.6f} J to "
-                        f"{now[counter.rail]:.6f} J; the counter was reset"
-                    )
-                self._wraps += counter.counted
-            self._rails[counter.rail] += after - before
+            wrapped = after < before and counter.wrap_j > 0
+            grown_j = after - before + (counter.wrap_j if wrapped else 0.0)
+            if not 0 <= grown_j <= most_j:
+                way = "went backwards" if after < before else "jumped"
+                raise MeterError(
+                    f"{self.facts.source}: {counter.rail} {way}, from {before:.6f} J to {after:.6f} J; the counter "
+                    "was reset, or tells garbage"
+                )
+            self._wraps += wrapped and counter.counted
+            self._rails[counter.rail] += grown_j
         self._last, self._last_s = now, now_s
         return Look(self._total_j(), now_s - self._began_s)
 
@@ -99,8 +98,9 @@ class CounterMeter:
         if before is None or now_s <= before[1]:
             return None
         grown_j = [now[c.rail] - before[0][c.rail] for c in self._counters if c.counted]
-        # One that has wrapped in between says nothing this time.
-        return sum(grown_j) / (now_s - before[1]) if min(grown_j) >= 0 else None
+        power_w = sum(grown_j) / (now_s - before[1])
+        # One that has wrapped or jumped in between says nothing this time.
+        return power_w if min(grown_j) >= 0 and power_w <= MOST_W else None
 
     def _total_j(self) -> float:
         return sum(self._rails[counter.rail] for counter in self._counters if counter.counted)

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import Callable, Dict, Mapping, Optional, Tuple
 
-from device_agent.measure.meters.base import Facts, Look, MeterError, Reading, edge_resolution_j
+from device_agent.measure.meters.base import MOST_W, Facts, Look, MeterError, Reading, edge_resolution_j
 from device_agent.measure.ticker import Ticker
 
 #: A bus that is busy for once does no harm; a sensor that comes and goes does.
@@ -116,6 +116,8 @@ class PowerMeter:
         missing = [rail for rail in self.facts.counted if rail not in now]
         if missing:
             raise MeterError(f"{self.facts.source}: no power for {', '.join(missing)}")
+        if not abs(total_w := self._total(now)) <= MOST_W:
+            raise MeterError(f"{self.facts.source} reads {total_w:g} W, which is garbage")
         # Reading some rails over a bus takes milliseconds: the middle is when the power was this.
         return (begin_s + self._clock()) / 2, now
 

@@ -30,8 +30,9 @@ def find_rapl(files: Files) -> Meter:
     """
     counters: List[Counter] = []
     paths: Dict[str, str] = {}
-    denied = ""
+    denied = broken = ""
     for folder in files.glob(_ZONES):
+        name = ""
         try:
             name = files.read(f"{folder}/name")
             wrap_j = int(files.read(f"{folder}/max_energy_range_uj")) / 1e6
@@ -39,14 +40,18 @@ def find_rapl(files: Files) -> Meter:
         except PermissionError:
             denied = denied or f"{folder}/energy_uj"
             continue
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            if name.startswith("package"):
+                broken = broken or f"the counter of {name} (/{folder}) cannot be read: {error}"
             continue
         rail, counted = _rail(folder, name)
         if rail not in paths:
             paths[rail] = f"{folder}/energy_uj"
             counters.append(Counter(rail, wrap_j, counted))
+    # What is left would be a part that looks like the whole.
+    if broken:
+        return NoMeter(broken)
     if denied:
-        # What is left would be a part that looks like the whole.
         return NoMeter(f"no permission to read /{denied}; {REMEDY}")
     total = tuple(counter.rail for counter in counters if counter.counted)
     if not any(rail.startswith("package") for rail in total):

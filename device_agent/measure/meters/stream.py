@@ -23,7 +23,17 @@ import time
 from pathlib import Path
 from typing import Callable, Iterator, List, Optional, Tuple
 
-from device_agent.measure.meters.base import BOARD, Facts, Look, Meter, MeterError, NoMeter, Reading, edge_resolution_j
+from device_agent.measure.meters.base import (
+    BOARD,
+    MOST_W,
+    Facts,
+    Look,
+    Meter,
+    MeterError,
+    NoMeter,
+    Reading,
+    edge_resolution_j,
+)
 
 #: Names the meter: "command:..." or "file:/path".
 VARIABLE = "GAUNTLET_METER"
@@ -124,6 +134,8 @@ class StreamMeter:
             if self._bad > _MOST_GARBAGE * (self._good + self._bad):
                 raise MeterError(f"{self.facts.source}: {self._bad} of {self._good + self._bad} lines are no samples")
             energy_j = self._up_to(end_s) - self._up_to(self._begin_s)
+        if energy_j < 0:
+            raise MeterError(f"{self.facts.source} reads a negative power; are its leads swapped?")
         seconds = end_s - self._begin_s
         resolution_j = edge_resolution_j(self.facts, energy_j, seconds)
         return Reading(energy_j, seconds, resolution_j, {"external": energy_j})
@@ -201,14 +213,15 @@ class StreamMeter:
 
 
 def parse_line(line: str) -> Optional[Sample]:
-    """Seconds and watts of a line, or None for a heading, a comment or garbage."""
+    """Seconds and watts of a line, or None for a heading, a comment or garbage; so many watts are garbage, too."""
     try:
         numbers = [float(field) for field in line.split(",")]
     except ValueError:
         return None
     if len(numbers) not in (2, 3) or not all(map(math.isfinite, numbers)):
         return None
-    return numbers[0], numbers[1] if len(numbers) == 2 else numbers[1] * numbers[2]
+    power_w = numbers[1] if len(numbers) == 2 else numbers[1] * numbers[2]
+    return (numbers[0], power_w) if abs(power_w) <= MOST_W else None
 
 
 class _Lines:
