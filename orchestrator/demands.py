@@ -52,6 +52,9 @@ class Demand:
             "output_check": measurement.HasField("output_check"),
             "faults": measurement.HasField("fault_plan"),
             "comparison": measurement.HasField("comparison"),
+            "multi_stream": measurement.HasField("multi_stream"),
+            "offline": measurement.HasField("offline"),
+            "processes": measurement.latency.processes > 1,
         }
         return cls(
             device_id=spec.device.device_id,

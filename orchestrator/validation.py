@@ -10,6 +10,8 @@ from protos.gauntlet.v1 import fault_pb2, job_pb2, measurement_pb2
 
 MODEL_MEDIA_TYPES = ("model/tflite", "model/onnx", "model/pt2")
 _MAX_THREADS = 256
+_MAX_BATCH = 4096
+_MAX_CELLS = 64
 _MAX_TIMEOUT_S = 3600.0
 _MAX_SAMPLES = 1_000_000
 _MAX_ATTEMPTS = 10
@@ -48,7 +50,10 @@ def _check_measurement(spec: measurement_pb2.MeasurementSpec) -> None:
     if spec.model.media_type not in MODEL_MEDIA_TYPES:
         known = ", ".join(MODEL_MEDIA_TYPES)
         raise InvalidSpecError(f"model.media_type {spec.model.media_type!r} is none of {known}")
-    parts = ("latency", "memory", "accuracy", "output_check", "energy", "fault_plan", "profile", "comparison")
+    parts = (
+        *("latency", "memory", "accuracy", "output_check", "energy", "fault_plan", "profile", "comparison"),
+        *("multi_stream", "offline"),
+    )
     if not any(spec.HasField(part) for part in parts):
         raise InvalidSpecError(f"nothing to measure: give at least one of {', '.join(parts)}")
     if spec.HasField("fault_plan") and not spec.HasField("accuracy"):
@@ -60,7 +65,7 @@ def _check_measurement(spec: measurement_pb2.MeasurementSpec) -> None:
     if spec.HasField("memory"):
         _within("memory.runs", spec.memory.runs, 1, 10_000)
     if spec.HasField("accuracy"):
-        _within("accuracy.batch_size", spec.accuracy.batch_size, 1, 4096)
+        _within("accuracy.batch_size", spec.accuracy.batch_size, 1, _MAX_BATCH)
         _between("accuracy.confidence", spec.accuracy.confidence)
     if spec.HasField("output_check") and not spec.output_check.tolerance > 0:
         raise InvalidSpecError("output_check.tolerance must be positive")
@@ -77,6 +82,10 @@ def _check_measurement(spec: measurement_pb2.MeasurementSpec) -> None:
         if spec.model.media_type != "model/tflite":
             raise InvalidSpecError(f"a fault_plan needs a model/tflite, not a {spec.model.media_type}")
         _check_fault_plan(spec.fault_plan)
+    if spec.HasField("multi_stream"):
+        _check_multi_stream(spec.multi_stream)
+    if spec.HasField("offline"):
+        _check_offline(spec.offline, spec.timeout_s)
     if spec.HasField("setup"):
         _check_setup(spec)
 
@@ -90,9 +99,40 @@ def _check_latency(spec: measurement_pb2.LatencySpec) -> None:
     _within("latency.min_s", spec.min_s, 0, _MAX_TIMEOUT_S)
     _within("latency.max_s", spec.max_s, max(spec.min_s, 1e-3), _MAX_TIMEOUT_S)
     _within("latency.min_sample_s", spec.min_sample_s, 0, 1)
+    _within("latency.processes", spec.processes, 0, _MAX_PROCESSES)
+    _within("latency.max_processes", spec.max_processes, spec.processes, _MAX_PROCESSES)
     _between("latency.warmup_tolerance", spec.warmup_tolerance)
     _between("latency.half_width", spec.half_width)
     _between("latency.confidence", spec.confidence)
+
+
+def _check_multi_stream(spec: measurement_pb2.MultiStreamSpec) -> None:
+    _within("multi_stream.samples_per_query", spec.samples_per_query, 1, _MAX_BATCH)
+    _within("multi_stream.min_queries", spec.min_queries, 1, _MAX_SAMPLES)
+    _within("multi_stream.max_queries", spec.max_queries, spec.min_queries, _MAX_SAMPLES)
+    _within("multi_stream.min_s", spec.min_s, 0, _MAX_TIMEOUT_S)
+    _within("multi_stream.max_s", spec.max_s, max(spec.min_s, 1e-3), _MAX_TIMEOUT_S)
+
+
+def _check_offline(spec: measurement_pb2.OfflineSpec, timeout_s: float) -> None:
+    for name, values, most in (("batch_sizes", spec.batch_sizes, _MAX_BATCH), ("threads", spec.threads, _MAX_THREADS)):
+        if not values:
+            raise InvalidSpecError(f"offline.{name} must name at least one number")
+        for value in values:
+            _within(f"offline.{name}", value, 1, most)
+        if len(set(values)) < len(values):
+            raise InvalidSpecError(f"offline.{name} must not name a number twice")
+    cells = len(spec.batch_sizes) * len(spec.threads)
+    if cells > _MAX_CELLS:
+        raise InvalidSpecError(f"offline must have at most {_MAX_CELLS} pairs of batch size and threads, not {cells}")
+    _within("offline.min_s", spec.min_s, 1e-3, _MAX_TIMEOUT_S)
+    _within("offline.max_s", spec.max_s, spec.min_s, _MAX_TIMEOUT_S)
+    _between("offline.half_width", spec.half_width)
+    if cells * spec.min_s >= timeout_s:
+        raise InvalidSpecError(
+            f"offline: {cells} pairs of at least {spec.min_s:g} s each do not fit into a timeout_s of {timeout_s:g}; "
+            "ask for fewer pairs or more time"
+        )
 
 
 def _check_comparison(spec: measurement_pb2.ComparisonSpec, media_type: str) -> None:
@@ -121,8 +161,8 @@ def _check_comparison(spec: measurement_pb2.ComparisonSpec, media_type: str) -> 
 
 def _check_setup(spec: measurement_pb2.MeasurementSpec) -> None:
     setup = spec.setup
-    if not (spec.HasField("latency") or spec.HasField("energy") or spec.HasField("comparison")):
-        raise InvalidSpecError("a setup holds for timed windows: ask for latency, energy or a comparison")
+    if not any(spec.HasField(part) for part in ("latency", "energy", "comparison", "multi_stream", "offline")):
+        raise InvalidSpecError("a setup holds for timed windows: ask for latency, energy, a comparison or a scenario")
     for name, value in (("governor", setup.governor), ("power_mode", setup.power_mode), ("cores", setup.cores)):
         if value and not _SETUP_WORD.fullmatch(value):
             raise InvalidSpecError(f"setup.{name} {value[:80]!r} is malformed")
