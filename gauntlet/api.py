@@ -159,14 +159,22 @@ class Lab:
     def bench(self, model: str | Path, **options: Unpack[BenchOptions]) -> BenchResult:
         """Measure one model and wait for it. Cancelled when interrupted.
 
+        Where the device turned out to be unfit by the time it ended, and measured again: the second result. One that
+        stays suspect has `job.suspicion`.
+
         Raises:
             UsageError: a file or an option that cannot be meant.
             MeasurementFailed: the job ended without a result; `.job.failure` says why.
             ClientError: the lab refused it, or is gone.
         """
+        from orchestrator.client import Ended
+
         job_ids = self.submit([model], **options)
+        ended = Ended(job_ids)
         with self.cancelling(job_ids):
-            job = list(self.watch(job_ids))[-1]
+            for job in self.watch(job_ids):
+                ended.take(job)
+        [job] = ended.jobs()
         if not job.HasField("result"):
             raise MeasurementFailed(job)
         return BenchResult(job, self.device(job.result.provenance.device_id))
@@ -262,6 +270,9 @@ class Lab:
     def watch(self, job_ids: Sequence[str]) -> Iterator[job_pb2.Job]:
         """Each job as it stands, then at each change, until all have ended.
 
+        Then those that are suspect by now, each with its `suspicion`, and the jobs that measure them again
+        (`spec.repeats_job_id`), until these have ended, too; `orchestrator.client.Ended` joins them.
+
         Raises:
             LabError: the embedded lab has ended for good.
             ClientError: the lab is gone.
@@ -270,6 +281,7 @@ class Lab:
 
         try:
             yield from self.client.watch(job_ids)
+            yield from self.client.measured_again(job_ids)
         except Unreachable:
             if self._embedded is not None:
                 self._embedded.check()
@@ -277,7 +289,7 @@ class Lab:
 
     @contextlib.contextmanager
     def cancelling(self, job_ids: Sequence[str]) -> Iterator[None]:
-        """Cancel these jobs if the block is interrupted."""
+        """Cancel these jobs, and those that measure them again, if the block is interrupted."""
         try:
             yield
         except (KeyboardInterrupt, SystemExit):

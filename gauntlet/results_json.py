@@ -19,6 +19,7 @@ from protos.gauntlet.v1 import (
     failure_pb2,
     fault_pb2,
     figure_pb2,
+    fitness_pb2,
     fleet_pb2,
     job_pb2,
     measurement_pb2,
@@ -56,6 +57,16 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
         "submitted_at": job.submitted_at or None,
         "finished_at": job.finished_at or None,
         "step": job.step or None,
+        "suspicion": (
+            {
+                "reason": job.suspicion.reason,
+                "successor_job_id": job.suspicion.successor_job_id or None,
+                "marked_at": job.suspicion.marked_at,
+            }
+            if job.HasField("suspicion")
+            else None
+        ),
+        "repeats_job_id": job.spec.repeats_job_id or None,
         "model": {**artifact_document(spec.model), **_model_facts(result.model)},
         "specification": {
             "runtime": spec.runtime.name or None,
@@ -105,6 +116,24 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
     }
 
 
+def verdict_name(verdict: int) -> str:
+    """What a fitness check found: good, shifted, baseline, unavailable."""
+    return _word(fitness_pb2.FitnessVerdict, verdict, "FITNESS_VERDICT_")
+
+
+def _check_document(check: fitness_pb2.FitnessCheck) -> Document:
+    return {
+        "check_id": check.check_id,
+        "checked_at": check.checked_at,
+        "occasion": check.occasion,
+        "verdict": verdict_name(check.verdict),
+        "reference_s": figure_document(check.reference_s),
+        "expected_s": figure_document(check.expected_s),
+        "shift": check.shift if check.HasField("shift") else None,
+        "reason": check.reason or None,
+    }
+
+
 def summary_document(job: fleet_pb2.JobSummary) -> Document:
     """A line of `gauntlet jobs`."""
     failed = job.failure_kind != failure_pb2.FAILURE_KIND_UNSPECIFIED
@@ -118,6 +147,7 @@ def summary_document(job: fleet_pb2.JobSummary) -> Document:
         "attempts": job.attempts,
         "failure": {"kind": kind_name(job.failure_kind), "message": job.failure_message} if failed else None,
         "campaign_id": job.campaign_id or None,
+        "suspect_because": job.suspect_because or None,
     }
 
 
@@ -189,6 +219,12 @@ def device_document(device: fleet_pb2.Device) -> Document:
         ],
         "capabilities": list(described.capabilities),
         "controls": [control_document(control) for control in described.controls],
+        "checks": [_check_document(check) for check in device.checks],
+        "noise_floor": (
+            {**figure_document(device.noise_floor.floor), "measured_at": device.noise_floor.measured_at}
+            if device.HasField("noise_floor")
+            else {"unavailable": "not measured yet", "origin": "measured"}
+        ),
         "telemetry": {
             "temperature_c": figure_document(device.telemetry.temperature_c),
             "frequency_hz": figure_document(device.telemetry.frequency_hz),

@@ -15,18 +15,24 @@ if TYPE_CHECKING:
 
 
 class Follower:
-    """The jobs of one command: each is printed once it and all before it have ended."""
+    """The jobs of one command: each is printed once it and all before it have ended.
+
+    Those that a device's fitness check has made suspect by then are measured again, and printed anew.
+    """
 
     def __init__(
         self, lab: Lab, models: Sequence[Path], job_ids: Sequence[str], as_json: bool, debug: bool, show: Show
     ) -> None:
+        from orchestrator.client import Ended
+
         self._lab = lab
         self._models = models
         self._job_ids = job_ids
         self._as_json = as_json
         self._debug = debug
         self._show = show
-        self._ended: dict[str, job_pb2.Job] = {}
+        self._ended = Ended(job_ids)
+        self._repeating: set[str] = set()
         self._printed = 0
         self._devices: dict[str, fleet_pb2.Device] = {}
 
@@ -41,54 +47,72 @@ class Follower:
             self._print_interrupted()
             return EXIT_INTERRUPTED
         self._show.finish()
-        failed = any(not job.HasField("result") for job in self._ended.values())
+        jobs = self._ended.jobs()
+        failed = any(not job.HasField("result") for job in jobs)
         if self._as_json:
-            self._print_document(int(failed))
-        elif len(self._job_ids) > 1:
+            self._print_document(jobs, int(failed))
+        elif len(jobs) > 1:
             from gauntlet.render.bench import summary
 
-            stdout().print(summary([self._ended[job_id] for job_id in self._job_ids]))
+            stdout().print(summary(jobs))
         return int(failed)
 
     def _take(self, job: job_pb2.Job) -> None:
-        from protos.gauntlet.v1 import job_pb2
-
-        if job.state in (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED):
-            self._ended[job.job_id] = job
-            if not self._as_json:
-                with self._show.paused():
+        again = job.job_id not in self._job_ids
+        if not job.finished_at:
+            if again:
+                self._repeating.add(job.job_id)
+                self._show(f"measuring again: {progress_line(job, 0, 1)}")
+            else:
+                self._show(progress_line(job, len(self._ended), len(self._job_ids)))
+            return
+        known = self._ended.get(job.job_id) is not None
+        self._repeating.discard(job.job_id)
+        self._ended.take(job)
+        if not self._as_json:
+            with self._show.paused():
+                if again:
+                    self._print(job)
+                elif not known:
                     self._print_ready()
-        else:
-            self._show(progress_line(job, len(self._ended), len(self._job_ids)))
+                if known or (again and job.HasField("suspicion")):
+                    self._print_suspicion(job)
 
     def _print_ready(self) -> None:
-        from gauntlet.render.bench import report
-        from gauntlet.render.jobs import failure_lines, stderr_lines
-
         while self._printed < len(self._job_ids):
             job = self._ended.get(self._job_ids[self._printed])
             if job is None:
                 return
             self._printed += 1
-            if job.HasField("result"):
-                console = stdout()
-                console.print(report(job, self._device(job), console.width))
-            else:
-                print_wrapped(failure_lines(job))
-                if self._debug:
-                    stderr().print(stderr_lines(job.failure))
+            self._print(job)
+
+    def _print(self, job: job_pb2.Job) -> None:
+        from gauntlet.render.bench import report
+        from gauntlet.render.jobs import failure_lines, stderr_lines
+
+        if job.HasField("result"):
+            console = stdout()
+            console.print(report(job, self._device(job), console.width))
+        else:
+            print_wrapped(failure_lines(job))
+            if self._debug:
+                stderr().print(stderr_lines(job.failure))
+
+    def _print_suspicion(self, job: job_pb2.Job) -> None:
+        from gauntlet.render.jobs import suspicion_lines
+
+        stdout().print(suspicion_lines(job))
 
     def _print_interrupted(self) -> None:
-        left = len(self._job_ids) - len(self._ended)
+        left = len(self._job_ids) - len(self._ended) + len(self._repeating)
         stderr().print(f"interrupted: {left} job{'' if left == 1 else 's'} cancelled")
         if self._as_json:
-            self._ended = {job_id: self._lab.client.job(job_id) for job_id in self._job_ids}
-            self._print_document(EXIT_INTERRUPTED)
+            jobs = [self._ended.get(job_id) or self._lab.client.job(job_id) for job_id in self._job_ids]
+            self._print_document(jobs, EXIT_INTERRUPTED)
 
-    def _print_document(self, exit_code: int) -> None:
+    def _print_document(self, jobs: Sequence[job_pb2.Job], exit_code: int) -> None:
         from gauntlet.results_json import document, job_document
 
-        jobs = [self._ended[job_id] for job_id in self._job_ids]
         results = [job_document(job, self._device(job)) for job in jobs]
         for result, path in zip(results, self._models, strict=True):
             # The lab knows a file by name and digest only; a program wants back what it gave.

@@ -89,7 +89,7 @@ def cancel(
     lab_dir: LabDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Cancel jobs. Those that have ended stay as they are."""
+    """Cancel jobs, each with the one that measures it again. Those that have ended stay as they are."""
     with open_lab(lab, lab_dir, measures=False) as opened:
         full = [opened.client.job(job_id).job_id for job_id in job_ids]
         cancelled = opened.client.cancel(full)
@@ -98,7 +98,8 @@ def cancel(
 
         print_json(document(cancelled_job_ids=cancelled))
         return
-    for job_id in full:
+    # With a job goes the one that measures it again.
+    for job_id in dict.fromkeys([*full, *cancelled]):
         typer.echo(f"{job_id[:8]} {'cancelled' if job_id in cancelled else 'had ended already'}")
 
 

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gauntlet.render import figures, units
-from gauntlet.results_json import device_state_name
-from protos.gauntlet.v1 import device_pb2, fleet_pb2
+from gauntlet.results_json import device_state_name, verdict_name
+from protos.gauntlet.v1 import device_pb2, fitness_pb2, fleet_pb2
 
 _STYLES: dict[int, str] = {
     device_pb2.DEVICE_STATE_ONLINE: "green",
@@ -21,6 +21,11 @@ _STYLES: dict[int, str] = {
     device_pb2.DEVICE_STATE_DRAINING: "yellow",
     device_pb2.DEVICE_STATE_QUARANTINED: "yellow",
     device_pb2.DEVICE_STATE_LOST: "red",
+}
+
+_VERDICTS: dict[int, str] = {
+    fitness_pb2.FITNESS_VERDICT_GOOD: "green",
+    fitness_pb2.FITNESS_VERDICT_SHIFTED: "bold yellow",
 }
 
 
@@ -114,6 +119,8 @@ def _report(device: fleet_pb2.Device) -> Iterator[RenderableType]:
     if device.description.controls:
         yield _heading("Can be set while it measures")
         yield _controls(device)
+    yield _heading("Fitness")
+    yield _fitness(device)
     yield _heading("Can measure")
     yield Padding(Text(", ".join(described.capabilities) or "nothing"), (0, 0, 1, 2))
 
@@ -151,6 +158,33 @@ def _controls(device: fleet_pb2.Device) -> RenderableType:
             choices = Text(f"  of {', '.join(control.choices)}" if len(control.choices) > 1 else "", "dim")
             table.add_row(name, Text(control.state or "available") + choices)
     return table
+
+
+def _fitness(device: fleet_pb2.Device) -> RenderableType:
+    """The last checks with the reference model, newest first, and the noise floor."""
+    floor = pair_grid()
+    floor.add_row("noise floor", _noise_floor(device))
+    if not device.checks:
+        return Padding(Group(floor, Text("not checked yet", "dim")), (0, 0, 0, 2))
+    table = lines_table("checked (UTC)", "occasion", "verdict", "reference", "shift", "because")
+    for check in device.checks:
+        verdict = verdict_name(check.verdict)
+        table.add_row(
+            units.clock(check.checked_at),
+            check.occasion,
+            Text(verdict, _VERDICTS.get(check.verdict, "dim")),
+            figures.short(check.reference_s, units.duration),
+            f"{check.shift * 100:+.1f} %" if check.HasField("shift") else Text("–", "dim"),
+            Text(check.reason, "dim"),
+        )
+    return Padding(Group(floor, Text(""), table), (0, 0, 0, 2))
+
+
+def _noise_floor(device: fleet_pb2.Device) -> Text:
+    if not device.HasField("noise_floor"):
+        return Text("not measured yet", "dim")
+    measured = Text(f"  measured {units.clock(device.noise_floor.measured_at)} UTC", "dim")
+    return figures.short(device.noise_floor.floor, lambda share: f"{share * 100:.2f} %") + measured
 
 
 def _state(device: fleet_pb2.Device) -> Text:

@@ -30,7 +30,7 @@ def jobs_table(jobs: Sequence[fleet_pb2.JobSummary]) -> RenderableType:
     """One line for each job."""
     if not jobs:
         return Text("no jobs")
-    table = lines_table("job", "state", "model", "device", "age", "tries", "failure")
+    table = lines_table("job", "state", "model", "device", "age", "tries", "remark")
     # One line for each job; a long failure is whole in `gauntlet jobs show`.
     for column in table.columns:
         column.no_wrap, column.overflow = True, "ellipsis"
@@ -41,12 +41,14 @@ def jobs_table(jobs: Sequence[fleet_pb2.JobSummary]) -> RenderableType:
         failed = job.failure_kind != failure_pb2.FAILURE_KIND_UNSPECIFIED
         table.add_row(
             Text(job.job_id[:8], "bold"),
-            _state(job.state),
+            Text("succeeded", "yellow") if job.suspect_because else _state(job.state),
             job.model_name,
             job.device_id or Text("–", "dim"),
             units.age(job.submitted_at),
             str(job.attempts),
-            Text.assemble((kind_name(job.failure_kind), "red"), f": {job.failure_message}") if failed else "",
+            Text.assemble((kind_name(job.failure_kind), "red"), f": {job.failure_message}")
+            if failed
+            else _suspect(job.suspect_because),
         )
     return table
 
@@ -70,6 +72,20 @@ def failure_lines(job: job_pb2.Job) -> Text:
     if failure.remedy:
         text.append("\n  remedy: ", "bold").append(failure.remedy)
     return text.append(f"\n  more: gauntlet jobs logs {job.job_id[:8]}", "dim")
+
+
+def suspicion_lines(job: job_pb2.Job) -> Text:
+    """A job whose figures are suspect: why, and what is done about it."""
+    again = job.suspicion.successor_job_id
+    if again:
+        then = f"measured again: gauntlet jobs show {again[:8]}"
+    elif job.spec.repeats_job_id:
+        then = "it is a second measurement already, and is left at that: look at the device, then measure anew"
+    else:
+        then = "not measured again"
+    name = job.spec.measurement.model.name
+    text = Text.assemble(("suspect: ", "bold yellow"), (name, "bold"), f": {job.suspicion.reason}")
+    return text.append(f"\n  {then}", "dim")
 
 
 def logs(job: job_pb2.Job) -> RenderableType:
@@ -108,6 +124,8 @@ def _report(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> It
     table.add_row("submitted", f"{units.clock(job.submitted_at)} UTC, {units.age(job.submitted_at)} ago")
     if job.finished_at:
         table.add_row("finished", f"{units.clock(job.finished_at)} UTC")
+    if job.spec.repeats_job_id:
+        table.add_row("repeats", f"job {job.spec.repeats_job_id[:8]}, whose result is suspect")
     if job.superseded_results:
         table.add_row("late", f"{units.count(job.superseded_results, 'result')} kept and not counted")
     yield table
@@ -124,6 +142,9 @@ def _report(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> It
             )
         yield attempts
     yield Text("")
+    if job.HasField("suspicion"):
+        yield suspicion_lines(job)
+        yield Text("")
     if job.HasField("result"):
         yield (compare.report if job.result.HasField("comparison") else report)(job, device, width)
     elif job.HasField("failure"):
@@ -172,6 +193,10 @@ def _kind(failure: failure_pb2.Failure) -> str:
     except ValueError:
         name = f"signal {failure.signal}"
     return f"{kind_name(failure.kind)} ({name})"
+
+
+def _suspect(because: str) -> Text:
+    return Text.assemble(("suspect", "yellow"), f": {because}") if because else Text()
 
 
 def _state(state: int) -> Text:

@@ -2,6 +2,7 @@
 
 from orchestrator.client.aio import Client
 from orchestrator.client.errors import ClientError, NotFound, Refused, Unreachable
+from orchestrator.client.settling import Ended
 from orchestrator.client.sync import SyncClient
 
-__all__ = ["Client", "ClientError", "NotFound", "Refused", "SyncClient", "Unreachable"]
+__all__ = ["Client", "ClientError", "Ended", "NotFound", "Refused", "SyncClient", "Unreachable"]

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import grpc
 
 from orchestrator.client.errors import ClientError, Unreachable, from_rpc
+from orchestrator.client.settling import FINAL, Ended
 from protos import contract
 from protos.gauntlet.v1 import (
     artifact_pb2,
@@ -32,7 +33,6 @@ from protos.gauntlet.v1 import (
 
 T = TypeVar("T")
 _USABLE = (device_pb2.DEVICE_STATE_ONLINE, device_pb2.DEVICE_STATE_BUSY)
-_FINAL = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED)
 _UPLOAD_TIMEOUT_S = 600.0
 _PAGE, _FETCHED_AT_ONCE = 1000, 32
 
@@ -223,7 +223,7 @@ class Client:
         token = ""
         while True:
             request = fleet_pb2.ListJobsRequest(
-                states=_FINAL if failed else _FINAL[:1], campaign_id=campaign_id, page_size=_PAGE, page_token=token
+                states=FINAL if failed else FINAL[:1], campaign_id=campaign_id, page_size=_PAGE, page_token=token
             )
             page = await self._call(self._fleet.ListJobs, request)
             wanted = [
@@ -258,7 +258,7 @@ class Client:
                 async for response in self._fleet.WatchJobs(fleet_pb2.WatchJobsRequest(job_ids=sorted(pending))):
                     attempt.reset()
                     yield response.job
-                    if response.job.state in _FINAL:
+                    if response.job.state in FINAL:
                         pending.discard(response.job.job_id)
                     if not pending:
                         return  # without waiting for the server to end the stream
@@ -271,8 +271,35 @@ class Client:
     async def run(self, specs: Sequence[job_pb2.JobSpec]) -> list[job_pb2.Job]:
         """Submit and wait: the ended jobs, in the order of `specs`."""
         ids = [job.job_id for job in await self.submit(specs)]
-        ended = {job.job_id: job async for job in self.watch(ids) if job.state in _FINAL}
+        ended = {job.job_id: job async for job in self.watch(ids) if job.state in FINAL}
         return [ended[job_id] for job_id in ids]
+
+    async def measured_again(self, job_ids: Collection[str]) -> AsyncIterator[job_pb2.Job]:
+        """One more look at ended jobs: those that are suspect by now, each with its mark, then the jobs that measure
+        them again at each change, until these have ended too. Of jobs that are not suspect, nothing.
+        """
+        look = set(job_ids)
+        while look:
+            successors = set()
+            async for job in self.watch(look):
+                if job.HasField("suspicion") or job.spec.repeats_job_id:
+                    yield job
+                if job.state in FINAL and job.suspicion.successor_job_id:
+                    successors.add(job.suspicion.successor_job_id)
+            look = successors
+
+    async def settled(self, jobs: Sequence[job_pb2.Job]) -> list[job_pb2.Job]:
+        """The jobs that stand for these ended ones: where one is suspect, waits for the job that measures it again.
+
+        Returns:
+            In the same order. One that is still marked could not be measured better.
+        """
+        ended = Ended([job.job_id for job in jobs])
+        for job in jobs:
+            ended.take(job)
+        async for job in self.measured_again([job.job_id for job in jobs]):
+            ended.take(job)
+        return ended.jobs()
 
     # ------------------------------------------------------------------------------------------------ campaigns
 

@@ -97,11 +97,22 @@ class SyncClient:
 
     def watch(self, job_ids: Collection[str]) -> Iterator[job_pb2.Job]:
         """See `Client.watch`."""
+        return self._pumped(self._client.watch(job_ids))
+
+    def measured_again(self, job_ids: Collection[str]) -> Iterator[job_pb2.Job]:
+        """See `Client.measured_again`."""
+        return self._pumped(self._client.measured_again(job_ids))
+
+    def settled(self, jobs: Sequence[job_pb2.Job]) -> list[job_pb2.Job]:
+        """See `Client.settled`."""
+        return self._do(self._client.settled(jobs))
+
+    def _pumped(self, jobs: AsyncIterator[job_pb2.Job]) -> Iterator[job_pb2.Job]:
         seen: queue.SimpleQueue[job_pb2.Job | BaseException | None] = queue.SimpleQueue()
 
         async def pump() -> None:
             try:
-                async for job in self._client.watch(job_ids):
+                async for job in jobs:
                     seen.put(job)
                 seen.put(None)
             except BaseException as error:

@@ -71,7 +71,9 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         self, request: fleet_pb2.CancelJobsRequest, context: Context
     ) -> fleet_pb2.CancelJobsResponse:
         """See fleet.proto."""
-        ids = [(await self._job(job_id, context)).job_id for job_id in request.job_ids]
+        named = [await self._job(job_id, context) for job_id in request.job_ids]
+        # Who wants a job no more has no use for its repetition either.
+        ids = [i for job in named for i in (job.job_id, job.suspicion.successor_job_id) if i]
         if request.campaign_id:
             ids += await self._hub.store.unfinished(request.campaign_id)
         cancelled = [job_id for job_id in dict.fromkeys(ids) if await self._hub.cancel(job_id, "cancelled by a user")]

@@ -12,6 +12,7 @@ from protos.gauntlet.v1 import (
     failure_pb2,
     fault_pb2,
     figure_pb2,
+    fitness_pb2,
     fleet_pb2,
     job_pb2,
     measurement_pb2,
@@ -304,6 +305,38 @@ def lost_device() -> fleet_pb2.Device:
     return other
 
 
+SHIFT = "at 2026-11-20 12:00 UTC the device's reference model took 5.2 % longer than at the last good check"
+
+
+def suspect(job: job_pb2.Job, successor_job_id: str = "") -> job_pb2.Job:
+    """The job, marked."""
+    job.suspicion.reason, job.suspicion.marked_at = SHIFT, "2026-11-20T12:00:05Z"
+    job.suspicion.successor_job_id = successor_job_id
+    return job
+
+
+def checks() -> list[fitness_pb2.FitnessCheck]:
+    """A good check, before it one that shifted, before that one that could not be made."""
+    return [
+        fitness_pb2.FitnessCheck(
+            check_id=f"check-{number}",
+            device_id="bench-1",
+            checked_at=f"2026-11-20T12:0{number}:00Z",
+            occasion="every 10 jobs",
+            verdict=f"FITNESS_VERDICT_{verdict}",
+            reference_s=measured(412e-6 * (1 + (shift or 0))) if shift is not None else unavailable(reason),
+            expected_s=measured(412e-6),
+            shift=shift,
+            reason=reason,
+        )
+        for number, verdict, shift, reason in (
+            (3, "GOOD", 0.004, ""),
+            (2, "SHIFTED", 0.052, "confirmed by two further processes"),
+            (1, "UNAVAILABLE", None, "the worker crashed"),
+        )
+    ]
+
+
 def summary(job: job_pb2.Job) -> fleet_pb2.JobSummary:
     return fleet_pb2.JobSummary(
         job_id=job.job_id,
@@ -317,4 +350,5 @@ def summary(job: job_pb2.Job) -> fleet_pb2.JobSummary:
         failure_kind=job.failure.kind,
         failure_message=job.failure.message,
         campaign_id=job.spec.campaign_id,
+        suspect_because=job.suspicion.reason,
     )

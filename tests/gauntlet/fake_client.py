@@ -19,6 +19,7 @@ class FakeClient:
 
     Attributes:
         outcomes: what becomes of each model, by file name; measured if not named.
+        repeated: what becomes of the second measurement of each suspect model, by file name; None: there is none.
         specs: what was submitted.
         cancelled: ids of jobs that were cancelled.
         interrupt: raise KeyboardInterrupt while the jobs run.
@@ -27,6 +28,7 @@ class FakeClient:
     def __init__(self) -> None:
         self.address = "fake:1"
         self.outcomes: dict[str, job_pb2.Job] = {}
+        self.repeated: dict[str, job_pb2.Job | None] = {}
         self.specs: list[job_pb2.JobSpec] = []
         self.cancelled: list[str] = []
         self.interrupt = False
@@ -85,6 +87,18 @@ class FakeClient:
         for job_id in reversed(list(job_ids)):
             name = self.specs[int(job_id, 16)].measurement.model.name
             yield self._as(self.outcomes.get(name, canned.succeeded()), job_id)
+
+    def measured_again(self, job_ids: Collection[str]) -> Iterator[job_pb2.Job]:
+        suspects = [i for i in job_ids if self.specs[int(i, 16)].measurement.model.name in self.repeated]
+        for job_id in suspects:
+            outcome = self.repeated[self.specs[int(job_id, 16)].measurement.model.name]
+            yield canned.suspect(self._as(canned.succeeded(), job_id), f"b{job_id[1:]}" if outcome else "")
+        for job_id in suspects:
+            outcome = self.repeated[self.specs[int(job_id, 16)].measurement.model.name]
+            for job in (canned.running(), outcome) if outcome else ():
+                again = self._as(job, job_id)
+                again.job_id, again.spec.repeats_job_id = f"b{job_id[1:]}", job_id
+                yield again
 
     def job(self, job_id: str) -> job_pb2.Job:
         if self.specs:
