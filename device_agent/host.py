@@ -45,7 +45,7 @@ def describe_device(
     """
     found = hardware()
     meters = survey_machine()
-    capabilities = ["latency", "memory", "accuracy", "output_check", "faults", "profile", "comparison"]
+    capabilities = ["latency", "memory", "accuracy", "output_check", "faults", "profile", "comparison", "processes"]
     capabilities += ["multi_stream", "offline"]
     if not all(choose_meter(meters, accelerator).unavailable for accelerator in (False, True)):
         capabilities.append("energy")

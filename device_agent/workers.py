@@ -1,7 +1,7 @@
 """Workers, spawned ahead of need: a crash, a hang or an out-of-memory costs a job, never the agent.
 
 idle:  [used or fresh] [fresh]        the second one is for peak memory, which wants a process without a past
-│ MEASURE       │ MEMORY  PROFILE
+│ MEASURE       │ MEMORY  PROFILE       further processes of a latency or a comparison want such ones, too
 ▼               ▼         ▼
 clean: back     clean: back  killed     failure, cancel, growth: killed with its whole group
 and after the job the places are filled again, outside of anybody's timed window
@@ -26,6 +26,7 @@ from device_agent.comparing import compare
 from device_agent.host import Neighbours
 from device_agent.hostlock import DEFAULT_WAIT_S, HostLock
 from device_agent.measure.profile import no_profile
+from device_agent.replicates import add_provenance, latency_alone, repeat_latency
 from device_agent.tuning.tuner import Tuner
 from device_agent.workerprocess import WORKER_COMMAND, Budget, SpawnError, WorkerProcess
 from protos import artifacts
@@ -41,7 +42,12 @@ _SPAWN_PAUSE_S = 0.2
 #: With fewer cores than this a starting process disturbs a measurement.
 _CORES_TO_SPARE = 3
 _MEASURED_PARTS = ("output_check", "latency", "accuracy", "energy", "fault_plan", "multi_stream", "offline")
-_FRESH_TASKS = (worker_pb2.WORKER_TASK_MEMORY, worker_pb2.WORKER_TASK_PROFILE, worker_pb2.WORKER_TASK_COMPARE)
+_FRESH_TASKS = (
+    worker_pb2.WORKER_TASK_MEMORY,
+    worker_pb2.WORKER_TASK_PROFILE,
+    worker_pb2.WORKER_TASK_COMPARE,
+    worker_pb2.WORKER_TASK_LATENCY,
+)
 #: What a profiler may die of without taking the other figures along.
 _PROFILER_FAILURES = (
     failure_pb2.FAILURE_KIND_CRASHED,
@@ -201,7 +207,10 @@ class WorkerPool:
         tasks += [task for task, asked in apart.items() if asked]
         result: Optional[measurement_pb2.MeasurementResult] = None
         for task in tasks:
-            response = await self._request(_request_for(task, spec, paths, folder), budget, on_step, fresh)
+            if task == worker_pb2.WORKER_TASK_MEASURE and spec.latency.processes > 1:
+                response = await self._repeat_latency(spec, paths, folder, budget, on_step)
+            else:
+                response = await self._request(_request_for(task, spec, paths, folder), budget, on_step, fresh)
             if response.HasField("failure"):
                 if result is None or not _only_profiler(task, response.failure):
                     return Outcome(failure=response.failure)
@@ -226,6 +235,27 @@ class WorkerPool:
             return await self._request(request, budget, lambda name: on_step(f"process {process + 1} of {of}: {name}"))
 
         return await compare(spec, one)
+
+    async def _repeat_latency(
+        self,
+        spec: measurement_pb2.MeasurementSpec,
+        paths: Mapping[str, Path],
+        folder: Path,
+        budget: Budget,
+        on_step: Callable[[str], None],
+    ) -> worker_pb2.WorkerResponse:
+        alone = latency_alone(spec)
+
+        async def one(process: int, of: int) -> worker_pb2.WorkerResponse:
+            if process == 0:
+                request = _request_for(worker_pb2.WORKER_TASK_MEASURE, spec, paths, folder)
+            else:
+                request = _request_for(worker_pb2.WORKER_TASK_LATENCY, alone, paths, folder, process)
+            return await self._request(
+                request, budget, lambda name: on_step(f"process {process + 1} of {of}: {name}"), fresh=True
+            )
+
+        return await repeat_latency(spec, one)
 
     def _done(self, response: worker_pb2.WorkerResponse, folder: Path) -> Outcome:
         result = response.result
@@ -395,8 +425,4 @@ def _merge(result: measurement_pb2.MeasurementResult, other: measurement_pb2.Mea
         result.memory.CopyFrom(other.memory)
     if other.HasField("profile"):
         result.profile.CopyFrom(other.profile)
-    result.provenance.worker_s += other.provenance.worker_s
-    result.provenance.host_lock_wait_s += other.provenance.host_lock_wait_s
-    for remark in other.provenance.remarks:
-        if remark not in result.provenance.remarks:
-            result.provenance.remarks.append(remark)
+    add_provenance(result.provenance, other.provenance)

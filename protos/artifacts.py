@@ -22,11 +22,12 @@ def needed(spec: measurement_pb2.MeasurementSpec) -> List[artifact_pb2.ArtifactR
 
 
 def made(result: measurement_pb2.MeasurementResult) -> List[artifact_pb2.ArtifactRef]:
-    """All artifacts that a result refers to."""
+    """All artifacts that a result refers to, each once."""
     refs = [result.latency.raw_samples, result.accuracy.predictions, result.faults.right_patterns]
+    refs += [run.raw_samples for run in result.latency.runs]
     refs += [run.segments for run in result.comparison.runs]
     refs += [result.multi_stream.raw_samples, result.conditions.samples]
-    return [ref for ref in refs if ref.digest]
+    return list({ref.digest: ref for ref in refs if ref.digest}.values())
 
 
 def forget_made(result: measurement_pb2.MeasurementResult) -> None:
@@ -39,5 +40,7 @@ def forget_made(result: measurement_pb2.MeasurementResult) -> None:
         (result.conditions, "samples"),
     ):
         part.ClearField(name)
+    for latency_run in result.latency.runs:
+        latency_run.ClearField("raw_samples")
     for run in result.comparison.runs:
         run.ClearField("segments")

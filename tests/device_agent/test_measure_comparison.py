@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from device_agent.measure import comparison, verdict
+from device_agent.measure import comparison, processes, verdict
 from device_agent.measure.comparison import Contender
 from protos import figures
 from protos.gauntlet.v1 import measurement_pb2 as pb
@@ -149,9 +149,9 @@ def test_a_process_ends_at_its_cap_of_time() -> None:
 def test_steins_rule_on_a_worked_example() -> None:
     # s = 0.01 of three, t = 4.303: (4.303 × 0.01 / 0.01)² = 18.5.
     asked = spec(processes=3, max_processes=50, half_width=0.01)
-    assert verdict.processes_needed([-0.01, 0.0, 0.01], asked) == 19
-    assert verdict.processes_needed([-0.01, 0.0, 0.01], spec(processes=3, max_processes=10)) == 10
-    assert verdict.processes_needed([0.02, 0.02, 0.02], asked) == 3
+    assert processes.processes_needed([-0.01, 0.0, 0.01], asked) == 19
+    assert processes.processes_needed([-0.01, 0.0, 0.01], spec(processes=3, max_processes=10)) == 10
+    assert processes.processes_needed([0.02, 0.02, 0.02], asked) == 3
 
 
 #: How the ratio of a process may scatter.
@@ -174,7 +174,7 @@ def verdicts(draw: str, true: float, count: int = 2000) -> Tuple[float, float]:
     for _ in range(count):
         logs = list(true + DRAWS[draw](random, 15))
         runs = [pb.ComparisonRun(ratio=figures.measured(math.exp(x)), median_a_s=1, median_b_s=1) for x in logs]
-        needed = verdict.processes_needed(logs[:6], asked)
+        needed = processes.processes_needed(logs[:6], asked)
         found = verdict.conclude(runs[:needed], asked, same_model=False)
         interval = found.ratio.estimate.interval
         missed += not interval.low <= math.exp(true) <= interval.high
