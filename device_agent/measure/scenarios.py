@@ -202,11 +202,14 @@ def measure_offline(stage: Stage, spec: pb.OfflineSpec, window: Callable[[Cell],
     result = pb.OfflineResult()
     for threads in spec.threads:
         for size in spec.batch_sizes:
-            # A cell that kills the worker is named by the failure's last step.
-            stage.report(f"offline batch {size}, {threads} thread{'' if threads == 1 else 's'}")
             cell = result.cells.add(batch_size=size, threads=threads)
             refusal = _refusal(batching, size, threads)
-            cell.MergeFrom(_absent(refusal) if refusal else window(_cell_of(stage, spec, batching, size, threads)))
+            if refusal:
+                cell.MergeFrom(_absent(refusal))
+                continue
+            # A cell that kills the worker is named by the failure's last step.
+            stage.report(f"offline batch {size}, {threads} thread{'' if threads == 1 else 's'}")
+            cell.MergeFrom(window(_cell_of(stage, spec, batching, size, threads)))
     return result
 
 
