@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from gauntlet import files, options
+from gauntlet import files, options, protocol, setup
 from gauntlet.errors import UsageError
+from gauntlet.setup import SetupOptions
 
 if TYPE_CHECKING:
     from gauntlet.api import Lab
+    from orchestrator.protocol import Protocol
     from protos.gauntlet.v1 import artifact_pb2, figure_pb2, fleet_pb2, job_pb2, measurement_pb2
 
-DEFAULT_TIMEOUT_S = 300.0
 #: Told of each change of a job, with how many of the round have ended and how many there are.
 OnChange = Callable[["job_pb2.Job", int, int], None]
 
 
-class CompareOptions(TypedDict, total=False):
+class CompareOptions(SetupOptions, total=False):
     """Everything but the models; what is left out has the default that `gauntlet compare --help` names."""
 
     #: Ids or classes of devices, each of which compares; empty: one that fits.
@@ -30,6 +31,9 @@ class CompareOptions(TypedDict, total=False):
     threads: int
     #: "xnnpack" or "none"; empty: XNNPACK for .tflite models, the runtime's first for others.
     delegate: str
+    #: All numbers of the comparison: a YAML file, or any part of {"comparison": {"max_s": 5}}; see
+    #: `gauntlet compare --show-protocol`. The options from here to `queue_timeout_s` count more.
+    protocol: str | Path | Mapping[str, Any] | Protocol | None
     #: Fresh processes: at first, and at most.
     processes: int
     max_processes: int
@@ -38,13 +42,13 @@ class CompareOptions(TypedDict, total=False):
     #: Most seconds of blocks in each process.
     max_s: float
     pin: bool
+    #: Seconds of work after which the comparison is killed, and seconds in the queue after which it fails (0: never).
+    timeout_s: float
+    queue_timeout_s: float
     #: What each device is known to make of a model compared with itself, 0-1.
     noise_floor: float | None
     #: Compare A with itself on each device first, and judge by the noise floor found.
     aa: bool
-    #: Seconds of work after which the comparison is killed, and seconds in the queue after which it fails (0: never).
-    timeout_s: float
-    queue_timeout_s: float
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ def check(a: Path, b: Path, asked: CompareOptions, limit_bytes: int = 0) -> None
     Raises:
         UsageError: a file or a number that cannot be meant.
     """
+    chosen = protocol.resolve(asked, protocol.COMPARE_OPTIONS)
     kinds = [files.check_model(path) for path in (a, b)]
     if kinds[0] != kinds[1]:
         raise UsageError(
@@ -114,17 +119,8 @@ def check(a: Path, b: Path, asked: CompareOptions, limit_bytes: int = 0) -> None
         )
     for path in (a, b):
         files.check_size(path, limit_bytes)
-    for name in ("threads", "max_s", "timeout_s"):
-        value = asked.get(name, 1)
-        if not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-            raise UsageError(f"{name} must be greater than 0, not {value}")
-    if asked.get("processes", 2) < 2:
-        raise UsageError(
-            f"processes must be at least 2, not {asked['processes']}",
-            "one process cannot tell how much the next would differ",
-        )
-    if not 0 < asked.get("half_width", 0.01) < 1:
-        raise UsageError(f"half_width must lie between 0 and 1 (1 % is 0.01), not {asked['half_width']}")
+    options.check_threads(asked)
+    setup.check(asked, chosen.comparison.pin)
     floor = asked.get("noise_floor")
     if floor is not None and not 0 <= floor < 1:
         raise UsageError(f"noise_floor must lie between 0 and 1 (1 % is 0.01), not {floor}")
@@ -177,16 +173,15 @@ def _round(
     on_change: OnChange,
 ) -> list[job_pb2.Job]:
     """One job for each place, all to their end."""
-    from orchestrator.client import specs
-    from protos.gauntlet.v1 import job_pb2
+    from orchestrator.client import Ended, specs
 
     if not places:
         return []
-    numbers = ("processes", "max_processes", "half_width", "max_s")
-    given: dict[str, Any] = {name: asked.get(name) for name in numbers if asked.get(name) is not None}
+    chosen = protocol.resolve(asked, protocol.COMPARE_OPTIONS)
+    numbers = chosen.comparison.model_dump(exclude={"timeout_s"})
     wanted = []
     for (device_id, device_class), floor in zip(places, floors, strict=True):
-        comparison = specs.comparison_spec(b, pin=asked.get("pin", True), noise_floor=floor, **given)
+        comparison = specs.comparison_spec(b, noise_floor=floor, **numbers)
         measurement = specs.measurement_spec(
             a,
             runtime=asked.get("runtime", ""),
@@ -195,7 +190,9 @@ def _round(
             memory=False,
             energy=False,
             comparison=comparison,
-            timeout_s=asked.get("timeout_s", DEFAULT_TIMEOUT_S),
+            setup=setup.device_setup(asked),
+            throttle=specs.throttle_spec(**chosen.throttle.model_dump()),
+            timeout_s=chosen.comparison.timeout_s,
         )
         wanted.append(
             specs.job_spec(
@@ -203,18 +200,17 @@ def _round(
                 device_id=device_id,
                 device_class=device_class,
                 labels=asked.get("labels"),
-                queue_timeout_s=asked.get("queue_timeout_s", 0.0),
+                queue_timeout_s=chosen.job.queue_timeout_s,
+                max_attempts=chosen.job.max_attempts,
             )
         )
     job_ids = [job.job_id for job in lab.client.submit(wanted)]
-    final = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED)
-    ended: dict[str, job_pb2.Job] = {}
+    ended = Ended(job_ids)
     with lab.cancelling(job_ids):
         for job in lab.watch(job_ids):
-            if job.state in final:
-                ended[job.job_id] = job
+            ended.take(job)
             on_change(job, len(ended), len(job_ids))
-    return [ended[job_id] for job_id in job_ids]
+    return ended.jobs()
 
 
 def _device(lab: Lab, job: job_pb2.Job) -> fleet_pb2.Device | None:

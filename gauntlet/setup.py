@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from gauntlet.errors import UsageError
 
@@ -15,13 +15,31 @@ _PREFIXES = {"ghz": 1e9, "mhz": 1e6, "khz": 1e3, "hz": 1.0}
 NAMES = ("governor", "min_frequency_hz", "max_frequency_hz", "power_mode", "jetson_clocks", "cores")
 
 
-def check(options: Mapping[str, Any]) -> None:
+class SetupOptions(TypedDict, total=False):
+    """State of the device during the timed windows, where it permits; what is left out stays as it is found."""
+
+    governor: str
+    #: Clock limits.
+    min_frequency_hz: float
+    max_frequency_hz: float
+    #: A Jetson's.
+    power_mode: str
+    jetson_clocks: bool
+    #: Among which threads are held: "big", "little", or numbers such as "0-3".
+    cores: str
+
+
+def check(options: Mapping[str, Any], pin: bool) -> None:
     """Refuse what cannot be meant.
+
+    Args:
+        options: the set-up.
+        pin: are threads held to cores?
 
     Raises:
         UsageError: cores without pinning, or limits the wrong way round.
     """
-    if options.get("cores") and not options.get("pin", True):
+    if options.get("cores") and not pin:
         raise UsageError("cores are chosen, and threads are not to be held to cores", "leave out one of the two")
     low, high = options.get("min_frequency_hz", 0.0), options.get("max_frequency_hz", 0.0)
     if not (0 <= low < math.inf and 0 <= high < math.inf) or (high and low > high):

@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 
 from gauntlet.cli import bench, compare, devices, faults, jobs, lab, results, search
+from gauntlet.cli.choices import help_with_defaults
 from gauntlet.cli.output import EXIT_INTERRUPTED, Settings, print_error
+from gauntlet.protocol import BENCH_OPTIONS, COMPARE_OPTIONS
 
 _USAGE = 2
 
@@ -24,8 +26,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="[bold]Exit status[/]: 0 done, 1 a measurement failed or the lab is gone, 2 asked wrongly, 130 interrupted.",
 )
-app.command("bench", epilog=bench.EPILOG)(bench.bench)
-app.command("compare", epilog=compare.EPILOG)(compare.compare)
+app.command("bench", epilog=bench.EPILOG, cls=help_with_defaults(BENCH_OPTIONS))(bench.bench)
+app.command("compare", epilog=compare.EPILOG, cls=help_with_defaults(COMPARE_OPTIONS))(compare.compare)
 app.command("faults", epilog=faults.EPILOG)(faults.faults)
 app.command("replay")(faults.replay)
 app.command("results")(results.results)

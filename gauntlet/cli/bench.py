@@ -7,9 +7,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gauntlet.cli.choices import (
+    DEVICE,
+    CoresOption,
+    GovernorOption,
+    JetsonClocksOption,
+    LabelOption,
+    MaxClockOption,
+    MinClockOption,
+    PinOption,
+    PowerModeOption,
+    ProtocolOption,
+    RuntimeOption,
+    SetOption,
+    ShowProtocolOption,
+    ThreadsOption,
+    TimeoutOption,
+    print_protocol,
+    setup_of,
+)
 from gauntlet.cli.follow import Follower
 from gauntlet.cli.output import JsonOption, LabDirOption, LabOption, open_lab
-from gauntlet.cli.parse import label_pair, share
+from gauntlet.cli.parse import label_pair
 from gauntlet.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -19,84 +38,79 @@ EPILOG = (
     "[bold]Exit status[/]: 0 every model was measured; 1 a measurement failed or the lab is gone; "
     "2 asked wrongly, nothing was measured; 130 interrupted, jobs cancelled."
 )
-_DEVICE, _TIMING, _FURTHER = "Where and how it runs", "How long it is timed", "What else is measured"
-_SETUP = "State of the device while it is timed, where it permits; always put back"
+_TIMING, _SCENARIOS, _FURTHER = "How long it is timed", "How it is loaded", "What else is measured"
 
 
 def bench(
     context: typer.Context,
-    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Models to measure: .tflite, .onnx, .pt2.")],
+    models: Annotated[
+        list[Path] | None, typer.Argument(metavar="MODEL...", help="Models to measure: .tflite, .onnx, .pt2.")
+    ] = None,
     device: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Id or class of the device; any that fits if left out.", rich_help_panel=_DEVICE
+            metavar="NAME", help="Id or class of the device; any that fits if left out.", rich_help_panel=DEVICE
         ),
     ] = "",
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE", help="Label that the device must carry; repeatable.", rich_help_panel=_DEVICE
-        ),
-    ] = None,
-    runtime: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Runtime, such as litert; the device's first that takes the model if left out.",
-            rich_help_panel=_DEVICE,
-        ),
-    ] = "",
-    threads: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Threads.", rich_help_panel=_DEVICE)] = 1,
+    label: LabelOption = None,
+    runtime: RuntimeOption = "",
+    threads: ThreadsOption = 1,
     delegate: Annotated[
         str,
         typer.Option(
             metavar="NAME",
             help="Delegate or execution provider: xnnpack, cuda, tensorrt, none …; the runtime's own if left out.",
-            rich_help_panel=_DEVICE,
+            rich_help_panel=DEVICE,
         ),
     ] = "",
-    pin: Annotated[
-        bool,
-        typer.Option(
-            "--pin/--no-pin", metavar="", help="Hold each thread to a core of its own.", rich_help_panel=_DEVICE
-        ),
-    ] = True,
-    governor: Annotated[
-        str, typer.Option(metavar="NAME", help="Frequency governor, such as performance.", rich_help_panel=_SETUP)
-    ] = "",
-    min_clock: Annotated[
-        str, typer.Option(metavar="CLOCK", help="Lower clock limit, such as 1.5GHz.", rich_help_panel=_SETUP)
-    ] = "",
-    max_clock: Annotated[str, typer.Option(metavar="CLOCK", help="Upper clock limit.", rich_help_panel=_SETUP)] = "",
-    power_mode: Annotated[
-        str, typer.Option(metavar="MODE", help="Jetson: mode of nvpmodel, name or number.", rich_help_panel=_SETUP)
-    ] = "",
-    jetson_clocks: Annotated[
-        bool, typer.Option("--jetson-clocks", metavar="", help="Jetson: highest clocks.", rich_help_panel=_SETUP)
-    ] = False,
-    cores: Annotated[
-        str,
-        typer.Option(metavar="big|little|0-3", help="Cores that threads are held to.", rich_help_panel=_SETUP),
-    ] = "",
-    timeout: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help="Work after which a measurement is killed.", rich_help_panel=_DEVICE),
-    ] = 120.0,
-    runs: Annotated[int, typer.Option(min=1, help="Most samples.", rich_help_panel=_TIMING, metavar="COUNT")] = 100_000,
+    pin: PinOption = None,
+    timeout: TimeoutOption = None,
+    governor: GovernorOption = "",
+    min_clock: MinClockOption = "",
+    max_clock: MaxClockOption = "",
+    power_mode: PowerModeOption = "",
+    jetson_clocks: JetsonClocksOption = False,
+    cores: CoresOption = "",
+    runs: Annotated[int | None, typer.Option(help="Most samples.", rich_help_panel=_TIMING, metavar="COUNT")] = None,
     seconds: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Most time, after the warm-up.", rich_help_panel=_TIMING)
-    ] = 10.0,
+        str | None, typer.Option(metavar="SECONDS", help="Most time, after the warm-up.", rich_help_panel=_TIMING)
+    ] = None,
     precision: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="PERCENT",
             help="Stop once the median's 95 % interval is this narrow on either side.",
             rich_help_panel=_TIMING,
         ),
-    ] = "1%",
+    ] = None,
     warmup_runs: Annotated[
-        int, typer.Option(min=0, metavar="COUNT", help="Fewest runs before timing.", rich_help_panel=_TIMING)
-    ] = 10,
+        int | None, typer.Option(metavar="COUNT", help="Fewest runs before timing.", rich_help_panel=_TIMING)
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="COUNT",
+            help="Fresh processes that measure the latency, at first; their spread tells how many it takes.",
+            rich_help_panel=_TIMING,
+        ),
+    ] = None,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="single-stream|multi-stream|offline",
+            help="MLPerf's; repeatable.  [dim]\\[default: single-stream][/]",
+            rich_help_panel=_SCENARIOS,
+        ),
+    ] = None,
+    streams: Annotated[
+        int | None, typer.Option(metavar="COUNT", help="Samples of a query.", rich_help_panel=_SCENARIOS)
+    ] = None,
+    batch_sizes: Annotated[
+        str | None, typer.Option(metavar="COUNT,…", help="Of the offline scenario.", rich_help_panel=_SCENARIOS)
+    ] = None,
+    offline_threads: Annotated[
+        str | None, typer.Option(metavar="COUNT,…", help="Of the offline scenario.", rich_help_panel=_SCENARIOS)
+    ] = None,
     memory: Annotated[
         bool,
         typer.Option(
@@ -135,13 +149,16 @@ def bench(
         ),
     ] = None,
     tolerance: Annotated[
-        float,
+        str | None,
         typer.Option(
             metavar="DEVIATIONS",
             help="Largest difference to the reference, in its standard deviations.",
             rich_help_panel=_FURTHER,
         ),
-    ] = 0.05,
+    ] = None,
+    protocol: ProtocolOption = None,
+    settings: SetOption = None,
+    show_protocol: ShowProtocolOption = False,
     lab: LabOption = "",
     lab_dir: LabDirOption = None,
     as_json: JsonOption = False,
@@ -155,45 +172,56 @@ def bench(
       [cyan]gauntlet bench model.tflite[/]
       [cyan]gauntlet bench *.tflite --threads 4 --delegate none[/]
       [cyan]gauntlet bench model.onnx --profile[/]
-      [cyan]gauntlet bench model.tflite --precision 0.2% --seconds 60[/]
+      [cyan]gauntlet bench model.tflite --precision 0.2% --seconds 60 --processes 6[/]
+      [cyan]gauntlet bench model.tflite --scenario offline --batch-sizes 1,4,16[/]
       [cyan]gauntlet bench model.tflite --data test.npz --reference golden.npz[/]
       [cyan]gauntlet bench model.tflite --governor performance --cores big[/]
       [cyan]gauntlet bench model.tflite --device raspberrypi4 --lab HOST:PORT --json[/]
+      [cyan]gauntlet bench --show-protocol > careful.yaml[/]          then change it, and
+      [cyan]gauntlet bench model.tflite --protocol careful.yaml --set energy.window_s=10[/]
     """
     from gauntlet import options as bench_options
     from gauntlet.errors import UsageError
-    from gauntlet.setup import frequency_hz
+    from gauntlet.protocol import BENCH_OPTIONS, from_command_line
 
     if delegate and delegate not in bench_options.DELEGATES:
         raise UsageError(
             f"--delegate: {delegate} is no delegate that gauntlet knows",
             f"give one of {', '.join(bench_options.DELEGATES)}; `gauntlet devices` tells what each device offers",
         )
+    flags = {
+        "pin": pin,
+        "timeout_s": timeout,
+        "max_samples": runs,
+        "max_s": seconds,
+        "half_width": precision,
+        "warmup_runs": warmup_runs,
+        "processes": processes,
+        "streams": streams,
+        "batch_sizes": batch_sizes,
+        "offline_threads": offline_threads,
+        "tolerance": tolerance,
+    }
+    chosen = from_command_line(protocol, settings or [], flags, BENCH_OPTIONS)
     asked: BenchOptions = {
         "device": device,
         "labels": dict(label_pair(text) for text in label or []),
         "runtime": runtime,
         "threads": threads,
         "delegate": delegate,
-        "pin": pin,
-        "governor": governor,
-        "min_frequency_hz": frequency_hz(min_clock, "--min-clock"),
-        "max_frequency_hz": frequency_hz(max_clock, "--max-clock"),
-        "power_mode": power_mode,
-        "jetson_clocks": jetson_clocks,
-        "cores": cores,
-        "timeout_s": timeout,
-        "max_samples": runs,
-        "max_s": seconds,
-        "half_width": share(precision),
-        "warmup_runs": warmup_runs,
+        "scenarios": scenario or [],
         "memory": memory,
         "energy": energy,
         "profile": profile,
         "data": data,
         "reference": reference,
-        "tolerance": tolerance,
+        "protocol": chosen,
     }
+    asked.update(setup_of(governor, min_clock, max_clock, power_mode, jetson_clocks, cores))  # type: ignore[typeddict-item]
+    bench_options.check_scenarios(asked, flags)
+    if show_protocol:
+        return print_protocol(chosen, as_json)
+    models = models or []
     # Its own lab's limit is known before it starts; another's is asked for.
     bench_options.check(models, asked, limit_bytes=0 if lab else bench_options.own_limit_bytes())
     with progress() as show:

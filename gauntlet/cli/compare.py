@@ -7,6 +7,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gauntlet.cli.choices import (
+    DEVICE,
+    CoresOption,
+    GovernorOption,
+    JetsonClocksOption,
+    LabelOption,
+    MaxClockOption,
+    MinClockOption,
+    PinOption,
+    PowerModeOption,
+    ProtocolOption,
+    RuntimeOption,
+    SetOption,
+    ShowProtocolOption,
+    ThreadsOption,
+    TimeoutOption,
+    print_protocol,
+    setup_of,
+)
 from gauntlet.cli.output import JsonOption, LabDirOption, LabOption, open_lab, print_json, print_wrapped, stderr, stdout
 from gauntlet.cli.parse import delegate_of_litert, label_pair, share
 from gauntlet.cli.progress import progress
@@ -18,12 +37,14 @@ EPILOG = (
     "[bold]Exit status[/]: 0 compared on every device, whatever the verdict; 1 a comparison failed or the lab is gone; "
     "2 asked wrongly, nothing was measured; 130 interrupted, jobs cancelled."
 )
-_DEVICE, _TIMING = "Where and how it runs", "How much is measured"
+_TIMING = "How much is measured"
 
 
 def compare(
     context: typer.Context,
-    a: Annotated[Path, typer.Argument(metavar="A.tflite", help="Model to compare with.", show_default=False)],
+    a: Annotated[
+        Path | None, typer.Argument(metavar="A.tflite", help="Model to compare with.", show_default=False)
+    ] = None,
     b: Annotated[
         Path | None,
         typer.Argument(metavar="B.tflite", help="Model that may be faster or slower.", show_default=False),
@@ -33,38 +54,26 @@ def compare(
         typer.Option(
             metavar="NAME",
             help="Id or class of a device; repeatable, each compares; any that fits if left out.",
-            rich_help_panel=_DEVICE,
+            rich_help_panel=DEVICE,
         ),
     ] = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Label that a device must carry; repeatable.", rich_help_panel=_DEVICE),
-    ] = None,
-    runtime: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Runtime, such as litert; the device's first that takes the models if left out.",
-            rich_help_panel=_DEVICE,
-        ),
-    ] = "",
-    threads: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Threads.", rich_help_panel=_DEVICE)] = 1,
+    label: LabelOption = None,
+    runtime: RuntimeOption = "",
+    threads: ThreadsOption = 1,
     delegate: Annotated[
         str,
         typer.Option(
-            metavar="xnnpack|none", help="Delegate; XNNPACK for .tflite models if left out.", rich_help_panel=_DEVICE
+            metavar="xnnpack|none", help="Delegate; XNNPACK for .tflite models if left out.", rich_help_panel=DEVICE
         ),
     ] = "",
-    pin: Annotated[
-        bool,
-        typer.Option(
-            "--pin/--no-pin", metavar="", help="Hold each thread to a core of its own.", rich_help_panel=_DEVICE
-        ),
-    ] = True,
-    timeout: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help="Work after which a comparison is killed.", rich_help_panel=_DEVICE),
-    ] = 300.0,
+    pin: PinOption = None,
+    timeout: TimeoutOption = None,
+    governor: GovernorOption = "",
+    min_clock: MinClockOption = "",
+    max_clock: MaxClockOption = "",
+    power_mode: PowerModeOption = "",
+    jetson_clocks: JetsonClocksOption = False,
+    cores: CoresOption = "",
     aa: Annotated[
         bool,
         typer.Option(
@@ -81,24 +90,26 @@ def compare(
         ),
     ] = "",
     processes: Annotated[
-        int,
-        typer.Option(min=2, metavar="COUNT", help="Fresh processes that compare, at first.", rich_help_panel=_TIMING),
-    ] = 6,
+        int | None,
+        typer.Option(metavar="COUNT", help="Fresh processes that compare, at first.", rich_help_panel=_TIMING),
+    ] = None,
     max_processes: Annotated[
-        int,
-        typer.Option(
-            min=2, metavar="COUNT", help="Most of them, if the first differ too much.", rich_help_panel=_TIMING
-        ),
-    ] = 15,
+        int | None,
+        typer.Option(metavar="COUNT", help="Most of them, if the first differ too much.", rich_help_panel=_TIMING),
+    ] = None,
     precision: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="PERCENT", help="Wanted 95 % interval of the ratio, on either side.", rich_help_panel=_TIMING
         ),
-    ] = "1%",
+    ] = None,
     seconds: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Most time of blocks in each process.", rich_help_panel=_TIMING)
-    ] = 2.0,
+        str | None,
+        typer.Option(metavar="SECONDS", help="Most time of blocks in each process.", rich_help_panel=_TIMING),
+    ] = None,
+    protocol: ProtocolOption = None,
+    settings: SetOption = None,
+    show_protocol: ShowProtocolOption = False,
     lab: LabOption = "",
     lab_dir: LabDirOption = None,
     as_json: JsonOption = False,
@@ -113,14 +124,28 @@ def compare(
       [cyan]gauntlet compare old.tflite new.tflite --aa[/]          with the noise floor
       [cyan]gauntlet compare old.tflite --aa[/]                     the noise floor alone
       [cyan]gauntlet compare a.tflite b.tflite --device pi4 --device jetson[/]
+      [cyan]gauntlet compare a.tflite b.tflite --governor performance --set comparison.min_blocks=40[/]
     """
     from gauntlet import comparing, options
     from gauntlet.cli.follow import progress_line
     from gauntlet.errors import UsageError
+    from gauntlet.protocol import COMPARE_OPTIONS, from_command_line
 
-    if b is None and not aa:
+    flags = {
+        "pin": pin,
+        "timeout_s": timeout,
+        "processes": processes,
+        "max_processes": max_processes,
+        "half_width": precision,
+        "max_s": seconds,
+    }
+    chosen = from_command_line(protocol, settings or [], flags, COMPARE_OPTIONS)
+    if show_protocol:
+        return print_protocol(chosen, as_json)
+    if a is None or (b is None and not aa):
         raise UsageError(
-            "there is no second model to compare with", "name two .tflite files, or give --aa for the noise floor"
+            f"there is no {'' if a is None else 'second '}model to compare",
+            "name two .tflite files, or give --aa for the noise floor",
         )
     asked: CompareOptions = {
         "devices": device or [],
@@ -128,15 +153,11 @@ def compare(
         "runtime": runtime,
         "threads": threads,
         "delegate": delegate and delegate_of_litert(delegate),
-        "pin": pin,
-        "timeout_s": timeout,
         "aa": aa,
         "noise_floor": share(noise_floor, "--noise-floor") if noise_floor else None,
-        "processes": processes,
-        "max_processes": max(processes, max_processes),
-        "half_width": share(precision),
-        "max_s": seconds,
+        "protocol": chosen,
     }
+    asked.update(setup_of(governor, min_clock, max_clock, power_mode, jetson_clocks, cores))  # type: ignore[typeddict-item]
     second = a if b is None else b
     comparing.check(a, second, asked, limit_bytes=0 if lab else options.own_limit_bytes())
     with progress() as show:

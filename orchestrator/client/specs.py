@@ -1,7 +1,6 @@
 """Specifications with every default filled in, so that what was asked is on record.
 
-The defaults follow `DESIGN` and the practice of benchmarking tools: warm up at least 10 runs and 0.5 s until window
-medians agree within 2 %; sample at least 30 times and 1 s until the median's 95 % interval is within ±1 %.
+The defaults are those of `orchestrator.protocol`, where each is explained.
 """
 
 from __future__ import annotations
@@ -9,27 +8,26 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 
+from orchestrator.protocol import DEFAULT
 from protos.gauntlet.v1 import artifact_pb2, fault_pb2, job_pb2, measurement_pb2, setup_pb2
-
-CONFIDENCE = 0.95
 
 
 def latency_spec(
     *,
-    warmup_min_runs: int = 10,
-    warmup_min_s: float = 0.5,
-    warmup_max_s: float = 10.0,
-    warmup_tolerance: float = 0.02,
-    min_samples: int = 30,
-    max_samples: int = 100_000,
-    min_s: float = 1.0,
-    max_s: float = 10.0,
-    half_width: float = 0.01,
-    confidence: float = CONFIDENCE,
-    min_sample_s: float = 100e-6,
-    pin: bool = True,
-    processes: int = 1,
-    max_processes: int = 15,
+    warmup_min_runs: int = DEFAULT.latency.warmup_min_runs,
+    warmup_min_s: float = DEFAULT.latency.warmup_min_s,
+    warmup_max_s: float = DEFAULT.latency.warmup_max_s,
+    warmup_tolerance: float = DEFAULT.latency.warmup_tolerance,
+    min_samples: int = DEFAULT.latency.min_samples,
+    max_samples: int = DEFAULT.latency.max_samples,
+    min_s: float = DEFAULT.latency.min_s,
+    max_s: float = DEFAULT.latency.max_s,
+    half_width: float = DEFAULT.latency.half_width,
+    confidence: float = DEFAULT.latency.confidence,
+    min_sample_s: float = DEFAULT.latency.min_sample_s,
+    pin: bool = DEFAULT.latency.pin,
+    processes: int = DEFAULT.latency.processes,
+    max_processes: int = DEFAULT.latency.max_processes,
 ) -> measurement_pb2.LatencySpec:
     """How long to time, see `LatencySpec`. Seconds, counts, and ratios 0-1."""
     return measurement_pb2.LatencySpec(
@@ -52,11 +50,11 @@ def latency_spec(
 
 def multi_stream_spec(
     *,
-    samples_per_query: int = 8,
-    min_queries: int = 662,
-    max_queries: int = 100_000,
-    min_s: float = 1.0,
-    max_s: float = 60.0,
+    samples_per_query: int = DEFAULT.multi_stream.samples_per_query,
+    min_queries: int = DEFAULT.multi_stream.min_queries,
+    max_queries: int = DEFAULT.multi_stream.max_queries,
+    min_s: float = DEFAULT.multi_stream.min_s,
+    max_s: float = DEFAULT.multi_stream.max_s,
 ) -> measurement_pb2.MultiStreamSpec:
     """Latency of queries of several samples, see `MultiStreamSpec`; 662 queries are what p99 takes (MLPerf)."""
     return measurement_pb2.MultiStreamSpec(
@@ -70,11 +68,11 @@ def multi_stream_spec(
 
 def offline_spec(
     *,
-    batch_sizes: Sequence[int] = (1, 2, 4, 8, 16, 32),
-    threads: Sequence[int] = (1,),
-    min_s: float = 0.5,
-    max_s: float = 5.0,
-    half_width: float = 0.01,
+    batch_sizes: Sequence[int] = DEFAULT.offline.batch_sizes,
+    threads: Sequence[int] = DEFAULT.offline.threads,
+    min_s: float = DEFAULT.offline.min_s,
+    max_s: float = DEFAULT.offline.max_s,
+    half_width: float = DEFAULT.offline.half_width,
 ) -> measurement_pb2.OfflineSpec:
     """Throughput over batch sizes and threads, see `OfflineSpec`; the seconds are those of each cell."""
     return measurement_pb2.OfflineSpec(
@@ -83,18 +81,28 @@ def offline_spec(
 
 
 def throttle_spec(
-    *, repeats: int = 2, cool_to_c: float = 0.0, cool_max_s: float = 120.0, drift: float = 0.03
+    *,
+    repeats: int = DEFAULT.throttle.repeats,
+    cool_to_c: float = DEFAULT.throttle.cool_to_c,
+    cool_max_s: float = DEFAULT.throttle.cool_max_s,
+    drift: float = DEFAULT.throttle.drift,
 ) -> measurement_pb2.ThrottleSpec:
     """What to do when the device throttles, see `ThrottleSpec`."""
     return measurement_pb2.ThrottleSpec(repeats=repeats, cool_to_c=cool_to_c, cool_max_s=cool_max_s, drift=drift)
 
 
-def accuracy_spec(dataset: artifact_pb2.ArtifactRef, batch_size: int = 32) -> measurement_pb2.AccuracySpec:
+def accuracy_spec(
+    dataset: artifact_pb2.ArtifactRef,
+    batch_size: int = DEFAULT.accuracy.batch_size,
+    confidence: float = DEFAULT.accuracy.confidence,
+) -> measurement_pb2.AccuracySpec:
     """Accuracy on a data-set artifact."""
-    return measurement_pb2.AccuracySpec(dataset=dataset, batch_size=batch_size, confidence=CONFIDENCE)
+    return measurement_pb2.AccuracySpec(dataset=dataset, batch_size=batch_size, confidence=confidence)
 
 
-def output_check_spec(reference: artifact_pb2.ArtifactRef, tolerance: float = 0.05) -> measurement_pb2.OutputCheckSpec:
+def output_check_spec(
+    reference: artifact_pb2.ArtifactRef, tolerance: float = DEFAULT.output_check.tolerance
+) -> measurement_pb2.OutputCheckSpec:
     """Compare outputs with a reference artifact; `tolerance` in standard deviations of the reference output."""
     return measurement_pb2.OutputCheckSpec(reference=reference, tolerance=tolerance)
 
@@ -104,7 +112,7 @@ def fault_plan(
     *,
     seed: int = 0,
     half_width: float = 0.01,
-    confidence: float = CONFIDENCE,
+    confidence: float = DEFAULT.accuracy.confidence,
     min_patterns: int = 30,
     max_patterns: int = 200,
     targets: Sequence[str] = (),
@@ -144,21 +152,21 @@ def fault_plan(
 def comparison_spec(
     model: artifact_pb2.ArtifactRef,
     *,
-    processes: int = 6,
-    max_processes: int = 15,
-    min_segment_s: float = 0.005,
-    min_segment_samples: int = 5,
-    min_sample_s: float = 100e-6,
-    min_blocks: int = 20,
-    max_blocks: int = 1_000,
-    max_s: float = 2.0,
-    half_width: float = 0.01,
-    confidence: float = CONFIDENCE,
-    warmup_min_runs: int = 10,
-    warmup_min_s: float = 0.3,
-    warmup_max_s: float = 3.0,
-    warmup_tolerance: float = 0.02,
-    pin: bool = True,
+    processes: int = DEFAULT.comparison.processes,
+    max_processes: int = DEFAULT.comparison.max_processes,
+    min_segment_s: float = DEFAULT.comparison.min_segment_s,
+    min_segment_samples: int = DEFAULT.comparison.min_segment_samples,
+    min_sample_s: float = DEFAULT.comparison.min_sample_s,
+    min_blocks: int = DEFAULT.comparison.min_blocks,
+    max_blocks: int = DEFAULT.comparison.max_blocks,
+    max_s: float = DEFAULT.comparison.max_s,
+    half_width: float = DEFAULT.comparison.half_width,
+    confidence: float = DEFAULT.comparison.confidence,
+    warmup_min_runs: int = DEFAULT.comparison.warmup_min_runs,
+    warmup_min_s: float = DEFAULT.comparison.warmup_min_s,
+    warmup_max_s: float = DEFAULT.comparison.warmup_max_s,
+    warmup_tolerance: float = DEFAULT.comparison.warmup_tolerance,
+    pin: bool = DEFAULT.comparison.pin,
     noise_floor: float | None = None,
 ) -> measurement_pb2.ComparisonSpec:
     """Model B against the model of the specification, see `ComparisonSpec`. Seconds, counts, and ratios 0-1."""
@@ -201,7 +209,10 @@ def measurement_spec(
     multi_stream: measurement_pb2.MultiStreamSpec | None = None,
     offline: measurement_pb2.OfflineSpec | None = None,
     throttle: measurement_pb2.ThrottleSpec | None = None,
-    timeout_s: float = 120.0,
+    memory_runs: int = DEFAULT.memory.runs,
+    energy_window_s: float = DEFAULT.energy.window_s,
+    profile_inferences: int = DEFAULT.profile.inferences,
+    timeout_s: float = DEFAULT.job.timeout_s,
 ) -> measurement_pb2.MeasurementSpec:
     """What to measure on one device. A part that is None or False is not measured.
 
@@ -216,16 +227,16 @@ def measurement_spec(
         runtime=measurement_pb2.RuntimeSpec(name=runtime, threads=threads, delegate=delegate),
         output_check=output_check,
         latency=latency,
-        memory=measurement_pb2.MemorySpec(runs=5) if memory else None,
+        memory=measurement_pb2.MemorySpec(runs=memory_runs) if memory else None,
         accuracy=accuracy,
-        energy=measurement_pb2.EnergySpec(window_s=5.0) if energy else None,
+        energy=measurement_pb2.EnergySpec(window_s=energy_window_s) if energy else None,
         fault_plan=fault_plan,
-        profile=measurement_pb2.ProfileSpec(inferences=50) if profile else None,
+        profile=measurement_pb2.ProfileSpec(inferences=profile_inferences) if profile else None,
         comparison=comparison,
         setup=setup,
         multi_stream=multi_stream,
         offline=offline,
-        throttle=throttle or (throttle_spec() if timed else None),
+        throttle=(throttle or throttle_spec()) if timed else None,
         timeout_s=timeout_s,
     )
 
@@ -239,8 +250,8 @@ def job_spec(
     idempotency_key: str | None = None,
     priority: int = 0,
     campaign_id: str = "",
-    max_attempts: int = 3,
-    queue_timeout_s: float = 0.0,
+    max_attempts: int = DEFAULT.job.max_attempts,
+    queue_timeout_s: float = DEFAULT.job.queue_timeout_s,
 ) -> job_pb2.JobSpec:
     """A job for any device that fits; without an idempotency key each call makes a job of its own."""
     return job_pb2.JobSpec(

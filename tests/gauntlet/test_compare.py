@@ -167,16 +167,16 @@ def test_a_device_whose_control_fails_does_not_keep_the_others_from_comparing(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{old}"], "there is no second model to compare with"),
+        (["{old}"], "there is no second model to compare"),
         (["{old}", "missing.tflite"], "missing.tflite: no such file"),
         (["{old}", "{text}"], "are no models that gauntlet measures"),
-        (["{old}", "{new}", "--precision", "0"], "--precision: 0 is no share"),
+        (["{old}", "{new}", "--precision", "0"], "--precision must be greater than 0"),
         (["{old}", "{new}", "--noise-floor", "much"], "--noise-floor: much is no share"),
         (["{old}", "{new}", "--noise-floor", "1%", "--aa"], "a noise floor is given and to be measured as well"),
         (["{old}", "{new}", "--processes", "1"], "--processes"),
         (["{old}", "{new}", "--delegate", "gpu"], "gpu is no delegate"),
-        (["{old}", "{new}", "--seconds", "0"], "max_s must be greater than 0"),
-        (["{old}", "{new}", "--timeout", "-1"], "timeout_s must be greater than 0"),
+        (["{old}", "{new}", "--seconds", "0"], "--seconds must be at least 0.001"),
+        (["{old}", "{new}", "--timeout", "-1"], "--timeout must be at least 0.1"),
         (["{old}", "{new}", "--device", "toaster"], "no device and no device class is called toaster"),
     ],
 )
