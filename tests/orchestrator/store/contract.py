@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestrator import jobs
+from orchestrator import fitness, jobs
 from orchestrator.jobs import Cancelled, Expired, Failed, Leased, Returned, Started, State, Succeeded
 from orchestrator.store.base import Held, KeyConflictError, NewJob, Store, StoreError
-from protos.gauntlet.v1 import campaign_pb2, device_pb2, failure_pb2, job_pb2, measurement_pb2
+from protos.gauntlet.v1 import agent_pb2, campaign_pb2, device_pb2, failure_pb2, fitness_pb2, job_pb2, measurement_pb2
 
 OpenStore = Callable[[], Awaitable[Store]]
 MakeJob = Callable[..., NewJob]
@@ -40,6 +40,18 @@ async def run_to_success(store: Store, job_id: str, lease_id: str, samples: str 
     applied = await store.apply(job_id, Succeeded(lease_id), result_with(samples))
     assert applied is not None
     assert applied.verdict == "applied"
+
+
+def shifted(check_id: str, *leases: str, device_id: str = "pi4-1") -> agent_pb2.FitnessReport:
+    check = fitness_pb2.FitnessCheck(
+        check_id=check_id,
+        device_id=device_id,
+        checked_at="2026-11-21T14:02:09Z",
+        verdict=fitness_pb2.FITNESS_VERDICT_SHIFTED,
+        shift=0.052,
+        suspect_lease_ids=leases,
+    )
+    return agent_pb2.FitnessReport(check=check)
 
 
 class StoreContract:
@@ -447,6 +459,98 @@ class StoreContract:
         store = await open_store()
         assert (await store.count_by_state())[State.QUEUED] == 50
         await store.close()
+
+    # Fitness.
+
+    async def test_a_shifted_check_marks_and_queues_again_in_one_go(
+        self, store: Store, new_job: MakeJob, clock
+    ) -> None:
+        good, untouched = new_job(priority=2, queue_timeout_s=9.0), new_job()
+        await store.submit([good, untouched])
+        await run_to_success(store, good.job_id, "l1", samples="b" * 64)
+        await run_to_success(store, untouched.job_id, "l2")
+        clock.advance(1000)
+        (marked,) = await store.record_fitness(shifted("c1", "l1", "unknown"))
+        assert marked.job_id == good.job_id
+        assert marked.successor_job_id is not None
+        job, again = await store.job(good.job_id), await store.job(marked.successor_job_id)
+        assert job is not None
+        assert again is not None
+        assert job.state == job_pb2.JOB_STATE_SUCCEEDED
+        assert (job.suspicion.successor_job_id, "5.2 %" in job.suspicion.reason) == (again.job_id, True)
+        assert datetime.fromisoformat(job.suspicion.marked_at) == datetime.fromtimestamp(clock(), UTC)
+        assert (again.state, again.spec.repeats_job_id) == (job_pb2.JOB_STATE_QUEUED, good.job_id)
+        # Its wait begins now, and what it reads is kept, however old the first result is.
+        assert await store.overdue(clock() + 8) == []
+        assert await store.overdue(clock() + 10) == [again.job_id]
+        assert await store.needed_artifacts(clock() + 1) == {"a" * 64}
+        summaries = {row.job_id: row.suspect_because for row in (await store.list_jobs([], "", 10, "")).rows}
+        assert summaries == {good.job_id: job.suspicion.reason, untouched.job_id: "", again.job_id: ""}
+
+    async def test_a_check_that_comes_again_changes_nothing(self, store: Store, new_job: MakeJob) -> None:
+        first, second = new_job(), new_job()
+        await store.submit([first, second])
+        await run_to_success(store, first.job_id, "l1")
+        await run_to_success(store, second.job_id, "l2")
+        answers = await asyncio.gather(*(store.record_fitness(shifted("c1", "l1")) for _ in range(5)))
+        assert sorted(len(answer) for answer in answers) == [0, 0, 0, 0, 1]
+        assert await store.record_fitness(shifted("c1", "l2")) == []
+        # Another check that names the same lease marks it no second time.
+        marked = await store.record_fitness(shifted("c2", "l1", "l2"))
+        assert [suspect.job_id for suspect in marked] == [second.job_id]
+        assert (await store.count_by_state())[State.QUEUED] == 2
+
+    async def test_only_results_of_that_device_under_that_lease_are_marked(
+        self, store: Store, new_job: MakeJob
+    ) -> None:
+        retried, failed, cancelled, leased = (new_job() for _ in range(4))
+        await store.submit([retried, failed, cancelled, leased])
+        await store.apply(retried.job_id, Leased("r1", "pi4-1"))
+        await store.apply(retried.job_id, Failed("r1", lost()))
+        await run_to_success(store, retried.job_id, "r2")
+        await store.apply(retried.job_id, Succeeded("r1"), result_with())  # superseded
+        await store.apply(failed.job_id, Leased("f1", "pi4-1"))
+        await store.apply(failed.job_id, Failed("f1", invalid()))
+        await store.apply(cancelled.job_id, Cancelled("no need"))
+        await store.apply(leased.job_id, Leased("l1", "pi4-1"))
+        assert await store.record_fitness(shifted("c1", "r1", "f1", "l1", cancelled.job_id)) == []
+        assert await store.record_fitness(shifted("c2", "r2", device_id="pi4-2")) == []
+        (marked,) = await store.record_fitness(shifted("c3", "r2"))
+        assert marked.job_id == retried.job_id
+
+    async def test_a_second_measurement_is_marked_and_left_at_that(self, store: Store, new_job: MakeJob) -> None:
+        new = new_job()
+        await store.submit([new])
+        await run_to_success(store, new.job_id, "l1")
+        (marked,) = await store.record_fitness(shifted("c1", "l1"))
+        assert marked.successor_job_id is not None
+        await run_to_success(store, marked.successor_job_id, "l2")
+        (again,) = await store.record_fitness(shifted("c2", "l2"))
+        assert (again.job_id, again.successor_job_id) == (marked.successor_job_id, None)
+        assert (await store.count_by_state())[State.QUEUED] == 0
+
+    async def test_a_key_that_somebody_took_leaves_the_mark(self, store: Store, new_job: MakeJob) -> None:
+        new = new_job()
+        await store.submit([new])
+        await run_to_success(store, new.job_id, "l1")
+        successor = fitness.successor(new.job_id, new.spec)
+        assert successor is not None
+        await store.submit([new_job(key=successor.spec.idempotency_key)])
+        (marked,) = await store.record_fitness(shifted("c1", "l1"))
+        assert (marked.job_id, marked.successor_job_id) == (new.job_id, None)
+
+    async def test_the_last_checks_are_shown_newest_first(self, store: Store) -> None:
+        await store.save_devices("a1", [device_pb2.DeviceDescription(device_id=name) for name in ("pi4-1", "pi4-2")])
+        await asyncio.gather(*(store.record_fitness(shifted(f"c{n}")) for n in range(25)))
+        floor = shifted("f1", device_id="pi4-2")
+        for value in (0.5, 0.004):
+            floor.check.check_id = f"f{value}"
+            floor.noise_floor.device_id, floor.noise_floor.floor.estimate.value = "pi4-2", value
+            await store.record_fitness(floor)
+        checked, other = await store.devices()
+        assert [check.check_id for check in checked.checks] == [f"c{n}" for n in range(24, 4, -1)]
+        assert checked.noise_floor is None
+        assert other.noise_floor == floor.noise_floor
 
     async def test_a_caller_who_gives_up_does_not_stop_the_store(self, store: Store, new_job: MakeJob) -> None:
         impatient = [asyncio.ensure_future(store.submit([new_job()])) for _ in range(10)]

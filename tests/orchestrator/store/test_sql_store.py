@@ -23,14 +23,14 @@ from google.protobuf.message import Message
 from sqlalchemy import event
 
 from orchestrator.jobs import Leased, State
+from orchestrator.store import fitness, tables
 from orchestrator.store import sql as sql_module
-from orchestrator.store import tables
 from orchestrator.store.base import StoreError
 from orchestrator.store.engine import connect
 from orchestrator.store.sql import SqlStore
 from protos import artifacts
-from protos.gauntlet.v1 import artifact_pb2, measurement_pb2
-from tests.orchestrator.store.contract import MakeJob, OpenStore, StoreContract
+from protos.gauntlet.v1 import artifact_pb2, device_pb2, measurement_pb2
+from tests.orchestrator.store.contract import MakeJob, OpenStore, StoreContract, run_to_success, shifted
 
 
 @pytest.fixture
@@ -142,6 +142,46 @@ def test_migrations_make_the_tables(path: Path) -> None:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
 
 
+async def test_a_store_of_the_first_schema_comes_up_with_all_that_it_holds(
+    path: Path, open_store: OpenStore, new_job: MakeJob
+) -> None:
+    done, waiting = new_job(), new_job()
+    store = await open_store()
+    await store.submit([done, waiting])
+    await store.save_devices("a1", [device_pb2.DeviceDescription(device_id="pi4-1")])
+    await run_to_success(store, done.job_id, "l1", samples="b" * 64)
+    before = await store.job(done.job_id)
+    await store.close()
+    connection = sqlite3.connect(path)
+    # As the first release left it: what the second migration made is gone.
+    for table in ("suspicions", "checks", "noise_floors"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    connection.commit()
+    connection.close()
+
+    store = await open_store()
+    assert await store.job(done.job_id) == before
+    assert [device.description.device_id for device in await store.devices()] == ["pi4-1"]
+    assert [queued.job_id for queued in await store.waiting("class=pi4".__eq__, 10)] == [waiting.job_id]
+    (marked,) = await store.record_fitness(shifted("c1", "l1"))
+    assert marked.job_id == done.job_id
+    await store.close()
+    with connect(path, begin="BEGIN", connections=1).connect() as schema:
+        assert compare_metadata(MigrationContext.configure(schema), tables.metadata) == []
+
+
+async def test_the_history_of_checks_is_bounded(path: Path, open_store: OpenStore) -> None:
+    store = await open_store()
+    await asyncio.gather(*(store.record_fitness(shifted(f"c{n}")) for n in range(fitness.HISTORY + 10)))
+    await store.record_fitness(shifted("c0", device_id="pi4-2"))
+    await store.close()
+    connection = sqlite3.connect(path)
+    counts = connection.execute("SELECT device_id, count(*) FROM checks GROUP BY device_id ORDER BY 1").fetchall()
+    connection.close()
+    assert counts == [("pi4-1", fitness.HISTORY), ("pi4-2", 1)]
+
+
 def test_the_newest_migration_is_the_one_that_the_software_expects() -> None:
     scripts = ScriptDirectory(str(Path(sql_module.__file__).parent / "migrations"))
     assert scripts.get_current_head() == tables.HEAD
@@ -204,6 +244,7 @@ async def test_no_query_of_the_scheduler_looks_at_finished_jobs(
     await store.list_jobs([], "c", 10, "50")
     await store.needed_artifacts(1.0)
     await store.apply("abc", Leased("l", "d"))
+    await store.record_fitness(shifted("c1", "l1", "l2"))
     await store.close()
 
     allowed = {"SCAN found", "SCAN CONSTANT ROW"}
