@@ -6,10 +6,19 @@ from typing import List, Sequence
 
 from device_agent.errors import MeasurementError
 from device_agent.runtimes import litert, ort, torch_export
-from device_agent.runtimes.base import LoadedModel, ProfileUnavailable, Runtime, Tensor
+from device_agent.runtimes.base import LoadedModel, ProfileUnavailable, Runtime, Tensor, first_inference
 from protos.gauntlet.v1 import failure_pb2
 
-__all__ = ["LoadedModel", "ProfileUnavailable", "Runtime", "Tensor", "choose", "discover", "format_of"]
+__all__ = [
+    "LoadedModel",
+    "ProfileUnavailable",
+    "Runtime",
+    "Tensor",
+    "choose",
+    "discover",
+    "first_inference",
+    "format_of",
+]
 
 _MEDIA_PREFIX = "model/"
 _REMEDIES = {

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Optional, Protocol, Sequence, Tuple, Union
+from typing import Any, Callable, Iterator, Optional, Protocol, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protos.gauntlet.v1 import measurement_pb2
+from device_agent.errors import MeasurementError
+from protos.gauntlet.v1 import failure_pb2, measurement_pb2
+
+_OUT_OF_MEMORY = re.compile(
+    r"failed to allocate memory|can't allocate memory|bad_alloc|out of memory|not enough memory|BFCArena|"
+    r"DefaultCPUAllocator",
+    re.I,
+)
+LARGER_MEMORY = "use a smaller model or input, or give the agent a larger --worker-memory-mb"
+FIXED_SHAPES = "export the model with fixed input shapes; what the file leaves open is measured as small as it may be"
 
 
 def installed_version(*distributions: str) -> str:
@@ -20,6 +30,11 @@ def installed_version(*distributions: str) -> str:
         with contextlib.suppress(metadata.PackageNotFoundError):
             return metadata.version(distribution)
     return "unknown"
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Is it a lack of memory that a library complains about?"""
+    return isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 @dataclass(frozen=True)
@@ -128,6 +143,27 @@ class LoadedModel(Protocol):
 
     def resize_batch(self, size: int) -> bool:
         """Make the first dimension of every input `size`; False, and all as before, where the model forbids it."""
+
+
+@contextlib.contextmanager
+def first_inference(model: LoadedModel) -> Iterator[None]:
+    """Around the first inference of a model: one that fails there would fail on every device.
+
+    Raises:
+        MeasurementError: invalid model or out of memory, with the runtime's own words.
+    """
+    try:
+        yield
+    except (MeasurementError, OSError):
+        raise
+    except Exception as error:  # each library has errors of its own
+        if ran_out_of_memory(error):
+            kind, remedy = failure_pb2.FAILURE_KIND_OUT_OF_MEMORY, LARGER_MEMORY
+        else:
+            kind = failure_pb2.FAILURE_KIND_INVALID_MODEL
+            remedy = FIXED_SHAPES if any("dynamic shape" in remark for remark in model.remarks) else ""
+        words = " ".join(str(error).split())
+        raise MeasurementError(kind, f"the model's first inference failed: {words}", remedy) from error
 
 
 class Runtime(Protocol):

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from device_agent.errors import MeasurementError
 from device_agent.runtimes import litert_profile
 from device_agent.runtimes.base import (
+    FIXED_SHAPES,
+    LARGER_MEMORY,
     Inputs,
     LoadedModel,
     Profile,
@@ -88,6 +90,7 @@ class LiteRt:
         library = self._library()
         resolvers = library.OpResolverType
         resolver = resolvers.AUTO if delegate == "xnnpack" else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        remarks: List[str] = []
         try:
             given = {"model_content": source} if isinstance(source, bytes) else {"model_path": str(source)}
             interpreter = library.Interpreter(**given, num_threads=threads, experimental_op_resolver_type=resolver)
@@ -96,7 +99,7 @@ class LiteRt:
                 _resize_batch(interpreter, batch)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise _rejected(error) from error
+            raise _rejected(error, open_shapes=bool(remarks)) from error
         return _Model(interpreter, delegate, remarks)
 
     def profile(self, source: Path, threads: int, delegate: str, inputs: Inputs, inferences: int) -> Profile:
@@ -216,7 +219,7 @@ def _verifies_files(name: str, version: str) -> bool:
     return name == "litert" and numbers >= _FIRST_VERIFYING
 
 
-def _rejected(error: Exception) -> MeasurementError:
+def _rejected(error: Exception, open_shapes: bool) -> MeasurementError:
     words = _first_words(str(error))
     if _UNKNOWN_OPERATION.search(str(error)):
         return MeasurementError(pb.FAILURE_KIND_UNSUPPORTED_OPERATION, words)
@@ -225,9 +228,13 @@ def _rejected(error: Exception) -> MeasurementError:
         return MeasurementError(
             pb.FAILURE_KIND_OUT_OF_MEMORY,
             "the runtime could not allocate the model's tensors",
-            "use a smaller model or input, or give the agent a larger --worker-memory-mb",
+            LARGER_MEMORY,
         )
-    return MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, words)
+    if "BytesRequired" in words:
+        # What it says of a dimension of -1, which the format keeps for the shape's signature.
+        words = f"the size of a tensor is negative, or beyond all bounds ({words})"
+        open_shapes = True
+    return MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, words, FIXED_SHAPES if open_shapes else "")
 
 
 def _first_words(text: str) -> str:

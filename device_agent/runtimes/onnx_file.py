@@ -16,7 +16,8 @@ _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 _MAX_VARINT_BITS = 63
 # onnx.proto, by message.
 _MODEL_IR_VERSION, _MODEL_GRAPH = 1, 7
-_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT = 1, 5, 11
+_VALUE_NAME, _VALUE_TYPE, _TYPE_TENSOR, _TENSOR_TYPE_SHAPE = 1, 2, 1, 2
 _NODE_INPUT, _NODE_OUTPUT, _NODE_KIND = 1, 2, 4
 _TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_INTS, _TENSOR_NAME, _TENSOR_RAW = 2, 4, 5, 8, 9
 _FLOAT, _UINT8, _INT8 = 1, 2, 3
@@ -79,6 +80,22 @@ def quantisations(data: bytes) -> Mapping[str, Quantisation]:
         if len(scale) == 1 and len(zero) == 1:
             found[tensor] = Quantisation(float(scale[0]), int(zero[0]))
     return found
+
+
+def unranked_inputs(data: bytes) -> List[str]:
+    """Inputs, by name, whose type has no shape at all; one without dimensions, a scalar, has an empty shape.
+
+    Raises:
+        BrokenOnnxError: the file cannot be read.
+    """
+    return [
+        _text(value, _VALUE_NAME)
+        for graph in _messages(memoryview(data), _MODEL_GRAPH)
+        for value in _messages(graph, _GRAPH_INPUT)
+        for kind in _messages(value, _VALUE_TYPE)
+        for tensor in _messages(kind, _TYPE_TENSOR)
+        if not any(True for _ in _messages(tensor, _TENSOR_TYPE_SHAPE))
+    ]
 
 
 def _fields(data: memoryview) -> Iterator[_Field]:

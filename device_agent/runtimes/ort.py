@@ -20,6 +20,7 @@ from device_agent.errors import MeasurementError
 from device_agent.runtimes import ort_profile
 from device_agent.runtimes.accelerators import has_nvidia_gpu
 from device_agent.runtimes.base import (
+    LARGER_MEMORY,
     Inputs,
     LoadedModel,
     Profile,
@@ -27,8 +28,9 @@ from device_agent.runtimes.base import (
     Runtime,
     Tensor,
     installed_version,
+    ran_out_of_memory,
 )
-from device_agent.runtimes.onnx_file import BrokenOnnxError, Quantisation, check_model, quantisations
+from device_agent.runtimes.onnx_file import BrokenOnnxError, Quantisation, check_model, quantisations, unranked_inputs
 from protos.gauntlet.v1 import failure_pb2 as pb
 
 _MODULE = "onnxruntime"
@@ -53,7 +55,6 @@ _UNKNOWN_OPERATION = re.compile(
     r"is under development|Opset \d+ is|only \*guarantees\* support",
     re.I,
 )
-_OUT_OF_MEMORY = re.compile(r"Failed to allocate memory|bad_alloc|out of memory|BFCArena", re.I)
 _PREAMBLE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
 _SOURCE_LOCATION = re.compile(r"^\S+\.(?:h|cc):\d+ .*?\) (?=[A-Z])", re.S)
 #: Warnings of the library are for its users, not for the tail of a worker's standard error.
@@ -157,6 +158,7 @@ class OnnxRuntime:
         return session, asked
 
     def _model(self, session: Any, source: Union[Path, bytes], asked: str, batch: Optional[int]) -> LoadedModel:
+        _check_ranks(session, source)
         quantised = _quantised(session, source)
         try:
             return _Model(self._library(), session, asked, quantised, batch)
@@ -331,6 +333,22 @@ def _dtype(entry: Any, what: str = "input") -> str:
         ) from None
 
 
+def _check_ranks(session: Any, source: Union[Path, bytes]) -> None:
+    """Refuse inputs of which not even the number of dimensions is known; to the library they look like scalars.
+
+    Raises:
+        MeasurementError: unsupported operation.
+    """
+    if all(entry.shape for entry in session.get_inputs()):
+        return
+    if unknown := unranked_inputs(source if isinstance(source, bytes) else source.read_bytes()):
+        raise MeasurementError(
+            pb.FAILURE_KIND_UNSUPPORTED_OPERATION,
+            f"the file tells no shape for input {', '.join(map(repr, unknown))}, not even how many dimensions it has",
+            "export the model with input shapes",
+        )
+
+
 def _quantised(session: Any, source: Union[Path, bytes]) -> Mapping[str, Quantisation]:
     """Read the file again only where integers go in or come out."""
     if not any("int8" in entry.type or "int16" in entry.type for entry in session.get_inputs() + session.get_outputs()):
@@ -340,12 +358,9 @@ def _quantised(session: Any, source: Union[Path, bytes]) -> Mapping[str, Quantis
 
 def _rejected(error: Exception) -> MeasurementError:
     words = _SOURCE_LOCATION.sub("", _PREAMBLE.sub("", str(error)))
-    if _OUT_OF_MEMORY.search(words) or isinstance(error, MemoryError):
-        return MeasurementError(
-            pb.FAILURE_KIND_OUT_OF_MEMORY,
-            words or "the runtime could not allocate the model's tensors",
-            "use a smaller model or input, or give the agent a larger --worker-memory-mb",
-        )
+    if ran_out_of_memory(error):
+        words = words or "the runtime could not allocate the model's tensors"
+        return MeasurementError(pb.FAILURE_KIND_OUT_OF_MEMORY, words, LARGER_MEMORY)
     if _UNKNOWN_OPERATION.search(str(error)):
         return MeasurementError(pb.FAILURE_KIND_UNSUPPORTED_OPERATION, words)
     return _invalid(words)

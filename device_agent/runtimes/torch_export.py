@@ -16,7 +16,7 @@ import logging
 import re
 import zipfile
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from device_agent.errors import MeasurementError
 from device_agent.runtimes.accelerators import has_nvidia_gpu
 from device_agent.runtimes.base import (
+    LARGER_MEMORY,
     Inputs,
     LoadedModel,
     Profile,
@@ -31,6 +32,7 @@ from device_agent.runtimes.base import (
     Runtime,
     Tensor,
     installed_version,
+    ran_out_of_memory,
 )
 from device_agent.runtimes.profiles import Label, Run, typical
 from protos.gauntlet.v1 import failure_pb2 as pb
@@ -41,7 +43,6 @@ _MODULE = "torch"
 _PARTS = ("torch", "torch.export", "torch.export.pt2_archive._package", "torch._export.serde.serialize")
 _CUDA_BUILD = re.compile(r"^cuda\s*(?::[^=]*)?=\s*['\"]", re.MULTILINE)
 _UNKNOWN_OPERATION = re.compile(r"failed to resolve (\S+) to an operator")
-_OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory|not enough memory|DefaultCPUAllocator", re.I)
 _WARM_UP = 10
 _NAMESPACE = "aten::"
 _MARK = "gauntlet: one inference"
@@ -149,6 +150,15 @@ class TorchExport:
             ) from error
 
 
+class _Entry(NamedTuple):
+    """An input as the program declares it: its shape (None: any size), and the least size of each dimension."""
+
+    name: str
+    shape: Tuple[Optional[int], ...]
+    least: Tuple[int, ...]
+    dtype: Any
+
+
 class _Model:
     """See `LoadedModel`."""
 
@@ -163,7 +173,7 @@ class _Model:
             module = program.module()
         self._module = module.to(device)
         self._made: Sequence[Any] = ()
-        self._resize(batch or 1)
+        self._resize(batch)
         self.invoke: Callable[[], None] = self._invoker()
 
     @property
@@ -173,15 +183,15 @@ class _Model:
     @property
     def remarks(self) -> Sequence[str]:
         return [
-            f"input {name!r} has dynamic shape [{', '.join('?' if n is None else str(n) for n in shape)}]: "
+            f"input {entry.name!r} has dynamic shape [{', '.join('?' if n is None else str(n) for n in entry.shape)}]: "
             f"measured as {list(tensor.shape)}"
-            for (name, shape, _), tensor in zip(self._entries, self._tensors)
-            if any(n is None for n in shape[1:])
+            for entry, tensor in zip(self._entries, self._tensors)
+            if None in entry.shape[1:] or (entry.shape[:1] == (None,) and entry.least[0] > 1)
         ]
 
     @property
     def inputs(self) -> Tuple[Tensor, ...]:
-        return tuple(self._describe(name, tensor) for (name, _, _), tensor in zip(self._entries, self._tensors))
+        return tuple(self._describe(entry.name, tensor) for entry, tensor in zip(self._entries, self._tensors))
 
     @property
     def outputs(self) -> Tuple[Tensor, ...]:
@@ -209,9 +219,11 @@ class _Model:
         return array
 
     def resize_batch(self, size: int) -> bool:
-        if any(not shape or shape[0] is not None for _, shape, _ in self._entries):
+        if any(not entry.shape or entry.shape[0] is not None for entry in self._entries):
             return all(tensor.shape[:1] == (size,) for tensor in self._tensors)
         before = self._tensors[0].shape[0]
+        if any(size < entry.least[0] for entry in self._entries):
+            return False
         self._resize(size)
         try:
             self.invoke()
@@ -222,12 +234,13 @@ class _Model:
         self._resize(before)
         return False
 
-    def _resize(self, batch: int) -> None:
-        shapes = [
-            tuple((1 if place else batch) if n is None else n for place, n in enumerate(shape))
-            for _, shape, _ in self._entries
-        ]
-        self._tensors = [self._torch.zeros(shape, dtype=d) for shape, (_, _, d) in zip(shapes, self._entries)]
+    def _resize(self, batch: Optional[int]) -> None:
+        self._tensors = []
+        for entry in self._entries:
+            shape = list(entry.least)
+            if batch is not None and entry.shape[:1] == (None,):
+                shape[0] = batch
+            self._tensors.append(self._torch.zeros(shape, dtype=entry.dtype))
         # They share their memory with the tensors: what is written to them is what runs.
         self._arrays = [tensor.numpy() for tensor in self._tensors]
         self._made = ()
@@ -268,8 +281,8 @@ def _cause_of_failure() -> Iterator[_Cause]:
         logger.removeHandler(cause)
 
 
-def _entries(torch: Any, program: Any) -> List[Tuple[str, Tuple[Optional[int], ...], Any]]:
-    """Name, shape (None: any size) and type of each input.
+def _entries(torch: Any, program: Any) -> List[_Entry]:
+    """The program's inputs.
 
     Raises:
         MeasurementError: unsupported operation, for inputs that are no tensors.
@@ -292,8 +305,20 @@ def _entries(torch: Any, program: Any) -> List[Tuple[str, Tuple[Optional[int], .
                 f"input {name!r} holds {value.dtype}, which NumPy does not know",
             ) from None
         shape = tuple(int(n) if isinstance(n, int) else None for n in value.shape)
-        entries.append((str(name), shape, value.dtype))
+        least = tuple(_least(program, n) for n in value.shape)
+        entries.append(_Entry(str(name), shape, least, value.dtype))
     return entries
+
+
+def _least(program: Any, size: Any) -> int:
+    """The smallest that a dimension may be: a fixed one's size, or the least that was exported for."""
+    if isinstance(size, int):
+        return size
+    bounds, expression = program.range_constraints, size.node.expr
+    lowest = {symbol: int(bounds[symbol].lower) for symbol in expression.free_symbols if symbol in bounds}
+    # 2 is what torch writes where nothing was said: its compiler specialises 0 and 1.
+    lowest = {symbol: low if low > 2 else 1 for symbol, low in lowest.items()}
+    return max(1, int(expression.subs(lowest)))
 
 
 def _summary(marks: Sequence[Any]) -> Profile:
@@ -317,12 +342,8 @@ def _is_cuda_build(folder: Path) -> bool:
 
 def _rejected(error: BaseException) -> MeasurementError:
     words = f"{type(error).__name__}: {error}"
-    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(words):
-        return MeasurementError(
-            pb.FAILURE_KIND_OUT_OF_MEMORY,
-            words,
-            "use a smaller model or input, or give the agent a larger --worker-memory-mb",
-        )
+    if ran_out_of_memory(error):
+        return MeasurementError(pb.FAILURE_KIND_OUT_OF_MEMORY, words, LARGER_MEMORY)
     unknown = _UNKNOWN_OPERATION.search(words)
     if unknown:
         return MeasurementError(

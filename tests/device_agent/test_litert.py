@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from device_agent.errors import MeasurementError
 from device_agent.measure.tensors import fill_inputs
-from device_agent.runtimes import Runtime, discover
+from device_agent.runtimes import Runtime, discover, litert
 from device_agent.runtimes.flatbuffer import BrokenFileError, check_model
 from protos.gauntlet.v1 import failure_pb2
 
@@ -72,6 +73,66 @@ def test_a_delegate_that_runs_in_part_is_remarked(runtime: Runtime, models: Path
     model = runtime.load(models / "pretrainedResnet_quant.tflite", 1, "xnnpack")
     if model.delegate != "none":
         assert "XNNPACK runs 14 of 16 operators; built-in kernels run AVERAGE_POOL_2D, SOFTMAX" in model.remarks
+
+
+def one_operator(builtin: int, shape: List[int], signature: Optional[List[int]] = None) -> bytes:
+    """A graph of one operator with one input and one output of float32."""
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    import flatbuffers
+
+    graph, model = schema.SubGraphT(), schema.ModelT()
+    graph.tensors = [schema.TensorT() for _ in range(2)]
+    for tensor, name in zip(graph.tensors, (b"x", b"y")):
+        tensor.name, tensor.shape, tensor.shapeSignature, tensor.buffer = name, shape, signature, 0
+    operator, code = schema.OperatorT(), schema.OperatorCodeT()
+    operator.inputs, operator.outputs = [0], [1]
+    code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, 127), 1
+    graph.inputs, graph.outputs, graph.operators = [0], [1], [operator]
+    model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [code], [schema.BufferT()]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+ZEROS_LIKE = 93
+
+
+def test_a_delegate_that_took_nothing_is_not_named_as_what_ran(runtime: Runtime) -> None:
+    """XNNPACK has no ZEROS_LIKE: the library loads, runs on its own kernels and says nothing about it."""
+    model = runtime.load(one_operator(ZEROS_LIKE, [1, 4]), 1, "xnnpack")
+    assert model.delegate == "none"
+    assert list(model.remarks) == ["XNNPACK was asked for but took no operator of this graph"]
+    plain = runtime.load(one_operator(ZEROS_LIKE, [1, 4]), 1, "none")
+    assert (plain.delegate, list(plain.remarks)) == ("none", [])
+
+
+class Interpreter:
+    """What tells of a prepared graph, and nothing else."""
+
+    def __init__(self, nodes: object) -> None:
+        if nodes is not None:
+            self._get_ops_details = lambda: nodes
+
+
+def node(name: str, inputs: List[int], outputs: List[int]) -> Dict[str, object]:
+    return {"op_name": name, "inputs": inputs, "outputs": outputs}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "ran", "remark"),
+    [
+        ([node("CONV_2D", [0], [1]), node("SOFTMAX", [1], [2])], "none", "took no operator"),
+        ([node("CONV_2D", [0], [1]), node("SOFTMAX", [1], [2]), node("DELEGATE", [0], [1])], "xnnpack", "runs 1 of 2"),
+        ([node("CONV_2D", [0], [1]), node("DELEGATE", [0], [1])], "xnnpack", ""),
+        ([], "none", "took no operator"),
+        (None, "xnnpack", "does not tell which delegate ran"),
+    ],
+    ids=["none of it", "a part", "all", "an empty graph", "it does not tell"],
+)
+def test_what_ran_is_read_from_the_prepared_graph_not_from_what_was_asked(nodes: object, ran: str, remark: str) -> None:
+    named, remarks = litert._delegate_that_runs(Interpreter(nodes), "xnnpack")
+    assert named == ran
+    assert (remark in remarks[0]) if remark else not remarks
 
 
 def test_a_batch_is_resized_and_back(runtime: Runtime, models: Path) -> None:
@@ -186,6 +247,46 @@ def test_unknown_dimensions_become_1_and_are_remarked(runtime: Runtime, models: 
 
     model = runtime.load(patched(models, tmp_path, unknown), 1, "")
     assert any("dynamic shape [-1, -1, 32, 3]" in remark for remark in model.remarks)
+
+
+@pytest.mark.parametrize(
+    ("shape", "signature", "resolved", "remarked"),
+    [
+        ([1, 1, 4], [-1, -1, 4], (1, 1, 4), "dynamic shape [-1, -1, 4]: measured as [1, 1, 4]"),
+        ([0, 0, 4], None, (1, 1, 4), "dynamic shape [0, 0, 4]: measured as [1, 1, 4]"),
+        ([1, 4], [-1, 4], (1, 4), ""),
+    ],
+    ids=["by signature", "by zeros", "the batch alone"],
+)
+def test_inputs_of_unknown_shape_are_run_as_small_as_they_may_be(
+    runtime: Runtime, shape: List[int], signature: Optional[List[int]], resolved: Tuple[int, ...], remarked: str
+) -> None:
+    model = runtime.load(one_operator(ZEROS_LIKE, shape, signature), 1, "none")
+    assert model.inputs[0].shape == resolved
+    assert (remarked in model.remarks[0]) if remarked else not model.remarks
+    fill_inputs(model)
+    model.invoke()
+    assert model.output(0).shape == resolved
+
+
+def test_a_negative_dimension_is_an_invalid_model_with_a_remedy(runtime: Runtime) -> None:
+    """It belongs into the signature; the interpreter counts bytes with it."""
+    with pytest.raises(MeasurementError, match="a tensor is negative") as caught:
+        runtime.load(one_operator(ZEROS_LIKE, [1, -1, 4]), 1, "")
+    assert caught.value.kind == failure_pb2.FAILURE_KIND_INVALID_MODEL
+    assert "fixed input shapes" in caught.value.remedy
+
+
+def test_a_graph_that_cannot_run_on_open_dimensions_names_the_remedy(
+    runtime: Runtime, models: Path, tmp_path: Path
+) -> None:
+    def unknown(model: object) -> None:
+        graph = model.subgraphs[0]  # type: ignore[attr-defined]
+        graph.tensors[graph.inputs[0]].shape = [0]
+
+    error = fails(runtime, patched(models, tmp_path, unknown))
+    assert error.kind == failure_pb2.FAILURE_KIND_INVALID_MODEL
+    assert "fixed input shapes" in error.remedy
 
 
 @pytest.mark.parametrize("name", [*GOOD, "tflm_person_detect"])

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_agent.errors import MeasurementError
-from device_agent.runtimes import ProfileUnavailable, ort, ort_profile
+from device_agent.runtimes import ProfileUnavailable, first_inference, ort, ort_profile
 from device_agent.runtimes.accelerators import has_nvidia_gpu
-from device_agent.runtimes.onnx_file import BrokenOnnxError, Quantisation, check_model, quantisations
+from device_agent.runtimes.onnx_file import BrokenOnnxError, Quantisation, check_model, quantisations, unranked_inputs
 from protos.gauntlet.v1 import failure_pb2
 
 
@@ -82,6 +82,82 @@ def test_other_open_dimensions_become_1_and_are_remarked(runtime: ort.OnnxRuntim
     assert list(loaded.remarks) == ["input 'x' has dynamic shape [n, length]: measured as [1, 1]"]
 
 
+def without_shape(content: bytes) -> bytes:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(content)
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    written: bytes = model.SerializeToString()
+    return written
+
+
+def test_an_input_without_any_shape_is_refused_and_not_taken_for_a_scalar(runtime: ort.OnnxRuntime) -> None:
+    with pytest.raises(MeasurementError, match="no shape for input 'x'") as caught:
+        runtime.load(without_shape(one_operator("Relu")), 1, "")
+    assert caught.value.kind == failure_pb2.FAILURE_KIND_UNSUPPORTED_OPERATION
+    assert caught.value.remedy
+    assert unranked_inputs(one_operator("Relu")) == []
+
+
+def test_a_scalar_is_an_input_like_any_other(runtime: ort.OnnxRuntime) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(one_operator("Relu"))
+    for value in (*model.graph.input, *model.graph.output):
+        del value.type.tensor_type.shape.dim[:]
+    loaded = runtime.load(model.SerializeToString(), 1, "")
+    loaded.set_input(0, np.array(-2.0, np.float32))
+    loaded.invoke()
+    assert loaded.output(0) == 0.0
+
+
+def test_a_graph_that_cannot_run_on_open_dimensions_names_the_remedy(runtime: ort.OnnxRuntime) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper, types = onnx.helper, onnx.TensorProto
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", types.FLOAT, ["n", 3, "height", "width"])],
+        [helper.make_tensor_value_info("y", types.FLOAT, None)],
+        [helper.make_tensor("w", types.FLOAT, [2, 3, 3, 3], [0.0] * 54)],
+    )
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8).SerializeToString()
+    model = runtime.load(content, 1, "")
+    with pytest.raises(MeasurementError, match="first inference failed") as caught, first_inference(model):
+        model.invoke()
+    assert caught.value.kind == failure_pb2.FAILURE_KIND_INVALID_MODEL
+    assert "\n" not in caught.value.message
+    assert "fixed input shapes" in caught.value.remedy
+
+
+class Session:
+    """Of a provider that was asked for and did not start: the library falls back without a word."""
+
+    def get_providers(self) -> List[str]:
+        return [CPU]
+
+
+class Options:
+    def add_session_config_entry(self, *_: str) -> None:
+        """Takes anything."""
+
+
+class Library:
+    SessionOptions = Options
+
+    def get_available_providers(self) -> List[str]:
+        return [CUDA, CPU]
+
+    def InferenceSession(self, *_: object, **__: object) -> Session:
+        return Session()
+
+
+def test_a_provider_that_silently_falls_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ort.OnnxRuntime, "_library", lambda self: Library())
+    with pytest.raises(MeasurementError, match="CUDAExecutionProvider is installed but does not start") as caught:
+        ort.OnnxRuntime("1.24.0", ("cpu", "cuda")).load(b"", 1, "cuda")
+    assert caught.value.kind == failure_pb2.FAILURE_KIND_RUNTIME_ABSENT
+    assert caught.value.remedy
+
+
 def test_weights_in_a_second_file_are_an_invalid_model(
     runtime: ort.OnnxRuntime, networks: Path, tmp_path: Path
 ) -> None:
@@ -145,7 +221,7 @@ def test_every_whole_file_holds_together_and_no_cut_one(networks: Path) -> None:
 
 @given(st.binary(max_size=300))
 def test_random_bytes_are_broken_or_harmless(data: bytes) -> None:
-    for read in (check_model, quantisations):
+    for read in (check_model, quantisations, unranked_inputs):
         with contextlib.suppress(BrokenOnnxError):
             read(data)
 

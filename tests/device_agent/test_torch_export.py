@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Tuple
 
 import pytest
 
@@ -86,6 +88,42 @@ def test_an_archive_of_something_else_is_refused_unread(runtime: torch_export.To
         archive.writestr("weights.bin", b"123")
     with pytest.raises(MeasurementError, match=r"no models/\*\.json"):
         runtime.check(tmp_path / "x.pt2")
+
+
+@pytest.mark.parametrize(
+    ("place", "least", "shape"),
+    [(1, 4, (2, 4)), (1, 2, (2, 1)), (0, 4, (4, 8)), (0, 1, (1, 8))],
+    ids=["length of 4 and more", "any length", "batch of 4 and more", "any batch"],
+)
+def test_open_dimensions_are_as_small_as_the_program_was_exported_for(
+    runtime: torch_export.TorchExport, place: int, least: int, shape: Tuple[int, ...]
+) -> None:
+    import torch
+
+    sizes = {place: torch.export.Dim("n", min=least, max=64)}
+    program = torch.export.export(torch.nn.ReLU().eval(), (torch.zeros(2 if place else 5, 8),), dynamic_shapes=(sizes,))
+    file = io.BytesIO()
+    torch.export.save(program, file)
+    model = runtime.load(file.getvalue(), 1, "")
+    assert model.inputs[0].shape == shape
+    assert any(f"measured as {list(shape)}" in remark for remark in model.remarks) == (place == 1 or least > 1)
+    model.invoke()
+    assert model.output(0).shape == shape
+    if place == 0 and least > 1:
+        assert not model.resize_batch(1)
+        assert model.inputs[0].shape == shape, "as before"
+        assert model.resize_batch(7)
+
+
+def test_a_gpu_that_is_not_there_is_refused(runtime: torch_export.TorchExport, networks: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(MeasurementError, match="torch finds no GPU") as caught:
+        torch_export.TorchExport(runtime.version, ("cpu", "cuda")).load(networks / "network.pt2", 1, "cuda")
+    assert caught.value.kind == failure_pb2.FAILURE_KIND_RUNTIME_ABSENT
+    assert caught.value.remedy
 
 
 def test_a_build_for_cuda_is_told_without_importing_torch(tmp_path: Path) -> None:

@@ -363,6 +363,27 @@ async def test_a_class_that_nobody_has_is_refused_at_once_with_what_exists(addre
     assert await client.jobs() == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "media", "why"),
+    [
+        ({"runtime": "onnxruntime"}, "model/tflite", r"d1 has no runtime onnxruntime \(it has litert\)"),
+        ({"delegate": "cuda"}, "model/tflite", "d1 offers no delegate cuda"),
+        ({"delegate": ""}, "model/onnx", r"d1 has no runtime for onnx models \(they need gauntlet\[onnx\]"),
+    ],
+    ids=["runtime", "delegate", "format"],
+)
+async def test_a_runtime_that_no_device_has_is_refused_at_once(
+    address: str, client: Client, asked: dict[str, str], media: str, why: str
+) -> None:
+    agent = ScriptedAgent(address)
+    await agent.hello()
+    model = await client.put_bytes(b"a model", media, "model")
+    with pytest.raises(Refused, match=why) as caught:
+        await client.submit([job_spec(measurement_spec(model, latency=latency_spec(), **asked))])
+    assert caught.value.remedy
+    assert await client.jobs() == []
+
+
 async def test_an_empty_lab_says_how_to_get_a_device(client: Client) -> None:
     with pytest.raises(Refused, match="no device has joined") as caught:
         await client.submit([await a_job(client)])
