@@ -11,8 +11,10 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from gauntlet.asked_json import asked_document
 from gauntlet.setup import control_document, setup_document
 from protos.blame import blame, kind_name
+from protos.figures import unavailable
 from protos.gauntlet.v1 import (
     artifact_pb2,
     device_pb2,
@@ -82,6 +84,7 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
             "latency": _latency_spec(spec.latency) if spec.HasField("latency") else None,
             "output_check_tolerance": spec.output_check.tolerance if spec.HasField("output_check") else None,
             "fault_plan": _fault_plan(spec.fault_plan) if spec.HasField("fault_plan") else None,
+            **asked_document(spec),
         },
         "latency": _latency(job),
         "memory": _part(job, "memory", ("peak_bytes", "model_bytes")),
@@ -334,10 +337,11 @@ def _latency(job: job_pb2.Job) -> Document:
     figures = _part(
         job,
         "latency",
-        ("load_s", "first_inference_s", "median_s", "mean_s", "min_s", "max_s", "mad_s"),
+        ("load_s", "first_inference_s", "median_s", "mean_s", "min_s", "max_s", "mad_s", "process_spread"),
     )
     if not job.result.HasField("latency"):
-        return {**figures, "percentiles": [], "histogram": None, "raw_samples": None, "stop_reason": None}
+        empty: Document = {"percentiles": [], "histogram": None, "raw_samples": None, "stop_reason": None, "processes": []}
+        return {**figures, **empty}
     latency = job.result.latency
     histogram = latency.histogram
     return {
@@ -357,6 +361,23 @@ def _latency(job: job_pb2.Job) -> Document:
             "overflow": histogram.overflow,
         },
         "raw_samples": artifact_document(latency.raw_samples) if latency.raw_samples.digest else None,
+        "process_spread": figure_document(process_spread(latency)),
+        "processes": [_latency_run(run) for run in latency.runs],
+    }
+
+
+def process_spread(latency: measurement_pb2.LatencyResult) -> figure_pb2.Figure:
+    """Deviation of the median's logarithm between processes; one process has none."""
+    return latency.process_spread if latency.HasField("process_spread") else unavailable("measured in one process")
+
+
+def _latency_run(run: measurement_pb2.LatencyRun) -> Document:
+    names = ("load_s", "first_inference_s", "median_s", "mean_s")
+    return {
+        **{name: figure_document(getattr(run, name)) for name in names},
+        "stop_reason": stop_reason_name(run.stop_reason),
+        "warmup_settled": run.warmup_settled,
+        "raw_samples": artifact_document(run.raw_samples) if run.raw_samples.digest else None,
     }
 
 
@@ -364,6 +385,7 @@ def _latency_spec(spec: measurement_pb2.LatencySpec) -> Document:
     names = (
         *("warmup_min_runs", "warmup_min_s", "warmup_max_s", "warmup_tolerance"),
         *("min_samples", "max_samples", "min_s", "max_s", "half_width", "confidence", "min_sample_s"),
+        *("processes", "max_processes"),
     )
     numbers = {name: getattr(spec, name) for name in names}
     return {**numbers, "pinning": _word(measurement_pb2.Pinning, spec.pinning, "PINNING_")}
