@@ -33,7 +33,7 @@ from device_agent.measure.meters import Meter, choose_meter, survey_machine
 from device_agent.measure.outputs import check_outputs
 from device_agent.measure.profile import measure_profile
 from device_agent.measure.tensors import fill_inputs, invalid_data
-from device_agent.runtimes import LoadedModel, Runtime, choose, format_of
+from device_agent.runtimes import LoadedModel, Runtime, choose, first_inference, format_of
 from device_agent.tuning.tuner import Tuner
 from device_agent.tuning.window import set_up
 from protos import figures
@@ -198,8 +198,9 @@ class _Job:
             kept.append(model)
             self._report("memory", False)
             fill_inputs(model)
-            for _ in range(max(1, int(self._spec.memory.runs))):
-                model.invoke()
+            with first_inference(model):
+                for _ in range(max(1, int(self._spec.memory.runs))):
+                    model.invoke()
 
         result.memory.CopyFrom(measure_memory(work))
         self._provenance.after.CopyFrom(self._bench.reader.state())
@@ -256,7 +257,8 @@ class _Job:
             fill_inputs(model)
         for letter in letters:
             self._report(f"warm-up {letter}", False)
-            contenders[letter] = comparison.warm_up(models[letter].invoke, spec)
+            with first_inference(models[letter]):
+                contenders[letter] = comparison.warm_up(models[letter].invoke, spec)
         self._report(comparison.BLOCKS_STEP, False)
         pair = (contenders["A"], contenders["B"])
         series = comparison.interleave(pair, spec, b_first)
@@ -272,9 +274,10 @@ class _Job:
         fill_inputs(model)
         invoke = model.invoke
         self._report("first inference", False)
-        begin = time.perf_counter_ns()
-        invoke()
-        first_s = (time.perf_counter_ns() - begin) / 1e9
+        with first_inference(model):
+            begin = time.perf_counter_ns()
+            invoke()
+            first_s = (time.perf_counter_ns() - begin) / 1e9
         if spec.HasField("latency"):
             self._report("warm-up", False)
             warmup = latency.warm_up(invoke, spec.latency)
