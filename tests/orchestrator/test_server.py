@@ -366,9 +366,9 @@ async def test_a_class_that_nobody_has_is_refused_at_once_with_what_exists(addre
 @pytest.mark.parametrize(
     ("asked", "media", "why"),
     [
-        ({"runtime": "onnxruntime"}, "model/tflite", r"d1 has no runtime onnxruntime \(it has litert\)"),
-        ({"delegate": "cuda"}, "model/tflite", "d1 offers no delegate cuda"),
-        ({"delegate": ""}, "model/onnx", r"d1 has no runtime for onnx models \(they need gauntlet\[onnx\]"),
+        ({"runtime": "onnxruntime"}, "model/tflite", r"has no runtime onnxruntime \(it has litert\)"),
+        ({"delegate": "cuda"}, "model/tflite", "offers no delegate cuda"),
+        ({"delegate": ""}, "model/onnx", r"has no runtime for onnx models \(they need gauntlet\[onnx\]"),
     ],
     ids=["runtime", "delegate", "format"],
 )
