@@ -23,7 +23,7 @@ from typing import Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from device_agent.errors import MeasurementError, one_line
+from device_agent.errors import MeasurementError
 from device_agent.measure import latency
 from device_agent.measure.artifacts import write_artifact
 from device_agent.measure.conditions import Recorder
@@ -32,6 +32,7 @@ from device_agent.measure.ratio import Ratio, ratio_of_sums
 from device_agent.measure.tensors import BatchRunner, example_inputs, fill_inputs
 from device_agent.runtimes.base import LoadedModel
 from protos import figures
+from protos.gauntlet.v1 import failure_pb2
 from protos.gauntlet.v1 import measurement_pb2 as pb
 
 SAMPLES = "samples/multi-stream"
@@ -226,19 +227,32 @@ def _cell_of(stage: Stage, spec: pb.OfflineSpec, batching: Batching, size: int, 
     def measure() -> pb.OfflineCell:
         try:
             with stage.held(threads):
-                model = stage.load(threads, batching.asked(size))
-                fill_inputs(model)
-                model.invoke()
+                model = _ready(stage, threads, batching.asked(size))
                 with stage.recorder.quiet():
                     return _back_to_back(model.invoke, size, spec, stage)
         except MeasurementError as error:
             return _absent(error.message)
-        except MemoryError:
-            return _absent("the worker reached its memory limit")
-        except Exception as error:  # runtimes raise what they like where a graph cannot do a batch after all
-            return _absent(one_line(f"{type(error).__name__}: {error}"))
 
     return measure
+
+
+def _ready(stage: Stage, threads: int, batch: Optional[int]) -> LoadedModel:
+    """A model that has run once.
+
+    Raises:
+        MeasurementError: it does not, with this batch.
+    """
+    try:
+        model = stage.load(threads, batch)
+        fill_inputs(model)
+        model.invoke()
+        return model
+    except MemoryError as error:
+        raise MeasurementError(failure_pb2.FAILURE_KIND_OUT_OF_MEMORY, "the worker reached its memory limit") from error
+    except MeasurementError:
+        raise
+    except Exception as error:  # runtimes raise what they like where a graph cannot do a batch after all
+        raise MeasurementError(failure_pb2.FAILURE_KIND_INVALID_MODEL, str(error) or type(error).__name__) from error
 
 
 def _back_to_back(invoke: Invoke, size: int, spec: pb.OfflineSpec, stage: Stage) -> pb.OfflineCell:
