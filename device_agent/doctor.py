@@ -191,15 +191,11 @@ def _temperature(reader: HostReader) -> Finding:
 
 
 def _throttling(reader: HostReader) -> Finding:
-    state = reader.throttling()
-    if state.limited:
-        return Finding(
-            "throttling",
-            NOTE,
-            "the clock is limited below what the processor can do",
-            "cpupower frequency-set -u MAX as root, or better cooling and power supply",
-        )
-    if not state.counts and not state.cooling:
+    held_back = reader.throttling()
+    if held_back:
+        remedy = "cpupower frequency-set -u MAX as root, or better cooling and power supply"
+        return Finding("throttling", NOTE, f"held back now: {'; '.join(held_back)}", remedy)
+    if not reader.shows_throttling():
         return Finding("throttling", ABSENT, "no throttle counter and no cooling device can be read")
     return Finding("throttling", OK, "watched while measuring")
 

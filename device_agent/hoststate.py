@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence, Set
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from protos import figures
 from protos.gauntlet.v1 import figure_pb2, measurement_pb2
@@ -24,6 +24,9 @@ _MOST_ZONES = 16
 _MOST_CLOCKS = 8
 #: Thermal zones that tell of the processor, the best first; else the hottest zone counts.
 _PROCESSOR_ZONES = ("x86_pkg_temp", "cpu-thermal", "cpu_thermal", "CPU-therm", "cpu")
+#: Silicon works at neither; what lies outside is a sensor's way to say that it has nothing to tell.
+_COLDEST_C, _HOTTEST_C = -40.0, 200.0
+_NO_CPUFREQ = "no cpufreq in /sys/devices/system/cpu (virtual machine or container?)"
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,21 @@ class HostReader:
         self._root = root
         self._clock = clock
 
-    def state(self, since: Optional[CpuTimes] = None) -> measurement_pb2.HostState:
-        """All that can be read now; background load over the time since `since`."""
+    def state(self, since: Optional[CpuTimes] = None, cpus: Sequence[int] = ()) -> measurement_pb2.HostState:
+        """All that can be read now.
+
+        Args:
+            since: the background load is that since then.
+            cpus: whose clocks count; empty: all.
+        """
         governor = self.governor()
+        limit, rated = self.clock_limits_hz(cpus)
         return measurement_pb2.HostState(
             temperature_c=self.temperature_c(),
-            frequency_hz=self.frequency_hz(),
+            frequency_hz=self.frequency_hz(cpus),
+            frequency_limit_hz=limit,
+            rated_frequency_hz=rated,
+            throttling=self.throttling(),
             load_average=self.load_average(),
             governor=governor,
             governor_unavailable="" if governor else "no cpufreq",
@@ -82,24 +94,37 @@ class HostReader:
 
     def temperature_c(self) -> figure_pb2.Figure:
         """Of the processor, else of the hottest zone."""
-        zones = {}
-        for folder in sorted((self._root / "sys/class/thermal").glob("thermal_zone*")):
-            degrees = _degrees(folder / "temp")
-            if degrees is not None:
-                zones[(_text(folder / "type") or folder.name)] = degrees
-        for name in _PROCESSOR_ZONES:
-            if name in zones:
-                return figures.measured(zones[name])
-        if zones:
-            return figures.measured(max(zones.values()))
-        return figures.unavailable("no thermal zone in /sys/class/thermal")
+        thermometer = self.thermometer()
+        degrees = thermometer.read() if thermometer is not None else None
+        if degrees is None:
+            return figures.unavailable("no thermal zone in /sys/class/thermal")
+        return figures.measured(degrees)
 
-    def frequency_hz(self) -> figure_pb2.Figure:
-        """Mean of the cores' present clocks."""
-        kilohertz = self._all_cores("cpufreq/scaling_cur_freq")
+    def thermometer(self) -> Optional[Probe]:
+        """What tells of the processor's heat: its thermal zone, else the one that is hottest now; None without any.
+
+        It stays with that zone: where a sensor vanishes, another one's degrees say nothing about it.
+        """
+        zones = [(probe, degrees) for probe in self._zones() for degrees in [probe.read()] if degrees is not None]
+        if not zones:
+            return None
+        named = {probe.source: probe for probe, _ in reversed(zones)}
+        known = next((named[name] for name in _PROCESSOR_ZONES if name in named), None)
+        return known or max(zones, key=lambda zone: zone[1])[0]
+
+    def frequency_hz(self, cpus: Sequence[int] = ()) -> figure_pb2.Figure:
+        """Mean of the present clocks of these cores, or of all."""
+        kilohertz = self._clocks("scaling_cur_freq", cpus)
         if kilohertz:
             return figures.measured(1000 * sum(kilohertz) / len(kilohertz), len(kilohertz))
-        return figures.unavailable("no cpufreq in /sys/devices/system/cpu (virtual machine or container?)")
+        return figures.unavailable(_NO_CPUFREQ)
+
+    def clock_limits_hz(self, cpus: Sequence[int] = ()) -> Tuple[figure_pb2.Figure, figure_pb2.Figure]:
+        """Highest clock that is allowed now, and that the processor is made for: the lowest over the cores."""
+        names = ("scaling_max_freq", "cpuinfo_max_freq")
+        found = [self._clocks(name, cpus) for name in names]
+        limit, rated = (figures.measured(1000.0 * min(k)) if k else figures.unavailable(_NO_CPUFREQ) for k in found)
+        return limit, rated
 
     def load_average(self) -> figure_pb2.Figure:
         """Of one minute."""
@@ -124,7 +149,7 @@ class HostReader:
         text = _text(self._root / "proc/stat")
         fields = text.split("\n", 1)[0].split() if text else []
         # proc(5): user nice system idle iowait irq softirq steal …
-        if len(fields) < 8 or fields[0] != "cpu":
+        if len(fields) < 8 or fields[0] != "cpu" or not all(field.isdigit() for field in fields[1:]):
             return None
         ticks = [int(field) for field in fields[1:]]
         steal = ticks[7] if len(ticks) > 7 else 0
@@ -142,15 +167,29 @@ class HostReader:
         others_s = (now.busy_s - since.busy_s) - (now.own_s - since.own_s)
         return figures.measured(max(0.0, others_s / (now.at_s - since.at_s)))
 
-    def throttling(self) -> Throttling:
-        """What counts up, or stands up, when a processor is slowed down."""
-        counts = self._all_cores("thermal_throttle/core_throttle_count")
-        counts += self._all_cores("thermal_throttle/package_throttle_count")
-        cooling = [_number(folder / "cur_state") or 0 for folder in self._cooling_devices()]
-        limits = self._all_cores("cpufreq/scaling_max_freq")
-        hardware = self._all_cores("cpufreq/cpuinfo_max_freq")
-        limited = bool(limits and hardware and min(limits) < max(hardware) and limits != hardware)
-        return Throttling(counts, cooling, limited)
+    def throttling(self) -> List[str]:
+        """What holds the processor back now, in words."""
+        found = []
+        for folder in self._cooling_devices():
+            state, most = _number(folder / "cur_state"), _number(folder / "max_state")
+            if state is not None and state > 0:
+                of = f" of {most}" if most is not None else ""
+                found.append(f"cooling device {_text(folder / 'type')} at {state}{of}")
+        limits = {
+            (limit, rated)
+            for core in self._cores()
+            for limit in [_number(core / "cpufreq/scaling_max_freq")]
+            for rated in [_number(core / "cpufreq/cpuinfo_max_freq")]
+            if limit is not None and rated is not None and 0 < limit < rated
+        }
+        found += [f"clock limited to {limit / 1e6:.2f} of {rated / 1e6:.2f} GHz" for limit, rated in sorted(limits)]
+        # Servers have a cooling device for each core.
+        return list(dict.fromkeys(found))
+
+    def shows_throttling(self) -> bool:
+        """Is there a counter or a cooling device that would tell?"""
+        counters = ("thermal_throttle/core_throttle_count", "thermal_throttle/package_throttle_count")
+        return bool(self._cooling_devices()) or any(self._readable(name) for name in counters)
 
     def probes(self, cpus: Sequence[int] = ()) -> List[Probe]:
         """What can be watched while a measurement runs: heat, clocks and throttling, as far as this machine shows them.
@@ -158,27 +197,17 @@ class HostReader:
         Args:
             cpus: whose clocks count, for example those that the work is pinned to; empty: some of all.
         """
-        found: List[Probe] = []
-        names: Set[str] = set()
-        for folder in sorted((self._root / "sys/class/thermal").glob("thermal_zone*")):
-            name = _text(folder / "type") or folder.name
-            name = name if name not in names else f"{name} ({folder.name})"
-            names.add(name)
-            probe = Probe("temperature_c", name, partial(_degrees, folder / "temp"))
-            # A zone that tells nothing now may be gated off for good; each costs a look at every sample.
-            if probe.read() is not None and len(found) < _MOST_ZONES:
-                found.append(probe)
+        # A zone that tells nothing now may be gated off for good; each costs a look at every sample.
+        found = [probe for probe in self._zones() if probe.read() is not None][:_MOST_ZONES]
         cores = list(cpus) or sorted(int(folder.name[3:]) for folder in self._cores())[:_MOST_CLOCKS]
-        clocks = [self._root / _CPU / f"cpu{core}" / "cpufreq/scaling_cur_freq" for core in cores]
-        if clocks and _mean_hz(clocks) is not None:
-            source = "cpu" + ",".join(map(str, cores))
-            found.append(Probe("frequency_hz", source, partial(_mean_hz, clocks)))
+        for quantity, name in (("frequency_hz", "scaling_cur_freq"), ("frequency_limit_hz", "scaling_max_freq")):
+            clocks = self._readable(f"cpufreq/{name}", cores)
+            if clocks:
+                found.append(Probe(quantity, "cpu" + ",".join(map(str, cores)), partial(_mean_hz, clocks)))
         counts = [
             path
-            for core in cores
             for name in ("core_throttle_count", "package_throttle_count")
-            for path in [self._root / _CPU / f"cpu{core}" / "thermal_throttle" / name]
-            if _number(path) is not None
+            for path in self._readable(f"thermal_throttle/{name}", cores)
         ]
         if counts:
             found.append(Probe("throttle_count", "thermal_throttle", partial(_sum, counts)))
@@ -186,6 +215,14 @@ class HostReader:
         if cooling:
             found.append(Probe("cooling_state", "processor cooling devices", partial(_sum, cooling)))
         return found
+
+    def _zones(self) -> List[Probe]:
+        found: Dict[str, Probe] = {}
+        for folder in sorted((self._root / "sys/class/thermal").glob("thermal_zone*")):
+            name = _text(folder / "type") or folder.name
+            name = name if name not in found else f"{name} ({folder.name})"
+            found[name] = Probe("temperature_c", name, partial(_degrees, folder / "temp"))
+        return list(found.values())
 
     def _cooling_devices(self) -> List[Path]:
         return [
@@ -196,36 +233,19 @@ class HostReader:
             and _number(folder / "cur_state") is not None
         ]
 
-    def _cores(self) -> List[Path]:
+    def _cores(self, cpus: Sequence[int] = ()) -> List[Path]:
+        if cpus:
+            return [self._root / _CPU / f"cpu{core}" for core in cpus]
         return sorted((self._root / _CPU).glob("cpu[0-9]*"))
 
-    def _all_cores(self, name: str) -> List[int]:
-        return [value for folder in self._cores() for value in [_number(folder / name)] if value is not None]
+    def _readable(self, name: str, cpus: Sequence[int] = ()) -> List[Path]:
+        return [folder / name for folder in self._cores(cpus) if _number(folder / name) is not None]
 
-
-@dataclass(frozen=True)
-class Throttling:
-    """A reading of all that tells of throttling.
-
-    Attributes:
-        counts: throttle events of each core and package.
-        cooling: state of each processor cooling device, 0 is off.
-        limited: is some core's allowed clock below what it can do?
-    """
-
-    counts: Sequence[int]
-    cooling: Sequence[int]
-    limited: bool
-
-    def remark_since(self, before: Throttling) -> Optional[str]:
-        """What happened since `before`, in words, or None."""
-        if sum(self.counts) > sum(before.counts):
-            return "the processor was throttled for heat while it was measured"
-        if sum(self.cooling) > sum(before.cooling):
-            return "a processor cooling device stepped in while it was measured"
-        if self.limited:
-            return "the clock is limited below what the processor can do (scaling_max_freq < cpuinfo_max_freq)"
-        return None
+    def _clocks(self, name: str, cpus: Sequence[int]) -> List[int]:
+        """In kHz, of the cores that tell it."""
+        found = [_number(folder / "cpufreq" / name) for folder in self._cores(cpus)]
+        # A clock that stands still is a file that tells nothing.
+        return [value for value in found if value is not None and value > 0]
 
 
 def _text(path: Path) -> Optional[str]:
@@ -244,17 +264,23 @@ def _number(path: Path) -> Optional[int]:
 
 def _degrees(path: Path) -> Optional[float]:
     millidegrees = _number(path)
-    # Absent sensors report 0 or absolute zero.
-    if millidegrees is None or millidegrees <= -40_000 or millidegrees == 0:
+    # Absent sensors report 0.
+    if not millidegrees or not _COLDEST_C * 1000 < millidegrees < _HOTTEST_C * 1000:
         return None
     return millidegrees / 1000
 
 
 def _mean_hz(paths: Sequence[Path]) -> Optional[float]:
-    kilohertz = [value for value in map(_number, paths) if value is not None]
-    return 1000 * sum(kilohertz) / len(kilohertz) if kilohertz else None
+    kilohertz = _all(paths)
+    return 1000 * sum(kilohertz) / len(kilohertz) if kilohertz and min(kilohertz) > 0 else None
 
 
 def _sum(paths: Sequence[Path]) -> Optional[float]:
-    values = [value for value in map(_number, paths) if value is not None]
+    values = _all(paths)
     return float(sum(values)) if values else None
+
+
+def _all(paths: Sequence[Path]) -> List[int]:
+    """The number in each file, or nothing when one is gone: what the others say would look like a change."""
+    values = [value for value in map(_number, paths) if value is not None]
+    return values if len(values) == len(paths) else []

@@ -6,7 +6,8 @@
 
 A sample takes half a millisecond. Taken by a thread, it has cost the calls that it met 5-12 ms on a container host: the
 interpreter's lock is handed back late. So the thread is silent in every window, and the protocols sample where nothing
-is timed: in front of a call that is not counted, or between calls too long to notice.
+is timed: in front of a call that is not counted, or between calls too long to notice. What was read under load stays
+apart, since an idle processor's clock is none that a measurement had.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ class Recorder:
         self._lock = threading.Lock()
         self._began_s = clock()
         self._rows: List[List[float]] = []
+        # Of each row: the quiet period under load that it was taken in, or 0.
+        self._periods: List[int] = []
+        self._period = 0
         self._phases: List[Tuple[str, float]] = []
 
     def __enter__(self) -> Recorder:
@@ -75,29 +79,55 @@ class Recorder:
         return note
 
     @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """No sample is taken but by `rest`."""
+    def quiet(self, busy: bool = True) -> Iterator[None]:
+        """No sample is taken but by `rest`, and one each at the beginning and the end.
+
+        Args:
+            busy: the device works at both, so that its clock then is the clock under load.
+        """
         self._ticker.silence(True)
-        with self._lock:
-            pass  # a sample that had begun is over
+        self._period += 1
+        self.sample(busy)
         try:
             yield
         finally:
+            self.sample(busy)
             self._ticker.silence(False)
 
-    def rest(self) -> None:
-        """Nothing is being timed just now: sample, if that is due."""
+    def rest(self, busy: bool = True) -> None:
+        """Nothing is being timed just now: sample, if that is due. `busy` as in `quiet`."""
         if self._clock() - self._began_s - self._rows[-1][0] >= PERIOD_S:
-            self.sample()
+            self.sample(busy)
 
-    def sample(self) -> None:
-        """Read everything once."""
+    def sample(self, busy: bool = False) -> None:
+        """Read everything once. `busy` as in `quiet`."""
         with self._lock:
             row = [self._clock() - self._began_s]
             for probe in self._probes:
                 value = probe.read()
                 row.append(math.nan if value is None else value)
             self._rows.append(row)
+            self._periods.append(self._period if busy else 0)
+
+    def mark(self) -> int:
+        """Sample; the number of that row, for `since`."""
+        self.sample()
+        return len(self._rows) - 1
+
+    def since(self, row: int, quantity: str) -> Samples:
+        """Readings of a quantity from a row on: NaN where it could not be read, empty where none is watched."""
+        column = self._column(quantity)
+        return np.array([values[column] for values in self._rows[row:]] if column else [], dtype=np.float64)
+
+    def busy_since(self, row: int, quantity: str) -> List[Samples]:
+        """The same under load, for each quiet period of its own."""
+        readings, periods = self.since(row, quantity), np.array(self._periods[row:])
+        numbers = sorted(set(self._periods[row:]) - {0}) if len(readings) else []
+        return [readings[periods == number] for number in numbers]
+
+    def _column(self, quantity: str) -> int:
+        """Of the first probe of a quantity; 0, which holds the time, where there is none."""
+        return next((at for at, probe in enumerate(self._probes, 1) if probe.quantity == quantity), 0)
 
     def result(self, folder: Path) -> pb.Conditions:
         """The series with their summaries; all samples as a file in `folder`."""

@@ -62,7 +62,7 @@ def measure_energy(
     confidence: float = 0.95,
     clock: Clock = time.monotonic,
     sleep: Sleep = time.sleep,
-    rest: Callable[[], None] = lambda: None,
+    rest: Callable[[bool], None] = lambda busy: None,
 ) -> pb.EnergyResult:
     """Idle baseline, a window of back-to-back inferences, and the baseline again.
 
@@ -73,7 +73,7 @@ def measure_energy(
         confidence: of the intervals, 0-1, exclusive.
         clock: seconds, monotonic.
         sleep: waits without load.
-        rest: called between batches, idle ones too: what it costs is in the baseline as well.
+        rest: called between batches, idle ones too: what it costs is in the baseline as well; told which they are.
     """
     if meter.unavailable:
         return unavailable(meter.unavailable)
@@ -98,12 +98,12 @@ def unavailable(reason: str) -> pb.EnergyResult:
     return pb.EnergyResult(energy_j=absent, net_energy_j=absent, power_w=absent, idle_power_w=absent)
 
 
-def _idle(meter: Meter, seconds: float, sleep: Sleep, rest: Callable[[], None]) -> _Window:
+def _idle(meter: Meter, seconds: float, sleep: Sleep, rest: Callable[[bool], None]) -> _Window:
     def work(look: Callable[[int], None]) -> None:
         for _ in range(_IDLE_LOOKS):
             sleep(seconds / _IDLE_LOOKS)
             look(0)
-            rest()
+            rest(False)
 
     return _metered(meter, work)
 
@@ -120,7 +120,7 @@ def _busy(
     window_s: float,
     batch_s: float,
     clock: Clock,
-    rest: Callable[[], None],
+    rest: Callable[[bool], None],
 ) -> _Window:
     def work(look: Callable[[int], None]) -> None:
         now = clock()
@@ -132,7 +132,7 @@ def _busy(
             now = clock()
             if now >= next_look and now < end:
                 look(runs)
-                rest()
+                rest(True)
                 runs, next_look = 0, now + batch_s
                 # At least one inference closes the window, so that no batch is empty.
         look(runs)

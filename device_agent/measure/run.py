@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import datetime
 import gc
+import math
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from device_agent.cores import Pinning
 from device_agent.errors import MeasurementError
 from device_agent.hostlock import HostLock
-from device_agent.hoststate import CpuTimes, HostReader, Throttling
+from device_agent.hoststate import CpuTimes, HostReader
 from device_agent.measure import comparison, latency, scenarios
 from device_agent.measure.accuracy import measure_accuracy
 from device_agent.measure.artifacts import write_artifact
@@ -33,6 +35,7 @@ from device_agent.measure.meters import Meter, choose_meter, survey_machine
 from device_agent.measure.outputs import check_outputs
 from device_agent.measure.profile import measure_profile
 from device_agent.measure.tensors import fill_inputs, invalid_data
+from device_agent.measure.throttling import Guard
 from device_agent.runtimes import LoadedModel, Runtime, choose, first_inference, format_of
 from device_agent.tuning.tuner import Tuner
 from device_agent.tuning.window import set_up
@@ -51,6 +54,8 @@ _ACCELERATORS = ("cuda", "tensorrt", "gpu", "rocm")
 _TIMED_PARTS = ("latency", "energy", "multi_stream", "offline")
 _WINDOW_ATTEMPTS = 3
 _BUSY_CORES = 0.2
+#: The load by others is read over this long before the first window.
+_LOOK_S = 0.1
 _CONFIDENCE = 0.95
 
 
@@ -132,7 +137,6 @@ class _Job:
     def measure(self) -> pb.MeasurementResult:
         result = pb.MeasurementResult()
         spec = self._spec
-        throttling = self._bench.reader.throttling()
         timed = any(spec.HasField(part) for part in _TIMED_PARTS)
         pinning = Pinning(self._threads, timed and spec.latency.pinning != pb.PINNING_NONE, spec.setup.cores)
         try:
@@ -146,20 +150,15 @@ class _Job:
                 result.output_check.CopyFrom(check_outputs(model, spec.output_check, reference))
             if timed:
                 del model
-                with self._exclusive(), self._recorder(pinning.cpus) as recorder:
-                    began = self._bench.reader.cpu_times()
-                    model = self._uninterrupted(lambda: self._timed_windows(result, recorder))
-                    self._scenarios(result, recorder, pinning)
-                    # While the lock is held: what the others do now does not count.
-                    self._provenance.after.CopyFrom(self._bench.reader.state(began))
+                with self._exclusive(), self._recorder(pinning.cpus) as recorder, self._watched(recorder) as guard:
+                    model = self._taken(guard, lambda: self._timed_windows(result, recorder, guard))
+                    self._scenarios(result, recorder, pinning, guard)
                 result.conditions.CopyFrom(recorder.result(self._output_dir))
             else:
                 model = model or self._load()
                 self._provenance.after.CopyFrom(self._bench.reader.state())
         finally:
             pinning.release()
-        if timed:
-            self._note_disturbances(throttling)
         self._describe(result, model)
         if spec.HasField("accuracy"):
             self._report("accuracy", False)
@@ -224,20 +223,16 @@ class _Job:
     def compare(self, process: int) -> pb.MeasurementResult:
         result = pb.MeasurementResult()
         spec = self._spec.comparison
-        throttling = self._bench.reader.throttling()
         pinning = Pinning(self._threads, spec.pinning != pb.PINNING_NONE, self._spec.setup.cores)
         try:
             self._provenance.cpus.extend(pinning.cpus)
             self._remark(pinning.remark)
             self._report("check B", False)
             self._runtime.check(self._path(spec.model))
-            with self._exclusive():
-                began = self._bench.reader.cpu_times()
-                a, b = self._uninterrupted(lambda: self._interleaved(result, b_first=process % 2 == 1))
-                self._provenance.after.CopyFrom(self._bench.reader.state(began))
+            with self._exclusive(), self._recorder(pinning.cpus) as recorder, self._watched(recorder) as guard:
+                a, b = self._taken(guard, lambda: self._interleaved(result, recorder, process % 2 == 1))
         finally:
             pinning.release()
-        self._note_disturbances(throttling)
         self._describe(result, a)
         for remark in b.remarks:
             if remark not in a.remarks:
@@ -246,7 +241,9 @@ class _Job:
             self._remark(f"A runs with {a.delegate}, B with {b.delegate}")
         return self._finish(result)
 
-    def _interleaved(self, result: pb.MeasurementResult, b_first: bool) -> Tuple[LoadedModel, LoadedModel]:
+    def _interleaved(
+        self, result: pb.MeasurementResult, recorder: Recorder, b_first: bool
+    ) -> Tuple[LoadedModel, LoadedModel]:
         spec = self._spec.comparison
         models: Dict[str, LoadedModel] = {}
         contenders: Dict[str, comparison.Contender] = {}
@@ -261,12 +258,13 @@ class _Job:
                 contenders[letter] = comparison.warm_up(models[letter].invoke, spec)
         self._report(comparison.BLOCKS_STEP, False)
         pair = (contenders["A"], contenders["B"])
-        series = comparison.interleave(pair, spec, b_first)
+        with recorder.quiet():
+            series = comparison.interleave(pair, spec, b_first)
         run = comparison.summarise(series, pair, spec, b_first, self._output_dir)
         result.comparison.CopyFrom(pb.ComparisonResult(runs=[run]))
         return models["A"], models["B"]
 
-    def _timed_windows(self, result: pb.MeasurementResult, recorder: Recorder) -> LoadedModel:
+    def _timed_windows(self, result: pb.MeasurementResult, recorder: Recorder, guard: Guard) -> LoadedModel:
         spec = self._spec
         begin = time.perf_counter_ns()
         model = self._load()
@@ -283,7 +281,9 @@ class _Job:
             warmup = latency.warm_up(invoke, spec.latency)
             self._report("timing", False)
             with recorder.quiet():
+                invoke()  # the first call after a sample finds cold caches
                 timing = latency.steady_state(invoke, spec.latency, warmup.call_s, rest=recorder.rest)
+            guard.judge(timing.samples)
             outcome = latency.summarise(timing, warmup, spec.latency.confidence)
             outcome.load_s.CopyFrom(figures.measured(load_s))
             outcome.first_inference_s.CopyFrom(figures.measured(first_s))
@@ -293,11 +293,11 @@ class _Job:
         if spec.HasField("energy"):
             self._report("energy", False)
             meter, confidence = self._bench.meter(model.delegate), spec.latency.confidence or _CONFIDENCE
-            with recorder.quiet():
+            with recorder.quiet(busy=False):
                 result.energy.CopyFrom(measure_energy(invoke, spec.energy, meter, confidence, rest=recorder.rest))
         return model
 
-    def _scenarios(self, result: pb.MeasurementResult, recorder: Recorder, pinning: Pinning) -> None:
+    def _scenarios(self, result: pb.MeasurementResult, recorder: Recorder, pinning: Pinning, guard: Guard) -> None:
         spec = self._spec
 
         def load(threads: int, batch: Optional[int]) -> LoadedModel:
@@ -317,18 +317,49 @@ class _Job:
         )
         if spec.HasField("multi_stream"):
             asked, folder = spec.multi_stream, self._output_dir
-            told = self._uninterrupted(lambda: scenarios.measure_multi_stream(stage, asked, self._threads, folder))
+            told = self._taken(guard, lambda: scenarios.measure_multi_stream(stage, asked, self._threads, folder))
             result.multi_stream.CopyFrom(told)
         if spec.HasField("offline"):
             # Each cell is held to as many cores as it has threads.
             pinning.release()
-            result.offline.CopyFrom(scenarios.measure_offline(stage, spec.offline, self._uninterrupted))
+            result.offline.CopyFrom(scenarios.measure_offline(stage, spec.offline, partial(self._taken, guard)))
 
-    def _uninterrupted(self, window: Callable[[], Window]) -> Window:
+    @contextmanager
+    def _watched(self, recorder: Recorder) -> Iterator[Guard]:
+        """Timed windows under the host's lock: a look at the device, the windows, and a look again."""
+        reader, told = self._bench.reader, self._provenance
+        self._report("preflight", False)
+        idle = reader.cpu_times()
+        time.sleep(_LOOK_S)
+        told.before.CopyFrom(reader.state(idle, told.cpus))
+        for held_back in told.before.throttling:
+            self._remark(f"before it was measured: {held_back}")
+        spec = self._spec.throttle if self._spec.HasField("throttle") else None
+        guard = Guard(spec, recorder, reader.thermometer(), self._spare_s(), self._report, self._remark)
+        began = reader.cpu_times()
+        yield guard
+        told.unfit.extend(guard.unfit)
+        # While the lock is held: what the others do later does not count.
+        told.after.CopyFrom(reader.state(began, told.cpus))
+        others = figures.value_of(told.after.background_cores)
+        if others is not None and others >= _BUSY_CORES:
+            self._remark(f"other processes used {others:.1f} cores meanwhile")
+
+    def _spare_s(self) -> float:
+        """Seconds of work that windows may take with their repetitions: half of the limit is for what follows."""
+        if not self._spec.timeout_s:
+            return math.inf
+        return self._spec.timeout_s / 2 - (time.monotonic() - self._begin_s - self._lock_wait_s)
+
+    def _taken(self, guard: Guard, window: Callable[[], Window]) -> Window:
+        return guard.take(lambda: self._uninterrupted(guard, window))
+
+    def _uninterrupted(self, guard: Guard, window: Callable[[], Window]) -> Window:
         """Take a window again when the process was stopped or the machine slept in it."""
         why: Optional[str] = None
         for _ in range(_WINDOW_ATTEMPTS):
             self._bench.continuity.begin()
+            guard.begin()
             with _no_garbage_collection():
                 outcome = window()
             why = self._bench.continuity.broken()
@@ -382,12 +413,6 @@ class _Job:
         self._provenance.delegate = model.delegate
         for remark in model.remarks:
             self._remark(remark)
-
-    def _note_disturbances(self, before: Throttling) -> None:
-        self._remark(self._bench.reader.throttling().remark_since(before) or "")
-        others = figures.value_of(self._provenance.after.background_cores)
-        if others is not None and others >= _BUSY_CORES:
-            self._remark(f"other processes used {others:.1f} cores meanwhile")
 
     def _remark(self, text: str) -> None:
         if text and text not in self._remarks:

@@ -83,7 +83,7 @@ async def test_a_model_with_ten_times_the_work_is_slower(pool: WorkerPool, model
     assert not found.HasField("measured_noise_floor")
     assert [run.b_first for run in found.runs] == [False, True, False]
     own = [step.split(": ")[1] for step in steps if step.startswith("process 2 of 3") and "waiting" not in step]
-    assert own == ["check A", "check B", "load B", "load A", "warm-up B", "warm-up A", "blocks"]
+    assert own == ["check A", "check B", "preflight", "load B", "load A", "warm-up B", "warm-up A", "blocks"]
     assert found.runs[0].calls_per_sample_a > 1
     assert len(result.provenance.cpus) == 1
     assert result.provenance.model_digest == spec.model.digest

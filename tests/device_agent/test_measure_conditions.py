@@ -104,8 +104,25 @@ def test_in_a_window_samples_are_taken_at_rests_only_and_not_too_often(tmp_path:
             bench.recorder.rest()
             bench.wait(10)
         bench.wait(2)
-    # One at the start, one at the rests, two by the thread, one at the end.
-    assert bench.recorder.result(tmp_path).series[0].end.estimate.samples == 5
+    # One at the start, two around the window and one at its rests, two by the thread, one at the end.
+    assert bench.recorder.result(tmp_path).series[0].end.estimate.samples == 7
+
+
+def test_what_was_read_under_load_is_told_apart_for_each_window() -> None:
+    bench = Bench(iter([20.0, 21.0, 50.0, 51.0, 52.0, 22.0, 60.0, None, 23.0]))
+    with bench.recorder as recorder:
+        row = recorder.mark()
+        with recorder.quiet():
+            bench.clock.now += PERIOD_S
+            recorder.rest()
+        with recorder.quiet(busy=False):
+            bench.clock.now += PERIOD_S
+            recorder.rest(busy=True)
+    told = recorder.since(row, "temperature_c")
+    assert told[:6] == pytest.approx([21, 50, 51, 52, 22, 60])
+    assert math.isnan(told[6])
+    assert [list(window) for window in recorder.busy_since(row, "temperature_c")] == [[50, 51, 52], [60]]
+    assert len(recorder.since(row, "frequency_hz")) == len(recorder.busy_since(row, "frequency_hz")) == 0
 
 
 def test_memory_and_power_are_watched_where_they_can_be(tmp_path: Path) -> None:

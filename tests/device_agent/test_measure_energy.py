@@ -185,14 +185,15 @@ def test_energy_is_unavailable_and_never_zero_without_a_sensor() -> None:
 
 def test_rests_lie_between_batches_of_load_and_of_idling() -> None:
     machine = Machine()
-    rests: List[int] = []
-    asked = pb.EnergySpec(window_s=5)
-    measure_energy(
-        machine.invoke, asked, machine, 0.95, machine.clock, machine.sleep, lambda: rests.append(machine.runs)
-    )
+    rests: List[Tuple[bool, int]] = []
+
+    def rest(busy: bool) -> None:
+        rests.append((busy, machine.runs))
+
+    measure_energy(machine.invoke, pb.EnergySpec(window_s=5), machine, 0.95, machine.clock, machine.sleep, rest)
     # Ten looks before, nineteen between twenty batches, ten looks after.
-    assert len(rests) == 39
-    assert len(set(rests)) == 21
+    assert [busy for busy, _ in rests] == [False] * 10 + [True] * 19 + [False] * 10
+    assert len({runs for _, runs in rests}) == 21
 
 
 def test_a_model_that_fails_ends_the_window() -> None:

@@ -99,14 +99,69 @@ def test_background_load_is_what_others_used(tmp_path: Path, monkeypatch: pytest
     assert "less than" in reader.background_cores(before).unavailable
 
 
-def test_throttling_is_remarked(tmp_path: Path) -> None:
+def test_what_holds_a_board_back_is_told(tmp_path: Path) -> None:
     reader = HostReader(tree(tmp_path, BOARD))
-    before = reader.throttling()
-    assert reader.throttling().remark_since(before) is None
-    tree(tmp_path, {"sys/class/thermal/cooling_device0/cur_state": "2"})
-    assert "cooling device" in (reader.throttling().remark_since(before) or "")
-    tree(tmp_path, {**BOARD, "sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq": "600000"})
-    assert "limited" in (reader.throttling().remark_since(before) or "")
+    assert list(reader.state().throttling) == []
+    assert reader.shows_throttling()
+    cooling = {f"sys/class/thermal/cooling_device{n}/type": "cpufreq-cpu0" for n in (0, 1)}
+    states = {f"sys/class/thermal/cooling_device{n}/cur_state": "2" for n in (0, 1)}
+    most = {f"sys/class/thermal/cooling_device{n}/max_state": "8" for n in (0, 1)}
+    limit = {"sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq": "600000"}
+    tree(tmp_path, {**cooling, **states, **most, **limit})
+    state = reader.state()
+    assert list(state.throttling) == ["cooling device cpufreq-cpu0 at 2 of 8", "clock limited to 0.60 of 1.80 GHz"]
+    assert figures.value_of(state.frequency_limit_hz) == 0.6e9
+    assert figures.value_of(state.rated_frequency_hz) == 1.8e9
+
+
+def test_clocks_are_those_of_the_cores_that_are_asked_for(tmp_path: Path) -> None:
+    big = {
+        f"sys/devices/system/cpu/cpu4/cpufreq/{name}": "2400000"
+        for name in ("scaling_cur_freq", "scaling_max_freq", "cpuinfo_max_freq")
+    }
+    reader = HostReader(tree(tmp_path, {**BOARD, **big}))
+    pinned, everywhere = reader.state(cpus=[4]), reader.state()
+    assert [figures.value_of(f) for f in (pinned.frequency_hz, pinned.frequency_limit_hz)] == [2.4e9, 2.4e9]
+    assert figures.value_of(everywhere.frequency_hz) == pytest.approx(1.95e9)
+    assert figures.value_of(everywhere.rated_frequency_hz) == 1.8e9
+
+
+@pytest.mark.parametrize("text", ["", "gone", "0", "-273000", "-40000", "255000000", "52.5\n71", "\x00"])
+def test_a_sensor_that_tells_nonsense_tells_nothing(tmp_path: Path, text: str) -> None:
+    files = {name: content for name, content in BOARD.items() if "zone0" not in name}
+    thermometer = HostReader(tree(tmp_path, files)).thermometer()
+    assert thermometer is not None
+    assert thermometer.read() == 52.5
+    tree(tmp_path, {"sys/class/thermal/thermal_zone1/temp": text})
+    assert thermometer.read() is None
+    assert HostReader(tmp_path).temperature_c().unavailable
+
+
+def test_a_thermometer_stays_with_its_zone(tmp_path: Path) -> None:
+    thermometer = HostReader(tree(tmp_path, BOARD)).thermometer()
+    assert thermometer is not None
+    (tmp_path / "sys/class/thermal/thermal_zone1/temp").unlink()
+    assert thermometer.read() is None
+
+
+@pytest.mark.parametrize("text", ["-1", "0", "fast", ""])
+def test_a_clock_that_tells_nonsense_is_unavailable(tmp_path: Path, text: str) -> None:
+    folder = "sys/devices/system/cpu/cpu0/cpufreq"
+    reader = HostReader(tree(tmp_path, BOARD))
+    clock = next(probe for probe in reader.probes([0]) if probe.quantity == "frequency_hz")
+    tree(tmp_path, {f"{folder}/{name}": text for name in ("scaling_cur_freq", "scaling_max_freq")})
+    assert clock.read() is None
+    state = reader.state()
+    assert state.frequency_hz.unavailable
+    assert state.frequency_limit_hz.unavailable
+    assert not state.throttling
+
+
+@pytest.mark.parametrize("text", ["cpu  100 0 100\n", "cpu  1 2 3 four 5 6 7 8\n", "", "intr 1 2 3 4 5 6 7 8\n"])
+def test_processor_times_that_cannot_be_read_are_unavailable(tmp_path: Path, text: str) -> None:
+    reader = HostReader(tree(tmp_path, {**BOARD, "proc/stat": text}))
+    assert reader.cpu_times() is None
+    assert "no /proc/stat" in reader.background_cores(None).unavailable
 
 
 def test_what_can_be_watched_on_a_board(tmp_path: Path) -> None:
@@ -125,6 +180,7 @@ def test_what_can_be_watched_on_a_board(tmp_path: Path) -> None:
         ("temperature_c", "cpu-thermal", 52.5),
         ("temperature_c", "cpu-thermal (thermal_zone2)", 40.0),
         ("frequency_hz", "cpu0", 1.5e9),
+        ("frequency_limit_hz", "cpu0", 1.8e9),
         ("throttle_count", "thermal_throttle", 3.0),
         ("cooling_state", "processor cooling devices", 0.0),
     ]

@@ -83,6 +83,7 @@ async def test_a_whole_specification(pool: WorkerPool, models: Path, tmp_path: P
     order = [step for step in steps if step != "waiting for the host"]
     assert order == [
         "check",
+        "preflight",
         "load",
         "first inference",
         "warm-up",
@@ -112,7 +113,7 @@ async def test_a_whole_specification(pool: WorkerPool, models: Path, tmp_path: P
     assert (figures.value_of(result.memory.peak_bytes) or 0) > (figures.value_of(result.memory.steady_bytes) or 0) > 0
     watched = {series.quantity: series for series in result.conditions.series}
     assert (figures.value_of(watched["resident_bytes"].peak) or 0) > 1e6
-    timed = ["load", "first inference", "warm-up", "timing", "energy"]
+    timed = ["preflight", "load", "first inference", "warm-up", "timing", "energy"]
     assert [phase.name for phase in result.conditions.phases] == timed
 
     told = result.provenance
