@@ -340,8 +340,8 @@ def _latency(job: job_pb2.Job) -> Document:
         ("load_s", "first_inference_s", "median_s", "mean_s", "min_s", "max_s", "mad_s", "process_spread"),
     )
     if not job.result.HasField("latency"):
-        empty: Document = {"percentiles": [], "histogram": None, "raw_samples": None, "stop_reason": None, "processes": []}
-        return {**figures, **empty}
+        empty: Document = {"histogram": None, "raw_samples": None, "stop_reason": None}
+        return {**figures, **empty, "percentiles": [], "processes": []}
     latency = job.result.latency
     histogram = latency.histogram
     return {

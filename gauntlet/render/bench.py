@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from gauntlet.render import figures, histogram, missing, profile, units
+from gauntlet.render import figures, histogram, missing, processes, profile, units
 from gauntlet.render.device import facts, lines_table, pair_grid
 from gauntlet.results_json import stop_reason_name
 from protos.blame import kind_name
@@ -70,9 +70,11 @@ def _sections(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> 
     if result.HasField("latency"):
         yield _heading("Latency")
         yield _latency(result.latency)
-        yield Padding(_sampling(result.latency), (0, 0, 1, 2))
+        yield Padding(_sampling(result.latency, job.spec.measurement.latency), (0, 0, 1, 2))
+        if result.latency.runs:
+            yield processes.table(result.latency)
         if result.latency.HasField("histogram"):
-            yield histogram.render(result.latency.histogram, value_of(result.latency.median_s), width)
+            yield histogram.render(result.latency.histogram, value_of(_first(result.latency).median_s), width)
     if result.profile.operators:
         yield _heading("Operators")
         yield profile.render(result.profile, value_of(result.latency.median_s), width)
@@ -129,7 +131,10 @@ def _latency(latency: measurement_pb2.LatencyResult) -> Table:
     figures.add(table, "first inference", latency.first_inference_s, units.duration)
     figures.add(table, "median", latency.median_s, units.duration, bold=True)
     figures.add(table, "mean", latency.mean_s, units.duration)
-    median, deviation = value_of(latency.median_s), value_of(latency.mad_s)
+    if latency.runs:
+        remark = "standard deviation of the median between processes"
+        figures.add(table, "process spread", latency.process_spread, units.ratio_short, remark)
+    median, deviation = value_of(_first(latency).median_s), value_of(latency.mad_s)
     share = f"{units.ratio_short(deviation / median)} of the median" if median and deviation is not None else ""
     figures.add(table, "MAD", latency.mad_s, units.duration, share)
     figures.add(table, "min", latency.min_s, units.duration)
@@ -139,13 +144,19 @@ def _latency(latency: measurement_pb2.LatencyResult) -> Table:
     return table
 
 
-def _sampling(latency: measurement_pb2.LatencyResult) -> Text:
-    samples = units.count(latency.median_s.estimate.samples, "sample")
+def _first(latency: measurement_pb2.LatencyResult) -> measurement_pb2.LatencyRun | measurement_pb2.LatencyResult:
+    """The process that histogram, deviation and percentiles are of."""
+    return latency.runs[0] if latency.runs else latency
+
+
+def _sampling(latency: measurement_pb2.LatencyResult, spec: measurement_pb2.LatencySpec) -> Text:
+    samples = units.count(_first(latency).median_s.estimate.samples, "sample")
     calls = f" of {latency.calls_per_sample} calls each" if latency.calls_per_sample > 1 else ""
     settled = "settled" if latency.warmup_settled else "not settled"
     warmup = f"warm-up: {units.count(latency.warmup_runs, 'run')} in {units.duration(latency.warmup_s)}, {settled}"
     stop = _STOPS.get(latency.stop_reason, stop_reason_name(latency.stop_reason))
-    text = Text(f"{samples}{calls}; {warmup}.\nStopped because {stop}.", "dim")
+    text = processes.sentence(latency, spec) if latency.runs else Text(style="dim")
+    text.append(f"{samples}{calls}; {warmup}.\nStopped because {stop}.")
     if not latency.warmup_settled:
         text.highlight_words(["not settled"], "yellow")
     return text

@@ -136,8 +136,7 @@ def _figures(result: measurement_pb2.ComparisonResult) -> Table:
 
 def _sampling(result: measurement_pb2.ComparisonResult, spec: measurement_pb2.ComparisonSpec) -> Text:
     blocks = sum(len(run.block_ratios) for run in result.runs)
-    processes = units.count(len(result.runs), "process").replace("processs", "processes")
-    text = Text(f"{units.count(blocks, 'block')} in {processes}.", "dim")
+    text = Text(f"{units.count(blocks, 'block')} in {units.count(len(result.runs), 'process')}.", "dim")
     unsettled = sum(not (run.warmup_settled_a and run.warmup_settled_b) for run in result.runs)
     if unsettled:
         text.append(f" Not settled after the warm-up in {unsettled} of them.", "yellow")

@@ -73,8 +73,9 @@ def span(low_s: float, high_s: float) -> str:
 
 
 def count(value: int, noun: str) -> str:
-    """1, "run" is "1 run"; 1204, "run" is "1,204 runs"."""
-    return f"{value:,} {noun}{'' if value == 1 else 's'}"
+    """1, "run" is "1 run"; 1204, "run" is "1,204 runs"; 2, "process" is "2 processes"."""
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{value:,} {noun}{'' if value == 1 else plural}"
 
 
 def clock(time: str) -> str:

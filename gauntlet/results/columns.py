@@ -12,7 +12,7 @@ from typing import Any
 from gauntlet import setup
 from gauntlet.results.column import Column
 from gauntlet.results.estimates import FIGURES, SUFFIXES, FigureGroup
-from gauntlet.results.lists import COMPARISON, CONDITIONS, ENERGY, PROFILE
+from gauntlet.results.lists import COMPARISON, CONDITIONS, ENERGY, LATENCY, PROFILE
 from gauntlet.results_json import state_name, stop_reason_name
 from protos.blame import kind_name
 from protos.gauntlet.v1 import fault_pb2, job_pb2, measurement_pb2
@@ -292,6 +292,6 @@ PLAIN: tuple[Column, ...] = (
 )
 
 #: Later ones, in the order in which they came.
-ADDED: tuple[Column | FigureGroup, ...] = (*ENERGY, *CONDITIONS, *PROFILE, *COMPARISON)
+ADDED: tuple[Column | FigureGroup, ...] = (*ENERGY, *CONDITIONS, *PROFILE, *COMPARISON, *LATENCY)
 
 COLUMNS: tuple[Column | FigureGroup, ...] = (*PLAIN, *FIGURES, *ADDED)

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gauntlet.results.column import Column
-from gauntlet.results_json import why_missing
+from gauntlet.results.estimates import FigureGroup
+from gauntlet.results_json import process_spread, why_missing
 from protos.figures import value_of
 from protos.gauntlet.v1 import job_pb2, measurement_pb2
 
@@ -33,6 +34,10 @@ def _operators(field: str) -> _Of:
         return [None if value == "" else value for value in values] or None
 
     return of
+
+
+def _latency(of: Callable[[measurement_pb2.LatencyResult], Any]) -> _Of:
+    return _told("latency", lambda result: of(result.latency))
 
 
 def _comparison(of: Callable[[measurement_pb2.ComparisonResult], Any]) -> _Of:
@@ -154,5 +159,30 @@ COMPARISON = (
         "",
         "artifact of each process's raw segments",
         _comparison(lambda c: [run.segments.digest for run in c.runs]),
+    ),
+)
+
+LATENCY: tuple[Column | FigureGroup, ...] = (
+    Column(
+        "latency_processes",
+        "int",
+        "",
+        "load, first inference, median and mean are means over so many processes",
+        _latency(lambda latency: max(1, len(latency.runs))),
+    ),
+    FigureGroup(
+        "latency_process_spread",
+        "1",
+        "deviation of the median's logarithm between processes",
+        "latency",
+        lambda result: process_spread(result.latency),
+        interval=False,
+    ),
+    Column(
+        "latency_process_medians_s",
+        "floats",
+        "s",
+        "median of each process, where there were several",
+        _latency(lambda latency: [value_of(run.median_s) for run in latency.runs] or None),
     ),
 )

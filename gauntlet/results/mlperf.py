@@ -26,7 +26,8 @@ def summary(job: job_pb2.Job, samples_s: Sequence[float] | None) -> str:
         samples_s: raw samples of its steady state, seconds; None where they were not kept.
     """
     latency, provenance = job.result.latency, job.result.provenance
-    median = latency.median_s
+    # Of one series, as LoadGen's are: median and mean over several processes are none.
+    first = latency.runs[0] if latency.runs else latency
     lines = [
         _RULE,
         "Latency summary in the manner of MLPerf LoadGen; not an MLPerf result",
@@ -38,6 +39,7 @@ def summary(job: job_pb2.Job, samples_s: Sequence[float] | None) -> str:
         f"Runtime  : {provenance.runtime} {provenance.runtime_version}, delegate {provenance.delegate or 'none'}, "
         f"threads {provenance.threads}",
         f"Job      : {job.job_id}",
+        *([f"Series   : first of {len(latency.runs)} processes"] if latency.runs else []),
     ]
     if not job.result.HasField("latency"):
         from gauntlet.results_json import why_missing
@@ -52,11 +54,11 @@ def summary(job: job_pb2.Job, samples_s: Sequence[float] | None) -> str:
         _RULE,
         "Additional Stats",
         _RULE,
-        f"Samples                         : {median.estimate.samples}",
+        f"Samples                         : {first.median_s.estimate.samples}",
         f"Min latency (ns)                : {_ns(latency.min_s)}",
         f"Max latency (ns)                : {_ns(latency.max_s)}",
-        f"Mean latency (ns)               : {_ns(latency.mean_s)}",
-        f"50.00 percentile latency (ns)   : {_ns(median)}",
+        f"Mean latency (ns)               : {_ns(first.mean_s)}",
+        f"50.00 percentile latency (ns)   : {_ns(first.median_s)}",
         "",
         "Unlike LoadGen, queries repeat one input, and sampling stops by the interval of the median:",
         "no minimum duration or query count of MLPerf was kept.",

@@ -1,0 +1,52 @@
+"""Latency in several processes: what each of them found."""
+
+from __future__ import annotations
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gauntlet.render import figures, units
+from gauntlet.render.device import lines_table
+from protos.gauntlet.v1 import figure_pb2, measurement_pb2
+
+
+def table(latency: measurement_pb2.LatencyResult) -> Padding:
+    """One line for each process."""
+    lines: Table = lines_table("process", "load", "first inference", "median", "±", "samples")
+    for column in lines.columns[1:]:
+        column.justify, column.no_wrap = "right", True
+    for number, run in enumerate(latency.runs, 1):
+        width = half_width(run.median_s)
+        lines.add_row(
+            str(number),
+            figures.short(run.load_s, units.duration),
+            figures.short(run.first_inference_s, units.duration),
+            figures.short(run.median_s, units.duration),
+            Text(units.ratio_short(width) if width is not None else "–", "dim"),
+            f"{run.median_s.estimate.samples:,}",
+        )
+    return Padding(lines, (0, 0, 1, 2))
+
+
+def sentence(latency: measurement_pb2.LatencyResult, spec: measurement_pb2.LatencySpec) -> Text:
+    """What the figures are of, and what is wrong with them."""
+    count = units.count(len(latency.runs), "process")
+    text = Text(f"Load, first inference, median and mean are means over {count}; the rest is of the first.\n", "dim")
+    unsettled = sum(not run.warmup_settled for run in latency.runs)
+    if unsettled:
+        text.append(f"Not settled after the warm-up in {unsettled} of them.\n", "yellow")
+    width = half_width(latency.median_s)
+    if width is not None and width > spec.half_width:
+        wanted = units.ratio_short(spec.half_width)
+        more = units.count(max(spec.max_processes, len(latency.runs)), "process")
+        text.append(f"Less precise than ±{wanted}: that takes more than {more}.\n", "yellow")
+    return text
+
+
+def half_width(figure: figure_pb2.Figure) -> float | None:
+    """Half the width of a figure's interval over its value; None without one."""
+    estimate = figure.estimate
+    if not estimate.value or not estimate.HasField("interval"):
+        return None
+    return (estimate.interval.high - estimate.interval.low) / 2 / estimate.value
