@@ -45,7 +45,7 @@ class SpawnError(Exception):
 
 @dataclass
 class Budget:
-    """Seconds of work that are left; waiting for the host's lock does not count.
+    """Seconds of work that are left; waiting for the host's lock and for a device to cool down does not count.
 
     Attributes:
         work_s: left.

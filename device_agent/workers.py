@@ -36,7 +36,7 @@ from protos.gauntlet.v1.failure_pb2 import Failure
 _LOG = logging.getLogger(__name__)
 
 DEFAULT_TIMEOUT_S = 600.0
-_LOCK_GRACE_S = 30.0
+_WAIT_GRACE_S = 30.0
 _LOCK_POLL_S = 0.05
 _SPAWN_PAUSE_S = 0.2
 #: With fewer cores than this a starting process disturbs a measurement.
@@ -193,7 +193,8 @@ class WorkerPool:
         fresh: bool,
     ) -> Outcome:
         total_s = spec.timeout_s if spec.timeout_s > 0 else DEFAULT_TIMEOUT_S
-        budget = Budget(work_s=total_s, total_s=total_s, wait_s=DEFAULT_WAIT_S + _LOCK_GRACE_S)
+        wait_s = max(DEFAULT_WAIT_S, spec.throttle.cool_max_s) + _WAIT_GRACE_S
+        budget = Budget(work_s=total_s, total_s=total_s, wait_s=wait_s)
         if spec.HasField("comparison"):
             response = await self._compare(spec, paths, folder, budget, on_step)
             return Outcome(failure=response.failure) if response.HasField("failure") else self._done(response, folder)
@@ -287,6 +288,8 @@ class WorkerPool:
         on_step: Callable[[str], None],
     ) -> worker_pb2.WorkerResponse:
         reusable = False
+        # A worker that takes windows again must know what its predecessors have left of the job's time.
+        request.spec.timeout_s = budget.work_s
         try:
             response = await worker.work(request, budget, on_step)
             reusable = (

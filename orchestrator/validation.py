@@ -21,6 +21,8 @@ _MAX_FREQUENCY_HZ = 1e11
 #: Names of governors and power modes, numbers of cores: they become words of files and commands on a device.
 _SETUP_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_,-]{0,63}")
 _MAX_PROCESSES = 100
+_MAX_REPEATS = 10
+_MAX_TEMPERATURE_C = 150.0
 #: All block ratios of a comparison travel in its result: 100 processes of them stay below a message's 4 MB.
 _MAX_BLOCKS = 4_000
 
@@ -88,6 +90,8 @@ def _check_measurement(spec: measurement_pb2.MeasurementSpec) -> None:
         _check_offline(spec.offline, spec.timeout_s)
     if spec.HasField("setup"):
         _check_setup(spec)
+    if spec.HasField("throttle"):
+        _check_throttle(spec.throttle)
 
 
 def _check_latency(spec: measurement_pb2.LatencySpec) -> None:
@@ -170,6 +174,13 @@ def _check_setup(spec: measurement_pb2.MeasurementSpec) -> None:
     _within("setup.max_frequency_hz", setup.max_frequency_hz, 0, _MAX_FREQUENCY_HZ)
     if setup.max_frequency_hz and setup.min_frequency_hz > setup.max_frequency_hz:
         raise InvalidSpecError("setup.min_frequency_hz must not lie above setup.max_frequency_hz")
+
+
+def _check_throttle(spec: measurement_pb2.ThrottleSpec) -> None:
+    _within("throttle.repeats", spec.repeats, 0, _MAX_REPEATS)
+    _within("throttle.cool_to_c", spec.cool_to_c, 0, _MAX_TEMPERATURE_C)
+    _within("throttle.cool_max_s", spec.cool_max_s, 0, _MAX_TIMEOUT_S)
+    _between("throttle.drift", spec.drift)
 
 
 def _check_fault_plan(plan: fault_pb2.FaultPlan) -> None:

@@ -37,6 +37,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 def _serve(options: argparse.Namespace) -> int:
     # Imported under the memory limit, and before "ready": no job pays for it.
     from device_agent import runtimes
+    from device_agent.hoststate import HostReader
     from device_agent.measure.continuity import Continuity
     from device_agent.measure.run import Bench
     from device_agent.tuning.tuner import Tuner
@@ -51,7 +52,7 @@ def _serve(options: argparse.Namespace) -> int:
         with contextlib.suppress(MeasurementError):
             runtime.preload()
     tuner = Tuner(options.setup_journal, options.setup_root) if options.setup_journal else None
-    bench = Bench(found, continuity, tuner=tuner)
+    bench = Bench(found, continuity, HostReader(options.setup_root), tuner=tuner)
     # What is here now stays: collections before each timed window need not look at it.
     gc.freeze()
 
@@ -102,7 +103,7 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument(
         "--setup-journal", type=Path, help="keeps old values while the device is set up; else it may not be"
     )
-    parser.add_argument("--setup-root", type=Path, default=Path("/"), help="of the file system that is set up")
+    parser.add_argument("--setup-root", type=Path, default=Path("/"), help="of the file system that is read and set up")
     parser.add_argument("--memory-limit", type=int, default=0, help="bytes of address space, 0: no limit")
     parser.add_argument("--allow-pt2", action="store_true", help="load files that can run code")
     return parser.parse_args(arguments)
