@@ -291,7 +291,31 @@ PLAIN: tuple[Column, ...] = (
     ),
 )
 
+FITNESS = (
+    Column(
+        "suspect_because",
+        "string",
+        "",
+        "the device was found unfit since: why the figures are suspect",
+        lambda job: job.suspicion.reason or None,
+    ),
+    Column(
+        "successor_job_id",
+        "string",
+        "",
+        "the job that measures a suspect one again",
+        lambda job: job.suspicion.successor_job_id or None,
+    ),
+    Column(
+        "repeats_job_id",
+        "string",
+        "",
+        "the suspect job that this one measures again",
+        lambda job: job.spec.repeats_job_id or None,
+    ),
+)
+
 #: Later ones, in the order in which they came.
-ADDED: tuple[Column | FigureGroup, ...] = (*ENERGY, *CONDITIONS, *PROFILE, *COMPARISON, *LATENCY)
+ADDED: tuple[Column | FigureGroup, ...] = (*ENERGY, *CONDITIONS, *PROFILE, *COMPARISON, *LATENCY, *FITNESS)
 
 COLUMNS: tuple[Column | FigureGroup, ...] = (*PLAIN, *FIGURES, *ADDED)

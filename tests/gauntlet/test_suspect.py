@@ -10,6 +10,7 @@ import pytest
 import gauntlet
 import orchestrator.client
 from gauntlet.cli.app import run
+from gauntlet.results import columns
 from protos.figures import measured
 from protos.gauntlet.v1 import job_pb2
 from tests.gauntlet import canned
@@ -125,6 +126,14 @@ def test_the_list_of_jobs_marks_the_suspect(lab: FakeClient, capsys: pytest.Capt
     assert run(["jobs", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["jobs"]
     assert [row["suspect_because"] for row in rows] == [canned.SHIFT, None]
+
+
+def test_a_row_of_the_table_says_what_is_suspect_and_what_was_measured_again() -> None:
+    job, again = canned.suspect(canned.succeeded(), "b" * 32), second()
+    again.spec.repeats_job_id = job.job_id
+    names = ("suspect_because", "successor_job_id", "repeats_job_id")
+    rows = [[row[name] for name in names] for row in map(columns.row, (job, again, canned.succeeded()))]
+    assert rows == [[canned.SHIFT, "b" * 32, None], [None, None, job.job_id], [None, None, None]]
 
 
 def test_one_job_in_full_says_what_is_done_about_it(lab: FakeClient, capsys: pytest.CaptureFixture[str]) -> None:
