@@ -29,8 +29,10 @@ _LONGEST_PAUSE_S = 10.0
 #: A result that nobody acknowledged is offered again after this long.
 _OFFER_AGAIN_S = 5.0
 _GOODBYE_TIMEOUT_S = 1.0
-#: Files up to this size ride along with the result: an upload of their own costs a round trip.
+#: Files up to this size ride along with the result, an upload of their own costs a round trip; but not many of them, or
+#: else the message becomes too large.
 _ATTACH_BYTES = 256 * 1024
+_ATTACH_TOGETHER_BYTES = 1024 * 1024
 
 Telemetry = Callable[[], Sequence[device_pb2.DeviceTelemetry]]
 
@@ -200,13 +202,14 @@ class Agent:
 
     async def _send_files(self, message: agent_pb2.JobFinished) -> None:
         """Attach small files to the message, upload large ones."""
-        large = []
+        large, room = [], _ATTACH_TOGETHER_BYTES
         for ref in artifacts.made(message.result):
             path = self._spool.file(message.lease_id, ref.digest)
             if path is None:
                 _forget_files(message, "they were lost on the agent's disk")
                 return
-            if ref.size_bytes <= _ATTACH_BYTES:
+            if ref.size_bytes <= min(_ATTACH_BYTES, room):
+                room -= ref.size_bytes
                 message.files.add(ref=ref, content=path.read_bytes())
             else:
                 large.append((ref, path))
