@@ -4,6 +4,7 @@
       {"event": "run",   "format": 1, "software_version": …, "about": {…}}       always the first line, never torn
       {"event": "asked", "number": 0, "architectures": ["…", "…"]}               numbers count through: here 0 and 1
       {"event": "told",  "evaluation": {"number": 1, …}}
+      {"event": "corrected", "evaluation": {"number": 1, …}}                     takes the place of what was told
       {"event": "note",  "name": "stage", "data": {…}}
 
 An event counts once its newline is on the disk. `kill -9` and a power cut can tear the last line only: it is cut off
@@ -50,6 +51,13 @@ class Told:
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """What is known better since: it takes the place of what was told. The strategy is not told again."""
+
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
 class Note:
     """Anything else, by name."""
 
@@ -57,7 +65,7 @@ class Note:
     data: Any
 
 
-Event = Asked | Told | Note
+Event = Asked | Told | Corrected | Note
 
 
 @dataclass
@@ -69,7 +77,7 @@ class History:
         about: what its beginner wrote into it.
         events: in order.
         asked: architecture by number.
-        told: evaluation by number, in the order of telling.
+        told: evaluation by number, in the order of telling; as corrected since.
     """
 
     software_version: str
@@ -100,12 +108,14 @@ class History:
         """
         if isinstance(event, Asked) and event.number != len(self.asked):
             raise ValueError(f"candidate {event.number} follows {len(self.asked) - 1}")
-        if isinstance(event, Told):
+        if isinstance(event, Told | Corrected):
             number = event.evaluation.number
             if self.asked.get(number) != event.evaluation.architecture:
                 raise ValueError(f"candidate {number}, {event.evaluation.architecture!r}, was not asked for")
-            if number in self.told:
+            if isinstance(event, Told) and number in self.told:
                 raise ValueError(f"candidate {number} was told before")
+            if isinstance(event, Corrected) and number not in self.told:
+                raise ValueError(f"candidate {number} is corrected before it was told")
 
     def add(self, event: Event) -> None:
         """Append an event.
@@ -116,7 +126,7 @@ class History:
         self.check(event)
         if isinstance(event, Asked):
             self.asked.update(enumerate(event.architectures, event.number))
-        elif isinstance(event, Told):
+        elif isinstance(event, Told | Corrected):
             self.told[event.evaluation.number] = event.evaluation
         self.events.append(event)
 
@@ -227,6 +237,15 @@ class RunLog:
             RunLogError: the disk is full or gone; the log is as it was.
         """
         self._append(Told(evaluation), {"event": "told", "evaluation": evaluation.to_json()})
+
+    def corrected(self, evaluation: Evaluation) -> None:
+        """Note what takes the place of an evaluation that was told. Returns only when it cannot be lost.
+
+        Raises:
+            ValueError: never told.
+            RunLogError: the disk is full or gone; the log is as it was.
+        """
+        self._append(Corrected(evaluation), {"event": "corrected", "evaluation": evaluation.to_json()})
 
     def note(self, name: str, data: Any) -> None:
         """Keep plain data under a name."""
@@ -350,6 +369,8 @@ def _event(document: Mapping[str, Any]) -> Event:
         return Asked(int(document["number"]), tuple(texts))
     if kind == "told":
         return Told(Evaluation.from_json(document["evaluation"]))
+    if kind == "corrected":
+        return Corrected(Evaluation.from_json(document["evaluation"]))
     if kind == "note":
         return Note(str(document["name"]), document["data"])
     raise ValueError(f"no such event as {kind!r}")

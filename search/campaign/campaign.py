@@ -29,10 +29,10 @@ import numpy as np
 from orchestrator.client import Client
 from protos import contract, dataset
 from protos.gauntlet.v1 import artifact_pb2, fleet_pb2
-from search.campaign import problem, publishing, winners
+from search.campaign import corrections, problem, publishing, winners
 from search.campaign.candidates import Candidate, CandidateError, prepare
 from search.campaign.config import CampaignConfig, parse
-from search.campaign.measurements import DataSets, Findings, describe, find_targets, tasks
+from search.campaign.measurements import DataSets, Findings, candidate_name, describe, find_targets, tasks
 from search.data import Split
 from search.errors import Exhausted
 from search.evaluations import Evaluation, Failure
@@ -210,15 +210,20 @@ class Campaign:
 
     async def _finish(self, client: Client) -> None:
         self._observer.stage("measuring the winners on fresh images and fresh faults")
-        front = problem.front_of(self.log.history, self.config)
-        finals = self.log.history.notes("finals")
-        if not finals:
-            figures = await self._measure_winners(client, front)
-            self.log.note(
-                "finals", {str(number): {k: v.to_json() for k, v in f.items()} for number, f in figures.items()}
-            )
-            finals = self.log.history.notes("finals")
-        winners.write(self.folder, front, finals[-1], self.config, self.campaign_id)
+        while True:
+            # Measuring takes its time, in which a device may be found unfit: then others may be the winners.
+            corrected = await corrections.correct(client, self.log, self.campaign_id, self._targets)
+            if corrected:
+                self._observer.note(f"figures corrected that an unfit device had measured: {corrected}")
+            front = problem.front_of(self.log.history, self.config)
+            finals = (self.log.history.notes("finals") or [{}])[-1]
+            new = [evaluation for evaluation in front if str(evaluation.number) not in finals]
+            if not new:
+                break
+            figures = await self._measure_winners(client, new)
+            found = {str(number): {k: v.to_json() for k, v in f.items()} for number, f in figures.items()}
+            self.log.note("finals", {**finals, **found})
+        winners.write(self.folder, front, finals, self.config, self.campaign_id)
         await publishing.finish(client, self.campaign_id, self.config, self.log.history)
 
     # ------------------------------------------------------------------------------------------------ candidates
@@ -277,12 +282,12 @@ class Campaign:
         models = self.folder / "models"
         models.mkdir(exist_ok=True)
         candidate.model.save(models / f"{candidate.model.digest}.tflite")
-        model = await client.put_bytes(candidate.model.data, "model/tflite", f"candidate-{number}.tflite")
+        model = await client.put_bytes(candidate.model.data, "model/tflite", candidate_name(number))
         reference = await self._upload_reference(client, candidate)
         wanted = tasks(
             self.config, self.campaign_id, self._targets, data_sets, model, reference, problem.fault_seed(self.config)
         )
-        ended = await client.run([task.spec for task in wanted])
+        ended = await client.settled(await client.run([task.spec for task in wanted]))
         for task, job in zip(wanted, ended, strict=True):
             findings.add(task, job, self._targets[0])
         return Evaluation(
@@ -315,7 +320,8 @@ class Campaign:
             seed = problem.final_fault_seed(self.config)
             wanted = tasks(self.config, self.campaign_id, self._targets, data_sets, model, None, seed)
             findings = Findings({}, [], {}, {})
-            for task, job in zip(wanted, await client.run([task.spec for task in wanted]), strict=True):
+            ended = await client.settled(await client.run([task.spec for task in wanted]))
+            for task, job in zip(wanted, ended, strict=True):
                 findings.add(task, job, self._targets[0])
             found[evaluation.number] = findings.figures
         return found

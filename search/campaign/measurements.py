@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 
 from google.protobuf.json_format import MessageToDict
 
@@ -23,16 +24,15 @@ from orchestrator.client.specs import (
     latency_spec,
     measurement_spec,
     output_check_spec,
+    throttle_spec,
 )
+from orchestrator.protocol import Job
 from protos.blame import Blame, blame, kind_name
 from protos.gauntlet.v1 import artifact_pb2, fleet_pb2, job_pb2, measurement_pb2
 from search.campaign.config import CampaignConfig
 from search.errors import SearchError
 from search.evaluations import Failure, FaultAccuracy
 from search.values import Value
-
-#: Outputs of one int8 file differ by a step or two between kernels; a wrong model differs by whole deviations.
-_TOLERANCE = 0.25
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,11 @@ class Task:
         return f"{self.condition or 'measurement'} on {self.target.name}"
 
 
+def candidate_name(number: int) -> str:
+    """What a candidate's file is called in the lab."""
+    return f"candidate-{number}.tflite"
+
+
 def find_targets(names: Sequence[str], devices: Sequence[fleet_pb2.Device]) -> list[Target]:
     """The devices that objectives name, by id or class; without names, any device of the lab.
 
@@ -128,22 +133,19 @@ def tasks(
         seed: of the fault patterns, the same for all candidates.
     """
     measure, faults = config.measure, config.faults
-    runtime = {"threads": measure.threads, "delegate": measure.delegate, "timeout_s": measure.timeout_s}
-    latency = latency_spec(
-        warmup_min_s=measure.warmup_s,
-        warmup_max_s=max(1.0, measure.warmup_s),
-        min_s=measure.min_s,
-        max_s=measure.max_s,
-        half_width=measure.precision,
-    )
+    protocol = measure.full_protocol()
+    runtime = {"threads": measure.threads, "delegate": measure.delegate, "timeout_s": protocol.job.timeout_s}
     clean = measurement_spec(
         model,
-        latency=latency,
-        accuracy=accuracy_spec(data.accuracy),
-        output_check=output_check_spec(reference, _TOLERANCE) if reference else None,
+        latency=latency_spec(**protocol.latency.model_dump()),
+        throttle=throttle_spec(**protocol.throttle.model_dump()),
+        memory_runs=protocol.memory.runs,
+        energy_window_s=protocol.energy.window_s,
+        accuracy=accuracy_spec(data.accuracy, **protocol.accuracy.model_dump()),
+        output_check=output_check_spec(reference, **protocol.output_check.model_dump()) if reference else None,
         **runtime,  # type: ignore[arg-type]  # a mapping of mixed types
     )
-    found = [_task(campaign_id, target, "", clean) for target in targets]
+    found = [_task(campaign_id, target, "", clean, protocol.job) for target in targets]
     for target in targets:
         for condition in _conditions(config, target, targets[0]):
             plan = fault_plan(
@@ -162,7 +164,7 @@ def tasks(
                 fault_plan=plan,
                 **runtime,  # type: ignore[arg-type]
             )
-            found.append(_task(campaign_id, target, condition, hit))
+            found.append(_task(campaign_id, target, condition, hit, protocol.job))
     return found
 
 
@@ -173,7 +175,9 @@ def _conditions(config: CampaignConfig, target: Target, first: Target) -> list[s
     return list(dict.fromkeys(q.fault for q in config.quantities() if q.fault and q.device == target.name))
 
 
-def _task(campaign_id: str, target: Target, condition: str, measurement: measurement_pb2.MeasurementSpec) -> Task:
+def _task(
+    campaign_id: str, target: Target, condition: str, measurement: measurement_pb2.MeasurementSpec, job: Job
+) -> Task:
     content = measurement.SerializeToString(deterministic=True)
     parts = (campaign_id, measurement.model.digest, target.name, condition, hashlib.sha256(content).hexdigest(), "0")
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -183,6 +187,8 @@ def _task(campaign_id: str, target: Target, condition: str, measurement: measure
         device_class=target.device_class,
         idempotency_key=key,
         campaign_id=campaign_id,
+        max_attempts=job.max_attempts,
+        queue_timeout_s=job.queue_timeout_s,
     )
     return Task(target, condition, spec)
 
@@ -190,6 +196,10 @@ def _task(campaign_id: str, target: Target, condition: str, measurement: measure
 @dataclass
 class Findings:
     """What the jobs of a candidate found out, to be filled by `add`."""
+
+    #: Provenance of figures from a device that was found unfit, and of those that took their place; a step follows.
+    SUSPECT: ClassVar[str] = "suspect: "
+    AGAIN: ClassVar[str] = "measured again: "
 
     figures: dict[str, Value]
     faults: list[FaultAccuracy]
@@ -199,6 +209,7 @@ class Findings:
 
     def add(self, task: Task, job: job_pb2.Job, first: Target) -> None:
         """Take a finished job in."""
+        self.note_fitness(task, job)
         if not job.HasField("result"):
             self._add_failure(task, job, first)
             return
@@ -213,6 +224,18 @@ class Findings:
             self._add_faults(task, result.faults, first)
         else:
             self._add_clean(task, result, first)
+
+    def note_fitness(self, task: Task, job: job_pb2.Job) -> None:
+        """Say that a result is suspect, or that it was measured again."""
+        self.provenance.pop(f"{self.SUSPECT}{task.step}", None)
+        if job.HasField("suspicion"):
+            self.provenance[f"{self.SUSPECT}{task.step}"] = job.suspicion.reason
+        if job.spec.repeats_job_id:
+            self.provenance[f"{self.AGAIN}{task.step}"] = f"by job {job.job_id}"
+
+    def has(self, task: Task, job: job_pb2.Job) -> bool:
+        """Are these the second measurement's figures already?"""
+        return self.provenance.get(f"{self.AGAIN}{task.step}") == f"by job {job.job_id}"
 
     def _add_clean(self, task: Task, result: measurement_pb2.MeasurementResult, first: Target) -> None:
         name = task.target.name

@@ -35,7 +35,7 @@ async def evaluated(
 async def finish(client: Client, campaign_id: str, config: CampaignConfig, history: History) -> None:
     """The campaign is complete: the front is what it is now."""
     front = front_of(history, config)
-    records = [_record(evaluation, front) for evaluation in history.evaluations]
+    records = [_record(evaluation, front) for evaluation in history.evaluations] + [_hypervolume(config, history)]
     for start in range(0, len(records), _BATCH):
         await client.publish_records(campaign_id, records[start : start + _BATCH])
     await client.publish_campaign(_campaign(campaign_id, config, campaign_pb2.CAMPAIGN_STATE_FINISHED))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from search.campaign.config import parse
+from search.campaign.corrections import suspicions
 from search.campaign.problem import front_of
 from search.campaign.winners import file_stem
 from search.report import ReportInput, write_report
@@ -39,6 +40,7 @@ def report_input(history: History, folder: Path) -> ReportInput:
     notes = [f"The run was broken off and resumed {len(devices) - 1} times."] if len(devices) > 1 else []
     if history.pending or told < wanted:
         notes.append(f"The run is not complete: {told} of {wanted} candidates.")
+    notes += suspicions(history.evaluations)
     winners = front_of(history, config) if (folder / "winners").is_dir() else []
     return ReportInput(
         title=config.title,

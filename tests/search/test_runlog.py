@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from search import runlog
 from search.errors import RunLogError
 from search.evaluations import Evaluation
-from search.runlog import Asked, Event, Note, RunLog, Told, read_history
+from search.runlog import Asked, Corrected, Event, Note, RunLog, Told, read_history
 from tests.search.examples import evaluations
 
 
@@ -36,11 +36,16 @@ def stories(draw: st.DrawFn) -> list[Event]:
     """Events in an order that a campaign can bring about."""
     events: list[Event] = []
     pending: list[tuple[int, str]] = []
+    told: list[tuple[int, str]] = []
     asked = 0
     for _ in range(draw(st.integers(0, 8))):
-        kind = draw(st.sampled_from(["asked", "told", "note"]))
-        if kind == "told" and pending:
+        kind = draw(st.sampled_from(["asked", "told", "corrected", "note"]))
+        if kind == "corrected" and told:
+            number, text = draw(st.sampled_from(told))
+            events.append(Corrected(draw(evaluations(st.just(number), st.just(text)))))
+        elif kind == "told" and pending:
             number, text = pending.pop(draw(st.integers(0, len(pending) - 1)))
+            told.append((number, text))
             events.append(Told(draw(evaluations(st.just(number), st.just(text)))))
         elif kind == "note":
             events.append(Note(draw(st.sampled_from("ab")), draw(st.none() | st.integers() | st.just({"ü": [1.5]}))))
@@ -64,6 +69,8 @@ def append(log: RunLog, event: Event) -> None:
         assert log.asked(event.architectures) == event
     elif isinstance(event, Told):
         log.told(event.evaluation)
+    elif isinstance(event, Corrected):
+        log.corrected(event.evaluation)
     else:
         log.note(event.name, event.data)
 
@@ -76,9 +83,11 @@ def test_what_was_noted_is_read_again(events: list[Event]) -> None:
         history = read_history(folder)
         assert history.events == events
         assert (history.software_version, history.about) == ("0.1.0", {"seed": 3})
-        told = [event.evaluation for event in events if isinstance(event, Told)]
-        assert history.evaluations == told
-        assert set(history.pending) == set(history.asked) - {evaluation.number for evaluation in told}
+        told = [event.evaluation.number for event in events if isinstance(event, Told)]
+        assert [evaluation.number for evaluation in history.evaluations] == told  # in the order of telling, always
+        last = {e.evaluation.number: e.evaluation for e in events if isinstance(e, Told | Corrected)}
+        assert history.told == last
+        assert set(history.pending) == set(history.asked) - set(told)
 
 
 @given(stories(), st.data())
@@ -125,6 +134,8 @@ TOLD = json.dumps({"event": "told", "evaluation": Evaluation(0, "a", 1, 1).to_js
         ([GOOD, GOOD], "line 3: candidate 0 follows 0"),
         ([TOLD], "line 2: candidate 0, 'a', was not asked for"),
         ([GOOD, TOLD, TOLD], "line 4: candidate 0 was told before"),
+        ([GOOD, TOLD.replace("told", "corrected")], "line 3: candidate 0 is corrected before it was told"),
+        ([TOLD.replace("told", "corrected")], "line 2: candidate 0, 'a', was not asked for"),
         ([GOOD, json.dumps({"event": "told", "evaluation": {"number": 0}})], "line 3: 'failure' is missing"),
         ([GOOD, json.dumps({"event": "told", "evaluation": 5})], "line 3: "),
         ([GOOD, TOLD.replace('"macs": 1', '"macs": null')], "line 3: "),
