@@ -14,6 +14,8 @@ _HINTS = {
     "pt2": " (they can run code where they are loaded: they need torch on it and an agent started with --allow-pt2 or "
     "GAUNTLET_ALLOW_PT2=1)",
 }
+#: What capabilities are called, where their names do not say it.
+_WORDS = {"processes": "latency in several processes", "multi_stream": "multi-stream", "output_check": "output check"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Demand:
                 return f"has no label {key}={value}"
         missing = [name for name in self.capabilities if name not in device.capabilities]
         if missing:
-            return f"cannot measure {', '.join(missing)}"
+            return f"cannot measure {', '.join(_WORDS.get(name, name) for name in missing)}"
         if reason := self._unset(device):
             return reason
         runtimes = [r for r in device.runtimes if self.format in r.formats]
