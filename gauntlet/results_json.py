@@ -49,6 +49,7 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
     """A job with all that is known of it. Of a job without a result, every figure says why it is missing."""
     from gauntlet.comparison_json import comparison_document
     from gauntlet.profile_json import profile_document
+    from gauntlet.scenarios_json import multi_stream_document, offline_document
 
     spec = job.spec.measurement
     result = job.result
@@ -110,6 +111,8 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
         },
         "output_check": _part(job, "output_check", ("max_difference", "top1_agreement")),
         "comparison": comparison_document(job) if spec.HasField("comparison") else None,
+        "multi_stream": multi_stream_document(job) if spec.HasField("multi_stream") else None,
+        "offline": offline_document(job) if spec.HasField("offline") else None,
         "profile": profile_document(job),
         "provenance": _provenance(result.provenance) if result.HasField("provenance") else None,
         "device": device_document(device) if device is not None else None,

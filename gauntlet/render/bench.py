@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from gauntlet.render import figures, histogram, missing, processes, profile, units
+from gauntlet.render import figures, histogram, missing, processes, profile, scenarios, units
 from gauntlet.render.device import facts, lines_table, pair_grid
 from gauntlet.results_json import stop_reason_name
 from protos.blame import kind_name
@@ -75,6 +75,12 @@ def _sections(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> 
             yield processes.table(result.latency)
         if result.latency.HasField("histogram"):
             yield histogram.render(result.latency.histogram, value_of(_first(result.latency).median_s), width)
+    if result.HasField("multi_stream"):
+        yield _heading("Multi-stream")
+        yield scenarios.multi_stream(result.multi_stream)
+    if result.HasField("offline"):
+        yield _heading("Offline")
+        yield scenarios.offline(result.offline, job.spec.measurement.offline, width)
     if result.profile.operators:
         yield _heading("Operators")
         yield profile.render(result.profile, value_of(result.latency.median_s), width)

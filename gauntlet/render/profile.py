@@ -18,12 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from gauntlet.render import units
+from gauntlet.render.bars import bar
 from protos.figures import value_of
 from protos.gauntlet.v1 import measurement_pb2
 
 #: More operators than this are summed by type first, and only the dearest are listed.
 _LISTED = 24
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
 _WIDEST_BAR = 30
 #: Of a line that is no operator's name and no bar: indent, number, time, share and the gaps between them.
 _FIXED = 35
@@ -105,13 +105,13 @@ def _table(
     everything = [*rows, *last]
     longest = max(len(f"{row.kind}  {row.name}".strip()) for row in everything)
     # Names come first; bars get what is left, and a share of the line at least.
-    bar = min(_WIDEST_BAR, max(width - _FIXED - max(longest, _LEAST_NAME), (width - _FIXED) // 4))
+    widest = min(_WIDEST_BAR, max(width - _FIXED - max(longest, _LEAST_NAME), (width - _FIXED) // 4))
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", min_width=4, no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(_LEAST_NAME, width - _FIXED - bar))
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(_LEAST_NAME, width - _FIXED - widest))
     table.add_column(justify="right", no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
-    table.add_column(no_wrap=True, min_width=bar, max_width=bar)
+    table.add_column(no_wrap=True, min_width=widest, max_width=widest)
     header = ("", title, "time", "share", "")
     table.add_row(*(Text(text, "bold") for text in header))
     largest = max((row.share for row in everything), default=0.0)
@@ -122,7 +122,7 @@ def _table(
             label,
             Text(_time(row.time_s, profile.resolution_s), row.style),
             Text(f"{100 * row.share:.1f} %", row.style),
-            Text(_bar(row.share / largest if largest else 0.0, bar), row.style or "cyan"),
+            Text(bar(row.share / largest if largest else 0.0, widest), row.style or "cyan"),
         )
     return Padding(table, (0, 0, 1, 0)) if title == "by type" else table
 
@@ -131,14 +131,6 @@ def _time(value_s: float, resolution_s: float) -> str:
     if not value_s and resolution_s:
         return f"< {resolution_s * 1e6:g} µs" if resolution_s >= 1e-6 else f"< {resolution_s * 1e9:g} ns"
     return units.duration(value_s)
-
-
-def _bar(share: float, width: int) -> str:
-    """Blocks for a share of the width, to an eighth of a character; something for everything that is there."""
-    eighths = round(max(0.0, share) * width * 8)
-    if share > 0:
-        eighths = max(1, eighths)
-    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
 def _sentence(profile: measurement_pb2.ProfileResult, median_s: float | None, usual: str) -> str:

@@ -13,6 +13,7 @@ from gauntlet import setup
 from gauntlet.results.column import Column
 from gauntlet.results.estimates import FIGURES, SUFFIXES, FigureGroup
 from gauntlet.results.lists import COMPARISON, CONDITIONS, ENERGY, LATENCY, PROFILE
+from gauntlet.results.scenarios import SCENARIOS
 from gauntlet.results_json import state_name, stop_reason_name
 from protos.blame import kind_name
 from protos.gauntlet.v1 import fault_pb2, job_pb2, measurement_pb2
@@ -316,6 +317,6 @@ FITNESS = (
 )
 
 #: Later ones, in the order in which they came.
-ADDED: tuple[Column | FigureGroup, ...] = (*ENERGY, *CONDITIONS, *PROFILE, *COMPARISON, *LATENCY, *FITNESS)
+ADDED: tuple[Column | FigureGroup, ...] = (*ENERGY, *CONDITIONS, *PROFILE, *COMPARISON, *LATENCY, *FITNESS, *SCENARIOS)
 
 COLUMNS: tuple[Column | FigureGroup, ...] = (*PLAIN, *FIGURES, *ADDED)

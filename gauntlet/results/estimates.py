@@ -107,9 +107,11 @@ def _plain(part: str, field: str) -> Callable[[measurement_pb2.MeasurementResult
     return lambda result: getattr(getattr(result, part), field)
 
 
-def _percentile(rank: float) -> Callable[[measurement_pb2.MeasurementResult], figure_pb2.Figure | None]:
+def percentile(part: str, rank: float) -> Callable[[measurement_pb2.MeasurementResult], figure_pb2.Figure | None]:
+    """A percentile (rank 0-1) of the part "latency" or "multi_stream"; None where it was not reported."""
+
     def of(result: measurement_pb2.MeasurementResult) -> figure_pb2.Figure | None:
-        entries = result.latency.percentiles
+        entries = getattr(result, part).percentiles
         return next((entry.latency_s for entry in entries if math.isclose(entry.rank, rank)), None)
 
     return of
@@ -138,9 +140,9 @@ FIGURES: tuple[FigureGroup, ...] = (
     _of("latency_min_s", "s", "the same, shortest", "latency", "min_s"),
     _of("latency_max_s", "s", "the same, longest", "latency", "max_s"),
     _of("latency_mad_s", "s", "median absolute deviation from the median", "latency", "mad_s"),
-    FigureGroup("latency_p90_s", "s", "90th percentile of the steady state", "latency", _percentile(0.9)),
-    FigureGroup("latency_p95_s", "s", "95th percentile of the steady state", "latency", _percentile(0.95)),
-    FigureGroup("latency_p99_s", "s", "99th percentile of the steady state", "latency", _percentile(0.99)),
+    FigureGroup("latency_p90_s", "s", "90th percentile of the steady state", "latency", percentile("latency", 0.9)),
+    FigureGroup("latency_p95_s", "s", "95th percentile of the steady state", "latency", percentile("latency", 0.95)),
+    FigureGroup("latency_p99_s", "s", "99th percentile of the steady state", "latency", percentile("latency", 0.99)),
     _of("latency_load_s", "s", "reading the file, building the interpreter, allocating", "latency", "load_s"),
     _of("latency_first_s", "s", "first inference after loading", "latency", "first_inference_s"),
     _of("memory_peak_bytes", "B", "peak resident memory of a fresh worker", "memory", "peak_bytes"),

@@ -105,7 +105,8 @@ def _conditions_missing(job: job_pb2.Job) -> str | None:
     if job.result.HasField("conditions"):
         return None
     spec = job.spec.measurement
-    timed = next((part for part in ("latency", "energy") if spec.HasField(part)), None)
+    parts = ("latency", "energy", "multi_stream", "offline")
+    timed = next((part for part in parts if spec.HasField(part)), None)
     return why_missing(job, timed) if timed else "only watched in timed windows"
 
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from gauntlet.options import job_specs
-from gauntlet.render import profile as render
+from gauntlet.render.bars import bar
 from gauntlet.render.bench import report
 from gauntlet.results_json import job_document
 from protos.figures import unavailable
@@ -57,9 +57,9 @@ def test_bars_are_as_long_as_shares_and_the_sum_is_stated() -> None:
     assert "All but those marked ran on xnnpack" in told
 
 
-@pytest.mark.parametrize(("share", "bar"), [(0.0, ""), (1e-6, "▏"), (0.5, "█████"), (1.0, "█" * 10), (-0.1, "")])
-def test_a_bar(share: float, bar: str) -> None:
-    assert render._bar(share, 10) == bar
+@pytest.mark.parametrize(("share", "drawn"), [(0.0, ""), (1e-6, "▏"), (0.5, "█████"), (1.0, "█" * 10), (-0.1, "")])
+def test_a_bar(share: float, drawn: str) -> None:
+    assert bar(share, 10) == drawn
 
 
 def test_json_has_every_operator() -> None:
