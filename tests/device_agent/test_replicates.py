@@ -176,9 +176,8 @@ async def test_real_processes(
     assert len({pid for _, pid, _ in used}) == 4
     low, high = found.median_s.estimate.interval.low, found.median_s.estimate.interval.high
     assert 0 < low < (figures.value_of(found.median_s) or 0) < high
-    assert [s for s in steps if s.startswith("process 3 of 3: ") and "waiting" not in s] == [
-        f"process 3 of 3: {name}" for name in ("check", "load", "first inference", "warm-up", "timing")
-    ]
+    third = [step.split(": ")[1] for step in steps if step.startswith("process 3 of 3: ")]
+    assert third[-4:] == ["load", "first inference", "warm-up", "timing"]
     assert steps[-1] == "memory"
     assert result.HasField("memory")
     digests = {run.raw_samples.digest for run in found.runs}
