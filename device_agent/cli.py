@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
+import math
 import os
 import sys
 from pathlib import Path
@@ -83,6 +84,8 @@ def _run(options: argparse.Namespace) -> int:
         allow_pt2=options.allow_pt2,
         allow_setup=options.allow_setup,
         setup_root=options.setup_root,
+        fitness=not options.no_fitness,
+        noise_floor_every_s=options.noise_floor_every * 3600,
     )
     try:
         asyncio.run(serve(settings))
@@ -169,6 +172,21 @@ def _parser() -> argparse.ArgumentParser:
         "(or GAUNTLET_ALLOW_SETUP=1)",
     )
     run.add_argument("--setup-root", type=Path, default=Path("/"), help=argparse.SUPPRESS)  # a made-up machine
+    run.add_argument(
+        "--no-fitness",
+        action="store_true",
+        default=os.environ.get("GAUNTLET_FITNESS") == "0",
+        help="measure no reference model at start, every ten jobs and at rest to see whether the device is what it was "
+        "(or GAUNTLET_FITNESS=0)",
+    )
+    run.add_argument(
+        "--noise-floor-every",
+        type=_hours,
+        default=24.0,
+        metavar="HOURS",
+        help="compare the reference model with itself when idle, to find the device's noise floor; 0: never "
+        "(%(default)g)",
+    )
     run.add_argument("--lifeline", action="store_true", help="stop when standard input ends")
     run.set_defaults(run=_run)
 
@@ -190,4 +208,14 @@ def _positive(text: str) -> int:
     number = int(text) if text.isdigit() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
+    return number
+
+
+def _hours(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours, such as 24, or 0 for never")
     return number

@@ -25,6 +25,7 @@ class StateFolder:
         cache/       artifacts by digest
         spool/       finished jobs that the orchestrator has not acknowledged
         work/        output of running measurements; emptied at start
+        fitness.json what is known of the device's fitness
 
     Raises:
         StateError: another agent runs there, or the folder cannot be written.

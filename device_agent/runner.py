@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 import time
 from pathlib import Path
-from typing import AsyncIterator, Dict, List, NamedTuple, Optional, Protocol
+from typing import AsyncIterator, Callable, Dict, List, Mapping, NamedTuple, Optional, Protocol
 
 import grpc
 
 from device_agent.cache import ArtifactCache, Download
 from device_agent.errors import MeasurementError
+from device_agent.fitness.care import Care
+from device_agent.fitness.history import Floor
 from device_agent.workers import Outcome, WorkerPool
 from protos import artifacts, contract
 from protos.gauntlet.v1 import agent_pb2, device_pb2, failure_pb2, measurement_pb2
@@ -83,6 +86,7 @@ class DeviceRunner:
         cache: artifacts of all devices of the agent.
         download: fetches an artifact.
         events: told of each step.
+        care: sees to it that the device is fit.
     """
 
     def __init__(
@@ -93,8 +97,10 @@ class DeviceRunner:
         cache: ArtifactCache,
         download: Download,
         events: Events,
+        care: Care,
     ) -> None:
         self.description = description
+        self.care = care
         self._agent_id = agent_id
         self._pool = pool
         self._cache = cache
@@ -102,6 +108,10 @@ class DeviceRunner:
         self._events = events
         self._tasks: Dict[str, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
+
+    def start(self) -> None:
+        """Begin, in the loop in which it runs."""
+        self.care.rest()
 
     def held(self) -> List[str]:
         """Leases accepted and not finished."""
@@ -112,7 +122,7 @@ class DeviceRunner:
         if lease.lease_id not in self._tasks:
             task = asyncio.ensure_future(self._carry_out(lease))
             self._tasks[lease.lease_id] = task
-            task.add_done_callback(lambda _: self._tasks.pop(lease.lease_id, None))
+            task.add_done_callback(lambda _: self._done(lease.lease_id))
 
     def cancel(self, lease_id: str) -> None:
         """Stop working on a lease; nobody waits for its result."""
@@ -122,10 +132,16 @@ class DeviceRunner:
 
     async def close(self) -> None:
         """Stop everything."""
+        await self.care.close()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _done(self, lease_id: str) -> None:
+        self._tasks.pop(lease_id, None)
+        if not self._tasks:
+            self.care.rest()
 
     async def _carry_out(self, lease: agent_pb2.Lease) -> None:
         finished = agent_pb2.JobFinished(lease_id=lease.lease_id, job_id=lease.job_id, device_id=lease.device_id)
@@ -136,6 +152,7 @@ class DeviceRunner:
                 files = fetched.outcome.folder
                 if fetched.outcome.result is not None:
                     finished.result.CopyFrom(self._attributed(fetched.outcome.result, fetched.fetch_s))
+                    self.care.after(lease.measurement, lease.lease_id)
                 else:
                     finished.failure.CopyFrom(fetched.outcome.failure or failure_pb2.Failure())
             except MeasurementError as error:
@@ -149,14 +166,30 @@ class DeviceRunner:
 
     async def _measure(self, lease: agent_pb2.Lease) -> _Fetched:
         progress = _Progress(self._events, lease.lease_id)
-        progress.step("fetch")
-        began = time.monotonic()
         try:
+            await self.care.before(lease.measurement, progress.step)
+            progress.step("fetch")
+            began = time.monotonic()
             async with self._cache.hold(artifacts.needed(lease.measurement), self._patient_download) as paths:
                 fetch_s = time.monotonic() - began
-                return _Fetched(await self._pool.measure(lease.measurement, paths, progress.step), fetch_s)
+                return _Fetched(await self._measure_known(lease.measurement, paths, progress.step), fetch_s)
         finally:
             progress.close()
+
+    async def _measure_known(
+        self, spec: measurement_pb2.MeasurementSpec, paths: Mapping[str, Path], on_step: Callable[[str], None]
+    ) -> Outcome:
+        """Measure, with what is known of the device: the noise floor of a comparison that was given none."""
+        floor = self.care.floor() if _lacks_floor(spec) else None
+        if floor is None:
+            return await self._pool.measure(spec, paths, on_step)
+        known = measurement_pb2.MeasurementSpec()
+        known.CopyFrom(spec)
+        known.comparison.noise_floor = floor.share
+        outcome = await self._pool.measure(known, paths, on_step)
+        if outcome.result is not None:
+            outcome.result.provenance.remarks.append(_origin(floor))
+        return outcome
 
     async def _patient_download(self, digest: str) -> AsyncIterator[bytes]:
         """Download, from the start again if the orchestrator goes away before the first byte."""
@@ -191,3 +224,18 @@ class DeviceRunner:
         result.provenance.software_version = contract.software_version()
         result.provenance.fetch_s = fetch_s
         return result
+
+
+def _lacks_floor(spec: measurement_pb2.MeasurementSpec) -> bool:
+    """Is it a comparison of two models to which nobody gave a noise floor?"""
+    compared = spec.comparison
+    return (
+        spec.HasField("comparison")
+        and not compared.HasField("noise_floor")
+        and compared.model.digest != spec.model.digest
+    )
+
+
+def _origin(floor: Floor) -> str:
+    at = datetime.datetime.fromisoformat(floor.measured_at)
+    return f"the noise floor was not given: measured on this device on {at:%Y-%m-%d %H:%M} UTC, by its reference model"

@@ -15,6 +15,10 @@ from typing import List, Mapping, Optional, Sequence
 
 from device_agent import runtimes
 from device_agent.cache import ArtifactCache
+from device_agent.fitness.care import Care, FitnessCare
+from device_agent.fitness.checker import Checker
+from device_agent.fitness.history import History
+from device_agent.fitness.reference import Reference
 from device_agent.host import describe_device
 from device_agent.hoststate import HostReader
 from device_agent.identity import StateFolder
@@ -48,6 +52,8 @@ class Settings:
         allow_pt2: take exported programs of torch, which can run code where they are loaded.
         allow_setup: let jobs change governor, clocks and power mode while they measure.
         setup_root: of the file system that is set up, or of a made-up one.
+        fitness: check now and then that the device is what it was.
+        noise_floor_every_s: longest age of its noise floor; 0: never measure it.
     """
 
     orchestrator: str
@@ -62,6 +68,8 @@ class Settings:
     allow_pt2: bool = False
     allow_setup: bool = False
     setup_root: Path = Path("/")
+    fitness: bool = True
+    noise_floor_every_s: float = 24 * 3600.0
 
 
 async def serve(settings: Settings) -> None:
@@ -88,13 +96,28 @@ async def serve(settings: Settings) -> None:
         description.controls.extend(controls(settings.allow_setup, settings.setup_root))
         agent = Agent(_describe_agent(state), state.epoch, uplink, Spool(state.root / "spool"), _telemetry(description))
         cache = ArtifactCache(state.root / "cache", settings.cache_bytes)
-        agent.add_device(DeviceRunner(state.agent_id, description, pool, cache, uplink.download, agent))
+        care = _care(settings, description, pool, state, agent)
+        agent.add_device(DeviceRunner(state.agent_id, description, pool, cache, uplink.download, agent, care))
         try:
             await _run_until_stopped(agent, settings.lifeline)
         finally:
             await pool.close()
             await _restore(tuner)
             await uplink.close()
+
+
+def _care(
+    settings: Settings,
+    description: device_pb2.DeviceDescription,
+    pool: WorkerPool,
+    state: StateFolder,
+    agent: Agent,
+) -> Care:
+    if not settings.fitness:
+        return Care()
+    history = History(state.root / "fitness.json", description.device_id)
+    checker = Checker(description.device_id, Reference(description.runtimes), pool, history, agent.checked)
+    return FitnessCare(checker, settings.noise_floor_every_s)
 
 
 def _worker_command(settings: Settings, journal: Path) -> Sequence[str]:

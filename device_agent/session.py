@@ -68,6 +68,8 @@ class Agent:
 
     async def run(self) -> None:
         """Stay connected until cancelled; then say goodbye and stop the measurements."""
+        for runner in self._runners.values():
+            runner.start()
         try:
             while True:
                 self._stream = self._uplink.session()
@@ -106,6 +108,12 @@ class Agent:
         if self._stream is not None:
             self._offer(finished)
 
+    def checked(self, report: agent_pb2.FitnessReport) -> None:
+        """A device was checked; its history keeps the report until it is acknowledged."""
+        if self._stream is not None:
+            self._offered.add(report.check.check_id)
+        self._send(fitness_report=report)
+
     # ------------------------------------------------------------------------------------------------ one session
 
     async def _session(self, stream: Stream) -> None:
@@ -138,6 +146,10 @@ class Agent:
         elif kind == "finished_ack":
             self._spool.remove(command.finished_ack.lease_id)
             self._offered.discard(command.finished_ack.lease_id)
+        elif kind == "fitness_ack":
+            for runner in self._runners.values():
+                runner.care.acknowledged(command.fitness_ack.check_id)
+            self._offered.discard(command.fitness_ack.check_id)
         elif kind == "ping":
             self._send(pong=agent_pb2.Pong(nonce=command.ping.nonce))
 
@@ -183,6 +195,10 @@ class Agent:
             for lease_id, finished in self._spool.all().items():
                 if lease_id not in self._offered:
                     self._offer(finished)
+            for runner in self._runners.values():
+                for check_id, report in runner.care.reports().items():
+                    if check_id not in self._offered:
+                        self.checked(report)
             await asyncio.sleep(_OFFER_AGAIN_S)
             if not self._deliveries:
                 self._offered.clear()

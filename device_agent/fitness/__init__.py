@@ -1,0 +1,1 @@
+"""Is this device what it was? A small reference model, measured now and then, tells."""
