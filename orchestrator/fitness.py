@@ -79,11 +79,13 @@ def suspect_leases(check: fitness_pb2.FitnessCheck) -> list[str]:
 
 
 def reason(check: fitness_pb2.FitnessCheck) -> str:
-    """Why the results are suspect, in words."""
+    """Why the results are suspect, in words on one line: those of the agent, which knows what it compared with."""
     when = datetime.fromisoformat(check.checked_at)
     when = when.astimezone(UTC) if when.tzinfo else when
-    change = f"{abs(check.shift) * 100:.1f} % {'longer' if check.shift > 0 else 'less'}"
-    return f"at {when:%Y-%m-%d %H:%M} UTC the device's reference model took {change} than at the last good check"
+    longer = "longer" if check.shift > 0 else "less"
+    change = f"the reference model took {abs(check.shift) * 100:.1f} % {longer} than expected"
+    said = " ".join(check.reason.split())[:_MAX_TEXT] or change
+    return f"fitness check of {when:%Y-%m-%d %H:%M} UTC: {said}"
 
 
 def successor(job_id: str, spec: job_pb2.JobSpec) -> NewJob | None:

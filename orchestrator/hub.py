@@ -304,6 +304,8 @@ class Hub:
             fitness.check_report(report, session.device_ids)
         except fitness.InvalidReportError as error:
             raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        if any(lease_id in self.leases for lease_id in fitness.suspect_leases(report.check)):
+            return  # a result that it judges is still on its way; not acknowledged, the report is offered again
         suspect = await self.store.record_fitness(report)
         self.registry.checked(report)
         session.send(fitness_ack=agent_pb2.FitnessAck(check_id=report.check.check_id))

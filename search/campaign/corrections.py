@@ -79,7 +79,7 @@ def corrected_by(evaluation: Evaluation, task: Task, job: job_pb2.Job, first: Ta
 def suspicions(evaluations: Sequence[Evaluation]) -> list[str]:
     """What is still suspect, one line each, for the report."""
     return [
-        f"Candidate {evaluation.number}, {step.removeprefix(Findings.SUSPECT)}: the figures are suspect, {reason}."
+        f"Candidate {evaluation.number}, {step.removeprefix(Findings.SUSPECT)}: the figures are suspect ({reason})."
         for evaluation in evaluations
         for step, reason in evaluation.provenance.items()
         if step.startswith(Findings.SUSPECT)

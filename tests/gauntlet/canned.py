@@ -305,7 +305,7 @@ def lost_device() -> fleet_pb2.Device:
     return other
 
 
-SHIFT = "at 2026-11-20 12:00 UTC the device's reference model took 5.2 % longer than at the last good check"
+SHIFT = "fitness check of 2026-11-20 12:00 UTC: the reference model took 5.2 % longer than at the last good checks"
 
 
 def suspect(job: job_pb2.Job, successor_job_id: str = "") -> job_pb2.Job:

@@ -119,7 +119,7 @@ def test_the_list_of_jobs_marks_the_suspect(lab: FakeClient, capsys: pytest.Capt
     lab.history = [canned.suspect(canned.succeeded(), "b" * 32), canned.failed(canned.crash())]
     assert run(["jobs"]) == 0
     out = capsys.readouterr().out
-    assert [("suspect: at" in line, "crashed" in line) for line in out.splitlines()[-2:]] == [
+    assert [("suspect: fi" in line, "crashed" in line) for line in out.splitlines()[-2:]] == [
         (True, False),
         (False, True),
     ]

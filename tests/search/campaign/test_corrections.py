@@ -116,7 +116,7 @@ async def test_what_is_suspect_again_or_cannot_be_measured_is_marked_in_the_repo
     assert await lab.correct() == 1
     assert lab.latency_s == 0.003
     (line,) = corrections.suspicions(lab.log.history.evaluations)
-    assert line.startswith("Candidate 0, measurement on local: the figures are suspect, at 2026-11-21 14:02 UTC ")
+    assert line.startswith("Candidate 0, measurement on local: the figures are suspect (fitness check of ")
     assert await lab.correct() == 0
 
 
