@@ -1,4 +1,4 @@
-"""Latency as a text in the manner of MLPerf LoadGen's summary, for people who read those. Never a claim to be one.
+"""A text in the manner of MLPerf LoadGen's summary, for people who read those. Never a claim to be one.
 
 The early-stopping estimate is LoadGen's: the percentile's upper bound at 99 % confidence, from order statistics
 (MLPerf Inference Rules, appendix on early stopping). Of n sorted latencies the t-th highest is taken, t the largest
@@ -10,44 +10,47 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from gauntlet.results_json import reason_of, why_missing
+from gauntlet.scenarios_json import best_cell
 from protos.figures import value_of
 from protos.gauntlet.v1 import figure_pb2, job_pb2
 
 _RANKS = (0.9, 0.95, 0.99)
 _RULE = "=" * 64
 _ALPHA = 0.01
+_NOT_JUDGED = "Result is : not judged (Gauntlet makes no claim of MLPerf compliance)"
 
 
 def summary(job: job_pb2.Job, samples_s: Sequence[float] | None) -> str:
-    """The text of one measurement.
+    """The text of one measurement, scenario by scenario.
 
     Args:
         job: ended.
         samples_s: raw samples of its steady state, seconds; None where they were not kept.
     """
-    latency, provenance = job.result.latency, job.result.provenance
+    spec = job.spec.measurement
+    others = [name for name in ("multi_stream", "offline") if spec.HasField(name)]
+    text = _single_stream(job, samples_s) if spec.HasField("latency") or not others else ""
+    if "multi_stream" in others:
+        text += _multi_stream(job)
+    if "offline" in others:
+        text += _offline(job)
+    return text
+
+
+def _single_stream(job: job_pb2.Job, samples_s: Sequence[float] | None) -> str:
+    latency = job.result.latency
     # Of one series, as LoadGen's are: median and mean over several processes are none.
     first = latency.runs[0] if latency.runs else latency
     lines = [
-        _RULE,
-        "Latency summary in the manner of MLPerf LoadGen; not an MLPerf result",
-        _RULE,
-        f"SUT name : {provenance.device_id} (class {provenance.device_class})",
-        "Scenario : SingleStream",
-        "Mode     : PerformanceOnly",
-        f"Model    : {job.spec.measurement.model.name} sha256 {job.spec.measurement.model.digest}",
-        f"Runtime  : {provenance.runtime} {provenance.runtime_version}, delegate {provenance.delegate or 'none'}, "
-        f"threads {provenance.threads}",
-        f"Job      : {job.job_id}",
+        *_header(job, "SingleStream"),
         *([f"Series   : first of {len(latency.runs)} processes"] if latency.runs else []),
     ]
     if not job.result.HasField("latency"):
-        from gauntlet.results_json import why_missing
-
-        return "\n".join([*lines, f"No latency: {why_missing(job, 'latency')}", "", ""])
+        return _text([*lines, f"No latency: {why_missing(job, 'latency')}"])
     lines += [
         *(f"{100 * e.rank:.1f}th percentile latency (ns) : {_ns(e.latency_s)}" for e in latency.percentiles),
-        "Result is : not judged (Gauntlet makes no claim of MLPerf compliance)",
+        _NOT_JUDGED,
         "Early Stopping Result:",
         *_early_stopping(samples_s, latency.calls_per_sample),
         "",
@@ -62,10 +65,61 @@ def summary(job: job_pb2.Job, samples_s: Sequence[float] | None) -> str:
         "",
         "Unlike LoadGen, queries repeat one input, and sampling stops by the interval of the median:",
         "no minimum duration or query count of MLPerf was kept.",
-        "",
-        "",
     ]
-    return "\n".join(lines)
+    return _text(lines)
+
+
+def _header(job: job_pb2.Job, scenario: str) -> list[str]:
+    provenance, model = job.result.provenance, job.spec.measurement.model
+    what = "Throughput" if scenario == "Offline" else "Latency"
+    return [
+        _RULE,
+        f"{what} summary in the manner of MLPerf LoadGen; not an MLPerf result",
+        _RULE,
+        f"SUT name : {provenance.device_id} (class {provenance.device_class})",
+        f"Scenario : {scenario}",
+        "Mode     : PerformanceOnly",
+        f"Model    : {model.name} sha256 {model.digest}",
+        f"Runtime  : {provenance.runtime} {provenance.runtime_version}, delegate {provenance.delegate or 'none'}, "
+        f"threads {provenance.threads}",
+        f"Job      : {job.job_id}",
+    ]
+
+
+def _multi_stream(job: job_pb2.Job) -> str:
+    result, lines = job.result.multi_stream, _header(job, "MultiStream")
+    if not job.result.HasField("multi_stream"):
+        return _text([*lines, f"No latency: {why_missing(job, 'multi_stream')}"])
+    return _text(
+        [
+            *lines,
+            f"Samples per query : {result.samples_per_query}{'' if result.batched else ', in calls of their own'}",
+            *(f"{100 * e.rank:.1f}th percentile latency (ns) : {_ns(e.latency_s)}" for e in result.percentiles),
+            _NOT_JUDGED,
+            f"Queries                         : {result.median_s.estimate.samples}",
+            f"50.00 percentile latency (ns)   : {_ns(result.median_s)}",
+        ]
+    )
+
+
+def _offline(job: job_pb2.Job) -> str:
+    lines, best = _header(job, "Offline"), best_cell(job.result.offline)
+    if best is None:
+        cells = job.result.offline.cells
+        reason = reason_of(cells[0].throughput_per_s) if cells else why_missing(job, "offline")
+        return _text([*lines, f"No throughput: {reason}"])
+    return _text(
+        [
+            *lines,
+            f"Samples per second: {value_of(best.throughput_per_s):.6g}",
+            _NOT_JUDGED,
+            f"Best of {len(job.result.offline.cells)} pairs: batch {best.batch_size}, threads {best.threads}",
+        ]
+    )
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join([*lines, "", ""])
 
 
 def overlatency(count: int, rank: float) -> int:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from gauntlet.render import bench
-from gauntlet.results import columns
+from gauntlet.results import columns, mlperf
 from gauntlet.results_json import job_document
 from orchestrator.client.specs import multi_stream_spec, offline_spec
 from protos.figures import measured, unavailable
@@ -152,3 +152,25 @@ def test_the_table_of_results_has_the_queries_and_the_best_pair() -> None:
     assert row["offline_best_batch_size"] is None
     row = columns.row(canned.succeeded())
     assert row["multi_stream_median_s_missing"] == row["offline_best_throughput_missing"] == "not asked for"
+
+
+def test_the_summary_in_the_manner_of_mlperf_names_each_scenario() -> None:
+    made = job()
+    text = mlperf.summary(made, None)
+    assert [entry.split(" : ")[1] for entry in text.splitlines() if entry.startswith("Scenario")] == [
+        "SingleStream",
+        "MultiStream",
+        "Offline",
+    ]
+    assert "99.0th percentile latency (ns) : 6400000" in text
+    assert "Samples per second: 5000" in text
+    assert "Best of 6 pairs: batch 16, threads 2" in text
+    assert text.count("not an MLPerf result") == text.count("makes no claim of MLPerf compliance") == 3
+
+    made.spec.measurement.ClearField("latency")
+    del made.result.offline.cells[:4]
+    made.result.ClearField("multi_stream")
+    text = mlperf.summary(made, None)
+    assert "SingleStream" not in text
+    assert "No latency: the device did not report it" in text
+    assert f"No throughput: {NO_CORES}" in text
