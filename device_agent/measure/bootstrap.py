@@ -112,7 +112,7 @@ class Bootstrap:
         return sizes
 
 
-@lru_cache(maxsize=_MOST_BLOCKS)
+@lru_cache(maxsize=4)
 def _weights(blocks: int) -> Samples:
     """How often each resample draws each block, shape (resamples, blocks)."""
     chances = np.full(blocks, 1 / blocks)

@@ -45,12 +45,11 @@ def summary(jobs: Sequence[job_pb2.Job]) -> RenderableType:
             table.add_row(name, *[Text("–", "dim")] * 3, Text(kind_name(job.failure.kind), "red"), "")
             continue
         median, provenance = job.result.latency.median_s, job.result.provenance
-        interval, value = median.estimate.interval, median.estimate.value
-        half = (interval.high - interval.low) / 2
+        width = processes.half_width(median)
         table.add_row(
             name,
             figures.short(median, units.duration),
-            Text(units.ratio_short(half / value) if half and value else "–", "dim"),
+            Text("–" if width is None else units.ratio_short(width), "dim"),
             figures.short(job.result.memory.peak_bytes, units.size),
             f"{provenance.runtime} {provenance.runtime_version}",
             provenance.device_id,

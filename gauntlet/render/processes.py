@@ -23,7 +23,7 @@ def table(latency: measurement_pb2.LatencyResult) -> Padding:
             figures.short(run.load_s, units.duration),
             figures.short(run.first_inference_s, units.duration),
             figures.short(run.median_s, units.duration),
-            Text(units.ratio_short(width) if width is not None else "–", "dim"),
+            Text("–" if width is None else units.ratio_short(width), "dim"),
             f"{run.median_s.estimate.samples:,}",
         )
     return Padding(lines, (0, 0, 1, 2))
