@@ -138,9 +138,7 @@ def check_scenarios(options: BenchOptions, flags: Mapping[str, Any]) -> None:
     for name, value in flags.items():
         path, flag = protocol.BENCH_OPTIONS[name]
         scenario = parts.get(path.partition(".")[0])
-        # Warm-up and pinning are those of `latency` everywhere.
-        everywhere = name in ("warmup_runs", "pin")
-        if value is not None and scenario is not None and scenario not in asked and not everywhere:
+        if value is not None and scenario is not None and scenario not in asked:
             raise UsageError(
                 f"{flag} belongs to the {scenario} scenario, which is not asked for", f"add --scenario {scenario}"
             )

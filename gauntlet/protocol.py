@@ -116,7 +116,7 @@ def _read(source: Any) -> tuple[dict[str, Any], dict[str, str]]:
         if isinstance(source, Protocol):
             source = source.model_dump(exclude_unset=True)
         if isinstance(source, (str, Path)):
-            given = load(Path(source))
+            given = flat(load(Path(source)), str(source))
             return given, {path: f"{source}: {path}" for path in given}
         return flat(source, "protocol"), {}
     except ProtocolError as error:

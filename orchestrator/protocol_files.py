@@ -54,11 +54,11 @@ class _Loader(yaml.SafeLoader):
         return found
 
 
-def load(path: Path) -> dict[str, Any]:
-    """The settings of a file, by dotted name: {"latency.max_s": 5}.
+def load(path: Path) -> Any:
+    """What a file holds; `flat` and `resolve` judge it.
 
     Raises:
-        ProtocolError: it cannot be read, or holds no settings. Whether they are good ones, `resolve` judges.
+        ProtocolError: it cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -68,7 +68,7 @@ def load(path: Path) -> dict[str, Any]:
     if len(content) > _MAX_BYTES:
         raise ProtocolError(f"{path} is larger than {_MAX_BYTES // 1024} KiB, and no protocol", _SEE)
     document = parse(content, str(path))
-    return flat({} if document is None else document, str(path))
+    return {} if document is None else document
 
 
 def parse(content: str | bytes, where: str) -> Any:
@@ -89,7 +89,7 @@ def parse(content: str | bytes, where: str) -> Any:
 
 
 def flat(document: object, where: str) -> dict[str, Any]:
-    """The settings of plain data, by dotted name.
+    """The settings of plain data, by dotted name: {"latency.max_s": 5}.
 
     Args:
         document: part by part: {"latency": {"max_s": 5}}.
@@ -143,6 +143,17 @@ def resolve(given: Mapping[str, Any], labels: Mapping[str, str] | None = None, b
     return protocol
 
 
+def with_defaults(settings: Mapping[str, Any]) -> Protocol:
+    """A base for `resolve` whose defaults are others: settings that count as not given.
+
+    Args:
+        settings: good ones, by dotted name.
+    """
+    changed = resolve(settings).parts()
+    bare = {name: type(part).model_construct(_fields_set=set(), **part.model_dump()) for name, part in changed.items()}
+    return DEFAULT.model_copy(update=bare)
+
+
 def all_names() -> list[str]:
     """Of all settings, in order."""
     return [f"{part}.{name}" for part, body in DEFAULT.parts().items() for name in type(body).model_fields]
@@ -184,7 +195,7 @@ def _complaint(error: ValidationError, labels: Mapping[str, str]) -> ProtocolErr
     wanted = (
         str(first["msg"]).replace("greater than or equal to", "at least").replace("less than or equal to", "at most")
     )
-    for words, ours in (("Input should be", "must be"), ("Tuple should have", "must have"), (" after validation", "")):
+    for words, ours in (("Input should be", "must be"), ("Value should have", "must have")):
         wanted = wanted.replace(words, ours)
     # Of a tuple that is too long, pydantic tells how long; of anything else we say what it was.
     got = repr(first["input"]) if isinstance(first["input"], str) else text_of(first["input"])
@@ -203,4 +214,5 @@ def text_of(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return f"[{', '.join(map(str, value))}]"
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    # 5 for 5.0, where no digit is lost.
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

@@ -14,6 +14,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fault_injection.models import parse as parse_fault
+from orchestrator.protocol import DEFAULT, Protocol
+from orchestrator.protocol_files import ProtocolError, flat, resolve, with_defaults
+from orchestrator.protocol_files import load as load_protocol
 from search.errors import SearchError
 from search.objectives import Constraint, Objective, Quantity, check_consistent
 
@@ -69,6 +72,19 @@ class SearchConfig(_Section):
     batch: Count = Field(8, description="asked for at a time")
 
 
+#: Keys of `measure`, and the settings of the protocol that they are.
+_PATHS = {
+    "warmup_s": "latency.warmup_min_s",
+    "min_s": "latency.min_s",
+    "max_s": "latency.max_s",
+    "precision": "latency.half_width",
+    "timeout_s": "job.timeout_s",
+}
+#: Further settings whose default is another one in a campaign. Outputs of one int8 file differ by a step or two between
+#: kernels; a wrong model differs by whole deviations.
+_DEFAULTS = {"latency.warmup_max_s": 1.0, "output_check.tolerance": 0.25}
+
+
 class MeasureConfig(_Section):
     """How each candidate is measured on each device that an objective or a constraint names."""
 
@@ -79,7 +95,29 @@ class MeasureConfig(_Section):
     max_s: Seconds = Field(1.0, description="most timing")
     precision: Ratio = Field(0.02, description="half-width of the median's 95 % interval at which timing stops")
     images: Count = Field(1000, description="validation images for the accuracy on the device")
-    timeout_s: Seconds = Field(120.0, description="after which a job is killed")
+    timeout_s: Seconds = Field(DEFAULT.job.timeout_s, description="after which a job is killed")
+    protocol: dict[str, Any] = Field(
+        {}, description="any part of what gauntlet bench --show-protocol prints, or such a file beside this one"
+    )
+
+    def full_protocol(self) -> Protocol:
+        """All numbers of a candidate's measurement: those of this section, and `protocol` over them.
+
+        Raises:
+            ConfigError: a setting that cannot be meant, or that a changed key of this section gives as well.
+        """
+        usual = {path: type(self).model_fields[key].default for key, path in _PATHS.items()}
+        # By their values, for the log of a run holds all keys, changed or not.
+        changed = {path: getattr(self, key) for key, path in _PATHS.items() if getattr(self, key) != usual[path]}
+        labels = {path: f"measure.{key}" for key, path in _PATHS.items()}
+        try:
+            given = flat(self.protocol, "measure.protocol")
+            for path in changed.keys() & given.keys():
+                raise ConfigError(f"{labels[path]} and measure.protocol both give {path}", "leave one of them out")
+            labels |= {path: f"measure.protocol: {path}" for path in given}
+            return resolve({**given, **changed}, labels, with_defaults({**_DEFAULTS, **usual}))
+        except ProtocolError as error:
+            raise ConfigError(error.message, error.remedy) from error
 
 
 class FaultsConfig(_Section):
@@ -126,6 +164,7 @@ class CampaignConfig(_Section):
             raise ValueError("faults: max_patterns is smaller than min_patterns")
         if self.measure.max_s < self.measure.min_s:
             raise ValueError("measure: max_s is smaller than min_s")
+        self.measure.full_protocol()
         return self
 
     def parsed_objectives(self) -> list[Objective]:
@@ -160,7 +199,7 @@ def canonical_fault(text: str) -> str:
 
 
 def load(path: Path) -> CampaignConfig:
-    """Read a campaign file; a data set's path is taken relative to it.
+    """Read a campaign file; paths of a data set and of a protocol are taken relative to it.
 
     Raises:
         ConfigError: it cannot be read, or a key is wrong: the first one, with what to do.
@@ -173,6 +212,12 @@ def load(path: Path) -> CampaignConfig:
         raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}", "see examples/digits.yaml") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{path} holds no keys", "see examples/digits.yaml, and `gauntlet search --keys`")
+    measure = document.get("measure")
+    if isinstance(measure, dict) and isinstance(name := measure.get("protocol"), str):
+        try:
+            measure["protocol"] = load_protocol(path.parent / name)
+        except ProtocolError as error:
+            raise ConfigError(f"{path}: measure.protocol: {error.message}", error.remedy) from error
     config = parse(document, str(path))
     data = config.data if config.data == "digits" else str((path.parent / config.data).resolve())
     return config.model_copy(update={"title": config.title or path.stem, "data": data})

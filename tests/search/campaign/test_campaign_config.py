@@ -60,6 +60,23 @@ def test_every_key_is_explained() -> None:
         ({"faults": {"min_patterns": 9, "max_patterns": 3}}, "max_patterns", ""),
         ({"measure": {"min_s": 2, "max_s": 1}}, "max_s", ""),
         ({"measure": {"precision": 1.5}}, r"measure\.precision", ""),
+        (
+            {"measure": {"protocol": {"latency": {"maxs": 1}}}},
+            r"no setting latency\.maxs",
+            "did you mean latency.max_s?",
+        ),
+        ({"measure": {"protocol": {"energy": {"window_s": "long"}}}}, "long is no duration", "500ms"),
+        ({"measure": {"protocol": [1]}}, r"measure\.protocol", ""),
+        (
+            {"measure": {"max_s": 0.5, "protocol": {"latency": {"max_s": 3}}}},
+            r"measure\.max_s and measure\.protocol both give latency\.max_s",
+            "leave one of them out",
+        ),
+        (
+            {"measure": {"min_s": 0.5, "protocol": {"latency": {"max_s": 0.4}}}},
+            r"measure\.min_s \(0\.5\) is greater than measure\.protocol: latency\.max_s \(0\.4\)",
+            "change one of them",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_a_remedy(changes: dict[str, Any], message: str, remedy: str) -> None:
@@ -95,3 +112,28 @@ def test_the_file_may_be_minimal() -> None:
     config = CampaignConfig.model_validate(yaml.safe_load("data: digits\nobjectives: [accuracy]\n"))
     assert config.fault_conditions() == []
     assert config.devices() == []
+
+
+def test_a_campaign_measures_quicker_and_its_protocol_changes_any_number() -> None:
+    usual = parse({**tiny.document(), "measure": {}}, "x").measure.full_protocol()
+    latency = usual.latency
+    assert (latency.warmup_min_s, latency.warmup_max_s, latency.min_s, latency.max_s) == (0.1, 1.0, 0.2, 1.0)
+    assert (latency.half_width, usual.output_check.tolerance) == (0.02, 0.25)
+    measure = {"warmup_s": 2, "protocol": {"latency": {"max_s": "50ms"}, "energy": {"window_s": 2}}}
+    config = parse({**tiny.document(), "measure": measure}, "x")
+    changed = config.measure.full_protocol()
+    assert (changed.latency.warmup_min_s, changed.latency.warmup_max_s) == (2, 2)
+    assert (changed.latency.min_s, changed.latency.max_s, changed.energy.window_s) == (0.05, 0.05, 2)
+    assert parse(config.model_dump(mode="json"), "log").measure.full_protocol() == changed
+
+
+def test_a_protocol_may_be_a_file_beside_the_campaigns(tmp_path: Path) -> None:
+    path = tiny.write(tmp_path)
+    document = yaml.safe_load(path.read_text())
+    document["measure"]["protocol"] = "careful.yaml"
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(ConfigError, match=r"careful\.yaml cannot be read") as caught:
+        load(path)
+    assert caught.value.remedy
+    (tmp_path / "careful.yaml").write_text("memory: {runs: 9}")
+    assert load(path).measure.full_protocol().memory.runs == 9
