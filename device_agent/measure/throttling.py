@@ -13,21 +13,24 @@ the device had not settled is remarked.
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
 from dataclasses import dataclass, replace
-from typing import Callable, List, Optional, Sequence, TypeVar
+from typing import Callable, List, Optional, Sequence, Set, TypeVar
 
 import numpy as np
 
 from device_agent.hoststate import Probe
-from device_agent.measure.bootstrap import LEAST_SAMPLES, Bootstrap
 from device_agent.measure.conditions import Recorder
 from device_agent.measure.statistics import Samples
+from fault_injection.precision import student_t_quantile
 from protos.gauntlet.v1 import measurement_pb2 as pb
 
 #: A clock under load below this share of what it was has fallen.
 _CLOCK_FELL = 0.95
-_DRIFT_CONFIDENCE = 0.999
+_DRIFT_BLOCKS = 6
+_DRIFT_CONFIDENCE = 0.9999
 #: Above the temperature of the beginning; a board that works does not get back to it.
 _MARGIN_C = 2.0
 _POLL_S = 0.5
@@ -78,17 +81,14 @@ class Sign:
     what: str
     how_far: str
 
-    def __str__(self) -> str:
-        return f"{self.what} ({self.how_far})"
-
 
 def signs(seen: Evidence, before: Evidence, drift: float) -> List[Sign]:
     """What shows that the device throttled in a window.
 
     Args:
         seen: of the window.
-        before: cooling and limits before the first window of all, clocks of the first time that this one was taken.
-            What stands lower than it stood then is throttled still, whether it fell just now or not.
+        before: cooling and limits before the first window of all, clocks and samples of the first time that this one
+            was taken. What is slower than it was then is throttled still, whether it fell just now or not.
         drift: least shift of the latencies that counts, a ratio; 0: they are not judged.
     """
     found = []
@@ -106,37 +106,41 @@ def signs(seen: Evidence, before: Evidence, drift: float) -> List[Sign]:
         if len(readings_then) and low is not None and low < _CLOCK_FELL * readings_then[0]:
             found.append(Sign("the clock fell under load", _from_to(readings_then[0], low)))
             break
-    shift = drift_of(seen.samples, drift)
-    if shift > 0:
-        found.append(Sign("latencies rose from the first to the last third of the timing", f"by {100 * shift:.1f} %"))
+    rise = drift_of(seen.samples, drift, before.samples)
+    if rise > 0:
+        found.append(Sign("latencies rose above those of the beginning", f"by {100 * rise:.1f} %"))
     return found
 
 
-def drift_of(samples: Optional[Samples], tolerance: float) -> float:
+def drift_of(samples: Optional[Samples], tolerance: float, first: Optional[Samples] = None) -> float:
     """By how much the median of the last third differs from that of the first; 0 for what noise does as well.
 
-    It counts when it is larger than the tolerance, and when intervals of the two medians by the block bootstrap, at
-    99.9 %, lie apart: bursts in the background make them wide. Fewer than 18 samples cannot tell.
+    It counts when it is larger than the tolerance and than the spread within the thirds allows: of each, the medians of
+    six blocks of consecutive samples (batch means: what lasts longer than a sample spreads them), by a t-test at
+    99.99 %. In simulations it took independent, heavy-tailed and bursty noise for drift in none of 1,950 windows; noise
+    with a correlation of 0.9 between neighbours in 10 % at 30 samples, 2 % at 100 and none at 1,000. Fewer than 18
+    samples cannot tell.
 
     Args:
         samples: in the order taken, shape (n,); None: not to be judged.
         tolerance: ratio; 0: not to be judged.
+        first: samples of another window, whose first third counts.
 
     Returns:
         A ratio: above 0 when the end is slower, as when a device throttles; below when it is faster, as when it had not
         settled yet.
     """
-    if samples is None or tolerance <= 0 or len(samples) < 3 * LEAST_SAMPLES:
+    first = samples if first is None else first
+    if samples is None or first is None or tolerance <= 0 or min(len(samples), len(first)) < 3 * _DRIFT_BLOCKS:
         return 0.0
-    third = len(samples) // 3
-    begin, end = samples[:third], samples[-third:]
-    before, after = float(np.median(begin)), float(np.median(end))
-    shift = after / before - 1 if before > 0 else 0.0
-    if abs(shift) <= tolerance:
+    thirds = (first[: len(first) // 3], samples[-(len(samples) // 3) :])
+    begin, end = (float(np.median(third)) for third in thirds)
+    if begin <= 0 or abs(end / begin - 1) <= tolerance:
         return 0.0
-    early, late = (Bootstrap(part).quantile_interval(0.5, _DRIFT_CONFIDENCE) for part in (begin, end))
-    apart = early is not None and late is not None and (early.high < late.low or late.high < early.low)
-    return shift if apart else 0.0
+    blocks = [[np.median(block) for block in np.array_split(third, _DRIFT_BLOCKS)] for third in thirds]
+    error = math.sqrt(sum(np.var(medians, ddof=1) for medians in blocks) / _DRIFT_BLOCKS)
+    beyond = abs(end - begin) > student_t_quantile(_DRIFT_CONFIDENCE, 2 * (_DRIFT_BLOCKS - 1)) * error
+    return end / begin - 1 if beyond else 0.0
 
 
 @dataclass(frozen=True)
@@ -233,6 +237,7 @@ class Guard:
         self._samples: Optional[Samples] = None
         # A device that throttled in one window however often it cooled down will do so in the next.
         self._hopeless = False
+        self._told: Set[str] = set()
         self.unfit: List[str] = []
 
     def begin(self) -> None:
@@ -251,23 +256,20 @@ class Guard:
             window: takes it, from `begin` on.
         """
         before: Optional[Evidence] = None
-        history: List[List[Sign]] = []
-        while True:
+        for taken in itertools.count(1):
             begin_s = self._clock()
             outcome = window()
             took_s = self._clock() - begin_s
             seen = Evidence.of(self._recorder, self._row, self._samples)
-            before = before or replace(self._before, clocks_hz=seen.clocks_hz)
+            before = before or replace(self._before, clocks_hz=seen.clocks_hz, samples=seen.samples)
             found = signs(seen, before, self._spec.drift)
-            history.append(found)
-            if not found or not self._again(len(history), took_s):
+            if not found or not self._again(taken, took_s):
                 break
             self._cool(found)
         self._tell_of_the_rest(seen)
         if found:
             self._hopeless = True
-            for sign in found:
-                self._note(sign, history)
+            self._note(found, taken)
         return outcome
 
     def _again(self, taken: int, took_s: float) -> bool:
@@ -278,14 +280,17 @@ class Guard:
             return False
         return True
 
-    def _note(self, sign: Sign, history: Sequence[Sequence[Sign]]) -> None:
+    def _note(self, found: Sequence[Sign], taken: int) -> None:
+        how_often = f"each of {taken} windows" if taken > 1 else "a timed window"
+        text = f"the device slowed down in {how_often}: {_joined(found)}"
         if not self._marks:
-            self._remark(f"{sign} while it was measured")
-        elif not any(known.startswith(sign.what) for known in self.unfit):
-            self.unfit.append(_in_windows(sign, history))
+            self._remark(text)
+        elif not self._told.issuperset(sign.what for sign in found):
+            self.unfit.append(text)
+        self._told.update(sign.what for sign in found)
 
     def _cool(self, found: Sequence[Sign]) -> None:
-        why = "; ".join(map(str, found))
+        why = _joined(found)
         target_c = self._spec.cool_to_c or (None if self._start_c is None else self._start_c + _MARGIN_C)
         if self._thermometer is None or target_c is None:
             self._remark(f"a timed window was taken again: {why}; there is no temperature to cool down to")
@@ -333,12 +338,8 @@ def _sustained_low(readings: Samples) -> Optional[float]:
     return float(np.maximum(readings[1:], readings[:-1]).min())
 
 
-def _in_windows(sign: Sign, history: Sequence[Sequence[Sign]]) -> str:
-    windows = len(history)
-    if windows == 1:
-        return f"{sign} while it was measured"
-    always = all(any(other.what == sign.what for other in found) for found in history)
-    return f"{sign} in {'each' if always else 'the last'} of {windows} windows"
+def _joined(found: Sequence[Sign]) -> str:
+    return "; ".join(f"{sign.what} ({sign.how_far})" for sign in found)
 
 
 def _in_words(done: Cooling, target_c: float) -> str:
