@@ -347,7 +347,8 @@ class Lab:
         """End the jobs of commands that were killed.
 
         We have just started this lab, so nobody waits for what it held before; only a campaign comes back for its own.
-        Later jobs are those of commands that attached meanwhile.
+        Later jobs are those of commands that attached meanwhile. What measures a suspect result again goes on: it is
+        the lab's books that wait for it.
         """
         from protos.gauntlet.v1 import job_pb2
 
@@ -355,7 +356,9 @@ class Lab:
         abandoned = [
             job.job_id
             for job in client.jobs(unfinished, limit=10_000)
-            if not job.campaign_id and datetime.fromisoformat(job.submitted_at) < self._opened_at
+            if not job.campaign_id
+            and datetime.fromisoformat(job.submitted_at) < self._opened_at
+            and not client.job(job.job_id).spec.repeats_job_id
         ]
         if abandoned:
             client.cancel(abandoned)

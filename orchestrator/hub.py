@@ -311,7 +311,7 @@ class Hub:
         session.send(fitness_ack=agent_pb2.FitnessAck(check_id=report.check.check_id))
         if suspect:
             log.warning(
-                "%d results of %s are suspect: %s", len(suspect), report.check.device_id, fitness.reason(report.check)
+                "suspect results of %s: %d (%s)", report.check.device_id, len(suspect), fitness.reason(report.check)
             )
             self.kick.set()
 

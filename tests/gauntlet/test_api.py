@@ -89,7 +89,9 @@ def test_jobs_of_killed_commands_are_ended_when_a_lab_starts(
     abandoned, of_campaign, of_another_command = canned.queued(), canned.queued(), canned.queued()
     of_campaign.job_id, of_campaign.spec.campaign_id = "c" * 32, "c"
     of_another_command.job_id, of_another_command.submitted_at = "d" * 32, "2999-01-01T00:00:00Z"
-    client.history = [abandoned, of_campaign, of_another_command]
+    repetition = canned.queued()
+    repetition.job_id, repetition.spec.repeats_job_id = "e" * 32, "f" * 32
+    client.history = [abandoned, of_campaign, of_another_command, repetition]
     with gauntlet.Lab(folder=tmp_path / "lab"):
         assert client.cancelled == [abandoned.job_id]
 
