@@ -205,12 +205,7 @@ def measure_offline(stage: Stage, spec: pb.OfflineSpec, window: Callable[[Cell],
         for size in spec.batch_sizes:
             cell = result.cells.add(batch_size=size, threads=threads)
             refusal = _refusal(batching, size, threads)
-            if refusal:
-                cell.MergeFrom(_absent(refusal))
-                continue
-            # A cell that kills the worker is named by the failure's last step.
-            stage.report(f"offline batch {size}, {threads} thread{'' if threads == 1 else 's'}")
-            cell.MergeFrom(window(_cell_of(stage, spec, batching, size, threads)))
+            cell.MergeFrom(_absent(refusal) if refusal else window(_cell_of(stage, spec, batching, size, threads)))
     return result
 
 
@@ -225,6 +220,8 @@ def _refusal(batching: Batching, size: int, threads: int) -> str:
 
 def _cell_of(stage: Stage, spec: pb.OfflineSpec, batching: Batching, size: int, threads: int) -> Cell:
     def measure() -> pb.OfflineCell:
+        # A cell that kills the worker is named by the failure's last step.
+        stage.report(f"offline batch {size}, {threads} thread{'' if threads == 1 else 's'}")
         try:
             with stage.held(threads):
                 model = _ready(stage, threads, batching.asked(size))

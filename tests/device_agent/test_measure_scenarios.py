@@ -242,8 +242,10 @@ def test_a_cell_that_fails_costs_that_cell_only() -> None:
 runtimes = pytest.mark.skipif(not discover(), reason="no model runtime is installed")
 
 
-async def measure(folder: Path, spec: pb.MeasurementSpec, paths: Dict[str, Path], **hooks: Any) -> Outcome:
-    pool = WorkerPool(PoolSettings(folder, spare=False))
+async def measure(
+    folder: Path, spec: pb.MeasurementSpec, paths: Dict[str, Path], memory: int = 0, **hooks: Any
+) -> Outcome:
+    pool = WorkerPool(PoolSettings(folder, memory_limit_bytes=memory, spare=False))
     await pool.start()
     try:
         return await pool.measure(spec, paths, **hooks)
@@ -304,6 +306,22 @@ async def test_a_model_that_keeps_its_batch(tmp_path: Path, networks: Path, spec
     one, eight = result.offline.cells
     assert one.throughput_per_s.HasField("estimate")
     assert eight.throughput_per_s.unavailable == "the model takes 1 sample a call and cannot be resized"
+
+
+@runtimes
+async def test_a_batch_that_does_not_fit_into_memory_costs_its_cell(
+    tmp_path: Path, networks: Path, spec_for: SpecFor
+) -> None:
+    spec, paths = spec_for(networks / "network.tflite")
+    spec.ClearField("latency")
+    spec.offline.CopyFrom(
+        pb.OfflineSpec(batch_sizes=[1, 1_000_000, 2], threads=[1], min_s=0.02, max_s=0.1, half_width=0.1)
+    )
+    result = good(await measure(tmp_path / "workers", spec, paths, memory=1024**3))
+    one, huge, two = result.offline.cells
+    assert one.throughput_per_s.HasField("estimate")
+    assert two.throughput_per_s.HasField("estimate")
+    assert huge.throughput_per_s.unavailable
 
 
 @runtimes
