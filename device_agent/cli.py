@@ -97,7 +97,7 @@ def _run(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from device_agent import doctor
 
-    findings = doctor.report()
+    findings = doctor.report(state=options.state_dir.expanduser())
     if options.json:
         print(json.dumps([finding.to_dict() for finding in findings], indent=2))
     else:
@@ -191,6 +191,9 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(run=_run)
 
     doctor = commands.add_parser("doctor", help="say what this machine can and cannot measure, and how to mend it")
+    doctor.add_argument(
+        "--state-dir", type=Path, default=default_state, help="of the agent whose last check is shown (%(default)s)"
+    )
     doctor.add_argument("--json", action="store_true", help="the same for programs")
     doctor.set_defaults(run=_doctor)
 

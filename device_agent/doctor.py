@@ -13,6 +13,7 @@ import numpy as np
 
 from device_agent import host, runtimes
 from device_agent.errors import MeasurementError
+from device_agent.fitness import history
 from device_agent.hostlock import HostLock, lock_path
 from device_agent.hoststate import CpuTimes, HostReader
 from device_agent.measure import statistics
@@ -21,7 +22,7 @@ from device_agent.measure.meters import Meter, choose_meter, survey_machine
 from device_agent.tuning.tuner import controls
 from protos import figures
 from protos.contract import software_version
-from protos.gauntlet.v1 import device_pb2
+from protos.gauntlet.v1 import device_pb2, fitness_pb2
 
 OK, NOTE, ABSENT = "ok", "note", "absent"
 
@@ -55,11 +56,12 @@ class Finding:
         return asdict(self)
 
 
-def report(root: Path = Path("/")) -> List[Finding]:
+def report(root: Path = Path("/"), state: Optional[Path] = None) -> List[Finding]:
     """Look at everything; takes about half a second.
 
     Args:
         root: of the file system, or of a made-up one.
+        state: folder of the agent that runs or ran here; None: there is none.
     """
     hardware = host.hardware(root)
     reader = HostReader(root)
@@ -78,6 +80,7 @@ def report(root: Path = Path("/")) -> List[Finding]:
         _virtualization(hardware.virtualization),
         _load(reader, before),
         _noise(),
+        _fitness(state),
         _lock(),
     ]
 
@@ -275,6 +278,21 @@ def _noise() -> Finding:
         f"its 95th percentile is {statistics.percentile(ordered, 0.95) / middle:.2f} of the median"
     )
     return Finding("noise", OK if spread <= _STEADY else NOTE, text)
+
+
+def _fitness(state: Optional[Path]) -> Finding:
+    """What the agent's last check of this device found."""
+    try:
+        known = history.read(state / history.FILE) if state is not None else None
+    except FileNotFoundError:
+        known = None
+    except (OSError, ValueError) as error:
+        return Finding("fitness", NOTE, f"what the agent knows of it cannot be read: {error}")
+    if known is None or known.last is None:
+        return Finding("fitness", NOTE, "never checked: an agent does that when it starts")
+    floor = f"; noise floor {100 * known.floor.share:.2g} %" if known.floor else "; noise floor not measured yet"
+    good = known.last.verdict in (fitness_pb2.FITNESS_VERDICT_GOOD, fitness_pb2.FITNESS_VERDICT_BASELINE)
+    return Finding("fitness", OK if good else NOTE, f"{known.last.checked_at[:16]} UTC: {known.last.reason}{floor}")
 
 
 def _lock() -> Finding:

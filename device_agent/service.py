@@ -15,9 +15,9 @@ from typing import List, Mapping, Optional, Sequence
 
 from device_agent import runtimes
 from device_agent.cache import ArtifactCache
+from device_agent.fitness import history
 from device_agent.fitness.care import Care, FitnessCare
 from device_agent.fitness.checker import Checker
-from device_agent.fitness.history import History
 from device_agent.fitness.reference import Reference
 from device_agent.host import describe_device
 from device_agent.hoststate import HostReader
@@ -115,8 +115,8 @@ def _care(
 ) -> Care:
     if not settings.fitness:
         return Care()
-    history = History(state.root / "fitness.json", description.device_id)
-    checker = Checker(description.device_id, Reference(description.runtimes), pool, history, agent.checked)
+    known = history.History(state.root / history.FILE, description.device_id)
+    checker = Checker(description.device_id, Reference(description.runtimes), pool, known, agent.checked)
     return FitnessCare(checker, settings.noise_floor_every_s)
 
 

@@ -123,7 +123,7 @@ class FitnessCare(Care):
 
     def reports(self) -> Dict[str, agent_pb2.FitnessReport]:
         """See `Care`."""
-        return self._checker.history.reports()
+        return dict(self._checker.history.known.reports)
 
     def acknowledged(self, check_id: str) -> None:
         """See `Care`."""

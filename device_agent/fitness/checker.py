@@ -87,7 +87,7 @@ class Checker:
         try:
             processes = [await self._process()]
             key = conditions(self._device_id, processes[0].ran)
-            baseline = self.history.baseline(key)
+            baseline = self.history.known.baselines.get(key)
             if rules.doubtful(_seconds(processes[0]), baseline):
                 processes += [await self._process() for _ in range(rules.PROCESSES - 1)]
         except _FailedError as error:
@@ -122,8 +122,8 @@ class Checker:
 
     def floor(self) -> Optional[Floor]:
         """The noise floor under the conditions of the last check, if it was measured."""
-        floor = self.history.floor
-        return floor if floor is not None and floor.key == self.history.key else None
+        floor = self.history.known.floor
+        return floor if floor is not None and floor.key == self.history.known.key else None
 
     def floor_age_s(self) -> float:
         """Seconds since the noise floor was measured; infinite if it was not, or at a time that is still to come."""
@@ -146,11 +146,11 @@ class Checker:
 
     def _judge(self, report: agent_pb2.FitnessReport, key: str, processes: List[_Process]) -> None:
         check, history = report.check, self.history
-        baseline = history.baseline(key)
+        baseline = history.known.baselines.get(key)
         level_s = rules.middle([_seconds(process) for process in processes])
         one = len(processes) == 1
         check.reference_s.CopyFrom(processes[0].median_s if one else figures.measured(level_s, len(processes)))
-        judgement = rules.judge(level_s, baseline, check.checked_at, bool(history.unchecked))
+        judgement = rules.judge(level_s, baseline, check.checked_at, bool(history.known.unchecked))
         check.verdict, check.reason = judgement.verdict, judgement.reason
         if judgement.expected_s is None:
             check.expected_s.CopyFrom(figures.unavailable("nothing to compare it with"))
@@ -158,7 +158,7 @@ class Checker:
             check.expected_s.CopyFrom(figures.measured(judgement.expected_s))
             check.shift = level_s / judgement.expected_s - 1
         if judgement.suspect:
-            check.suspect_lease_ids.extend(history.unchecked)
+            check.suspect_lease_ids.extend(history.known.unchecked)
         if judgement.verdict not in _CALM:
             check.reason = "; ".join([check.reason, *processes[-1].ran.remarks])
         history.concluded(key, judgement.baseline, report)

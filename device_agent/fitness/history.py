@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -19,6 +19,8 @@ from protos.gauntlet.v1 import agent_pb2, fitness_pb2
 
 log = logging.getLogger(__name__)
 
+#: Its name in the agent's folder.
+FILE = "fitness.json"
 #: The newest of each are kept.
 _BASELINES = 8
 _LEASES = 1_000
@@ -48,109 +50,110 @@ class Floor:
             raise ValueError(f"{self.measured_at} names no time zone")
 
 
-class History:
-    """A device's baselines, the leases finished since its last check, its noise floor, and reports to deliver.
+@dataclass
+class Known:
+    """What is known of a device.
 
-    A file that cannot be read is put aside, and a new one begun. Written whole at each change, without fsync: it
-    outlives the process, which is what dies.
+    Attributes:
+        device_id: the device.
+        key: conditions of the last check: runtime, version, delegate, model.
+        last: the last check; None: there was none.
+        floor: noise floor; None: never measured.
+        floor_told: did a report carry it?
+        unchecked: leases with timed figures, finished since the last check, the oldest first.
+        baselines: by conditions.
+        reports: to deliver, by the check's id.
+    """
+
+    device_id: str
+    key: str = ""
+    last: Optional[fitness_pb2.FitnessCheck] = None
+    floor: Optional[Floor] = None
+    floor_told: bool = True
+    unchecked: List[str] = field(default_factory=list)
+    baselines: Dict[str, Baseline] = field(default_factory=dict)
+    reports: Dict[str, agent_pb2.FitnessReport] = field(default_factory=dict)
+
+
+class History:
+    """What is known of a device, kept in a file.
+
+    One that cannot be read is put aside, and a new one begun. Written whole at each change, without fsync: it outlives
+    the process, which is what dies.
 
     Args:
         path: the file.
         device_id: whose history; that of another device is forgotten.
 
     Attributes:
-        unchecked: leases with timed figures, finished since the last check, the oldest first.
-        key: conditions of the last check: runtime, version, delegate, model.
-        floor: noise floor; None: never measured.
-        last: the last check; None: there was none.
+        known: to read.
     """
 
     def __init__(self, path: Path, device_id: str) -> None:
         self._path = path
-        self._device_id = device_id
-        self.unchecked: List[str] = []
-        self.key = ""
-        self.floor: Optional[Floor] = None
-        self.last: Optional[fitness_pb2.FitnessCheck] = None
-        self._floor_told = True
-        self._baselines: Dict[str, Baseline] = {}
-        self._reports: Dict[str, agent_pb2.FitnessReport] = {}
+        self.known = Known(device_id)
         try:
-            self._read()
+            found = read(path)
         except FileNotFoundError:
-            pass
-        except (OSError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
+            return
+        except (OSError, ValueError) as error:
             self._put_aside(error)
-
-    def baseline(self, key: str) -> Optional[Baseline]:
-        """What a check under these conditions is compared with."""
-        return self._baselines.get(key)
+            return
+        if found.device_id == device_id:
+            self.known = found
+        else:
+            log.info("this device was %s: its fitness begins anew as %s", found.device_id, device_id)
 
     def finished(self, lease_id: str) -> None:
         """A lease has figures that the next check judges."""
-        self.unchecked = [*self.unchecked, lease_id][-_LEASES:]
+        self.known.unchecked = [*self.known.unchecked, lease_id][-_LEASES:]
         self._save()
 
     def concluded(self, key: str, baseline: Baseline, report: agent_pb2.FitnessReport) -> None:
         """A check judged everything finished before it."""
-        self._baselines.pop(key, None)
-        self._baselines[key] = baseline
-        while len(self._baselines) > _BASELINES:
-            self._baselines.pop(next(iter(self._baselines)))
-        self.key = key
-        self.unchecked = []
+        baselines = self.known.baselines
+        baselines.pop(key, None)
+        baselines[key] = baseline
+        while len(baselines) > _BASELINES:
+            baselines.pop(next(iter(baselines)))
+        self.known.key = key
+        self.known.unchecked = []
         self.said(report)
 
     def said(self, report: agent_pb2.FitnessReport) -> None:
         """Keep a report until it is acknowledged; it carries a noise floor that was not told yet."""
-        self.last = report.check
-        if self.floor is not None and not self._floor_told:
-            report.noise_floor.CopyFrom(_message(self.floor, self._device_id))
-            self._floor_told = True
-        self._reports[report.check.check_id] = report
-        for check_id in [c for c, r in self._reports.items() if not r.check.suspect_lease_ids][:-_REPORTS]:
-            del self._reports[check_id]
+        known = self.known
+        known.last = report.check
+        if known.floor is not None and not known.floor_told:
+            report.noise_floor.CopyFrom(_message(known.floor, known.device_id))
+            known.floor_told = True
+        known.reports[report.check.check_id] = report
+        # One that makes results suspect is never dropped.
+        for check_id in [c for c, r in known.reports.items() if not r.check.suspect_lease_ids][:-_REPORTS]:
+            del known.reports[check_id]
         self._save()
 
     def measured_floor(self, floor: Floor) -> None:
         """The next report tells it."""
-        self.floor, self._floor_told = floor, False
+        self.known.floor, self.known.floor_told = floor, False
         self._save()
 
-    def reports(self) -> Dict[str, agent_pb2.FitnessReport]:
-        """What waits for an acknowledgement, by the check's id, the oldest first."""
-        return dict(self._reports)
-
     def acknowledged(self, check_id: str) -> None:
-        """The orchestrator has it."""
-        if self._reports.pop(check_id, None) is not None:
+        """The orchestrator has a report."""
+        if self.known.reports.pop(check_id, None) is not None:
             self._save()
 
-    def _read(self) -> None:
-        kept = json.loads(self._path.read_text(encoding="utf-8"))
-        if kept["device_id"] != self._device_id:
-            log.info("this device was %s: its fitness begins anew as %s", kept["device_id"], self._device_id)
-            return
-        # Everything is read before anything is believed.
-        baselines = {str(key): _baseline(entry) for key, entry in kept["baselines"].items()}
-        reports = [_report(entry, self._device_id) for entry in kept["reports"]]
-        floor = Floor(**kept["floor"]) if kept["floor"] else None
-        last = _report({"check": kept["last"]}, self._device_id).check if kept["last"] else None
-        self.unchecked = [str(lease_id) for lease_id in kept["unchecked"]][-_LEASES:]
-        self.key, self.last, self.floor, self._floor_told = str(kept["key"]), last, floor, bool(kept["floor_told"])
-        self._baselines = baselines
-        self._reports = {report.check.check_id: report for report in reports}
-
     def _save(self) -> None:
+        known = self.known
         content = {
-            "device_id": self._device_id,
-            "key": self.key,
-            "baselines": {key: asdict(baseline) for key, baseline in self._baselines.items()},
-            "unchecked": self.unchecked,
-            "floor": asdict(self.floor) if self.floor else None,
-            "floor_told": self._floor_told,
-            "last": json_format.MessageToDict(self.last) if self.last else None,
-            "reports": [json_format.MessageToDict(report) for report in self._reports.values()],
+            "device_id": known.device_id,
+            "key": known.key,
+            "last": json_format.MessageToDict(known.last) if known.last else None,
+            "floor": asdict(known.floor) if known.floor else None,
+            "floor_told": known.floor_told,
+            "unchecked": known.unchecked,
+            "baselines": {key: asdict(baseline) for key, baseline in known.baselines.items()},
+            "reports": [json_format.MessageToDict(report) for report in known.reports.values()],
         }
         temporary = self._path.with_suffix(".new")
         try:
@@ -166,6 +169,31 @@ class History:
             os.replace(self._path, aside)
         except OSError as trouble:
             log.warning("%s cannot be put aside: %s", self._path, trouble)
+
+
+def read(path: Path) -> Known:
+    """What a file holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it makes no sense.
+    """
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        device_id = str(kept["device_id"])
+        reports = [_report(entry, device_id) for entry in kept["reports"]]
+        return Known(
+            device_id,
+            key=str(kept["key"]),
+            last=_report({"check": kept["last"]}, device_id).check if kept["last"] else None,
+            floor=Floor(**kept["floor"]) if kept["floor"] else None,
+            floor_told=bool(kept["floor_told"]),
+            unchecked=[str(lease_id) for lease_id in kept["unchecked"]][-_LEASES:],
+            baselines={str(key): _baseline(entry) for key, entry in kept["baselines"].items()},
+            reports={report.check.check_id: report for report in reports},
+        )
+    except (ArithmeticError, LookupError, TypeError, AttributeError, json_format.ParseError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _baseline(entry: Dict[str, Any]) -> Baseline:
@@ -184,10 +212,7 @@ def _seconds(value: float) -> float:
 
 def _report(entry: Dict[str, Any], device_id: str) -> agent_pb2.FitnessReport:
     """A report that is kept; an orchestrator refuses an agent that reports nonsense, for as long as it does."""
-    try:
-        report = json_format.ParseDict(entry, agent_pb2.FitnessReport())
-    except json_format.ParseError as error:
-        raise ValueError(str(error)) from error
+    report = json_format.ParseDict(entry, agent_pb2.FitnessReport())
     check = report.check
     datetime.datetime.fromisoformat(check.checked_at)
     shifted = check.verdict == fitness_pb2.FITNESS_VERDICT_SHIFTED

@@ -28,6 +28,10 @@ from device_agent.cli import main
         ["run", "--orchestrator", "127.0.0.1:1", "--device-class", "a/b"],
         ["run", "--orchestrator", "127.0.0.1:1", "--cache-mb", "0"],
         ["run", "--orchestrator", "127.0.0.1:1", "--cache-mb", "many"],
+        ["run", "--orchestrator", "127.0.0.1:1", "--noise-floor-every", "nightly"],
+        ["run", "--orchestrator", "127.0.0.1:1", "--noise-floor-every", "-1"],
+        ["run", "--orchestrator", "127.0.0.1:1", "--noise-floor-every", "nan"],
+        ["run", "--orchestrator", "127.0.0.1:1", "--noise-floor-every", "inf"],
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(

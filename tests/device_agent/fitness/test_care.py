@@ -100,7 +100,7 @@ async def test_ten_timed_jobs_are_followed_by_a_check(tmp_path: Path) -> None:
     assert ward.occasions == ["start"]
     await ward.lease()
     assert ward.occasions == ["start", "every 10 jobs"]
-    assert ward.device.history.unchecked == ["lease-11"]
+    assert ward.device.history.known.unchecked == ["lease-11"]
 
 
 async def test_untimed_jobs_neither_count_nor_wait(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ async def test_untimed_jobs_neither_count_nor_wait(tmp_path: Path) -> None:
     for _ in range(5):
         await ward.lease(UNTIMED)
     assert ward.occasions == ["start"]
-    assert ward.device.history.unchecked == [f"lease-{number}" for number in range(1, 11)]
+    assert ward.device.history.known.unchecked == [f"lease-{number}" for number in range(1, 11)]
 
 
 @pytest.mark.parametrize("part", ["latency", "energy", "comparison", "multi_stream", "offline"])
@@ -118,7 +118,7 @@ async def test_every_timed_part_counts(part: str, tmp_path: Path) -> None:
     spec = pb.MeasurementSpec()
     getattr(spec, part).SetInParent()
     lease_id = await ward.lease(spec)
-    assert ward.device.history.unchecked == [lease_id]
+    assert ward.device.history.known.unchecked == [lease_id]
 
 
 async def test_rest_after_a_timed_job_brings_a_check_after_a_second(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ async def test_a_lease_never_waits_for_a_check_at_rest(tmp_path: Path) -> None:
     await ward.lease()
     assert ward.device.pool.cancelled == 1
     assert ward.steps == []
-    assert ward.device.history.unchecked == ["lease-1", "lease-2"]
+    assert ward.device.history.known.unchecked == ["lease-1", "lease-2"]
 
 
 async def test_after_a_shift_the_device_rests_and_is_checked_before_it_measures(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ async def test_a_device_without_a_runtime_says_so_once(tmp_path: Path) -> None:
     ward.care.rest()
     await device.time.goes_by(2 * DAY_S)
     assert ward.occasions == ["start"]
-    assert device.history.unchecked == []
+    assert device.history.known.unchecked == []
 
 
 async def test_a_bug_in_a_check_costs_the_check_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -217,7 +217,7 @@ async def test_a_bug_in_a_check_costs_the_check_only(tmp_path: Path, caplog: pyt
     ward = Ward(device)
     await ward.lease()
     assert "IndexError" in caplog.text
-    assert device.history.unchecked == ["lease-1"]
+    assert device.history.known.unchecked == ["lease-1"]
 
 
 async def test_the_noise_floor_is_measured_after_a_minute_of_rest_and_daily(tmp_path: Path) -> None:

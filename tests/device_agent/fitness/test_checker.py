@@ -36,7 +36,7 @@ async def test_a_good_check_takes_one_process_and_trusts_what_was_finished(tmp_p
     assert abs(check.shift - 0.01) < 1e-9
     assert check.reference_s.estimate.samples == 700
     assert not check.suspect_lease_ids
-    assert device.history.unchecked == []
+    assert device.history.known.unchecked == []
 
 
 async def test_one_process_that_lies_badly_in_memory_is_outvoted(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ async def test_a_check_that_fails_says_why_and_leaves_the_question_open(tmp_path
     check = device.told[1].check
     assert "SIGSEGV" in check.reason
     assert figures.value_of(check.reference_s) is None
-    assert device.history.unchecked == ["lease-1"]
+    assert device.history.known.unchecked == ["lease-1"]
 
 
 async def test_a_shift_whose_confirmation_fails_is_no_shift(tmp_path: Path) -> None:
@@ -141,4 +141,4 @@ async def test_a_noise_floor_ages_and_is_of_its_runtime_only(tmp_path: Path) -> 
 async def test_reports_wait_on_disk(tmp_path: Path) -> None:
     device = Device(tmp_path, 1e-3)
     await device.checker.check("start")
-    assert list(History(device.path, "pi").reports()) == [device.told[0].check.check_id]
+    assert list(History(device.path, "pi").known.reports) == [device.told[0].check.check_id]

@@ -54,13 +54,13 @@ async def test_a_real_device_gets_a_baseline(tmp_path: Path) -> None:
         history = History(tmp_path / "fitness.json", "here")
         reference = Reference(describe_device("here", {}).runtimes)
         checker = Checker("here", reference, pool, history, lambda report: None)
-        assert await checker.check("start") == FITNESS_VERDICT_BASELINE, history.last
+        assert await checker.check("start") == FITNESS_VERDICT_BASELINE, history.known.last
     finally:
         await pool.close()
-    assert history.last is not None
-    level_s = figures.value_of(history.last.reference_s)
+    assert history.known.last is not None
+    level_s = figures.value_of(history.known.last.reference_s)
     assert level_s is not None
     # From a fast desktop to a slow board: long for its clock, short for its owner.
     assert 50e-6 < level_s < 0.1
-    assert "litert" in history.key
+    assert "litert" in history.known.key
     assert list((tmp_path / "work").glob("job-*")) == []
