@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,8 @@ def from_command_line(
     """
     given, labels = _read(file)
     said: dict[str, str] = {}
-    for path, label, value in [*_flags(flags, table), *map(_setting, settings)]:
+    own = [(*table[name], value) for name, value in flags.items() if value is not None]
+    for path, label, value in [*own, *map(_setting, settings)]:
         if path in said:
             raise UsageError(f"{said[path]} and {label} both give {path}", "leave one of them out")
         said[path] = label
@@ -105,45 +107,45 @@ def yaml_text(protocol: Protocol) -> str:
     return "\n".join(lines) + "\n"
 
 
+@contextmanager
+def _asked_wrongly() -> Iterator[None]:
+    from orchestrator.protocol_files import ProtocolError
+
+    try:
+        yield
+    except ProtocolError as error:
+        raise UsageError(error.message, error.remedy) from error
+
+
 def _read(source: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """Settings by dotted name, and what each is called in messages."""
     from orchestrator.protocol import Protocol
-    from orchestrator.protocol_files import ProtocolError, flat, load
+    from orchestrator.protocol_files import flat, load
 
-    try:
-        if source is None:
-            return {}, {}
-        if isinstance(source, Protocol):
-            source = source.model_dump(exclude_unset=True)
-        if isinstance(source, (str, Path)):
-            given = flat(load(Path(source)), str(source))
-            return given, {path: f"{source}: {path}" for path in given}
-        return flat(source, "protocol"), {}
-    except ProtocolError as error:
-        raise UsageError(error.message, error.remedy) from error
+    if source is None:
+        return {}, {}
+    if isinstance(source, Protocol):
+        source = source.model_dump(exclude_unset=True)
+    with _asked_wrongly():
+        if not isinstance(source, (str, Path)):
+            return flat(source, "protocol"), {}
+        given = flat(load(Path(source)), str(source))
+        return given, {path: f"{source}: {path}" for path in given}
 
 
 def _resolved(given: Mapping[str, Any], labels: Mapping[str, str]) -> Protocol:
-    from orchestrator.protocol_files import ProtocolError, resolve
+    from orchestrator.protocol_files import resolve
 
-    try:
+    with _asked_wrongly():
         return resolve(given, labels)
-    except ProtocolError as error:
-        raise UsageError(error.message, error.remedy) from error
-
-
-def _flags(flags: Mapping[str, Any], table: Mapping[str, tuple[str, str]]) -> list[tuple[str, str, Any]]:
-    return [(*table[name], value) for name, value in flags.items() if value is not None]
 
 
 def _setting(text: str) -> tuple[str, str, Any]:
     """Read "latency.max_s=2s"."""
-    from orchestrator.protocol_files import ProtocolError, parse
+    from orchestrator.protocol_files import parse
 
     path, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not path or not value:
         raise UsageError(f"--set: {text} gives no value", "give it as --set latency.max_s=5")
-    try:
+    with _asked_wrongly():
         return path, f"--set {path}", parse(value, "--set")
-    except ProtocolError as error:
-        raise UsageError(error.message, error.remedy) from error

@@ -7,13 +7,13 @@ command line, campaign files and the handbook take them from here. Light on purp
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 _COUNTS = re.compile(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*")
-_PER_SECOND = {"us": 1e6, "µs": 1e6, "ms": 1e3, "s": 1.0, "min": 1 / 60, "h": 1 / 3600}
 #: Longest that anything may take.
 MAX_S = 3600.0
 _MAX_SAMPLES = 1_000_000
@@ -38,8 +38,8 @@ class Unit:
     form: str
 
 
-def _reader(what: str, factors: dict[str, float]) -> BeforeValidator:
-    """Reads texts: a number, and behind it one of these units, or none for the first. YAML takes 1e-3 for a text."""
+def _reader(what: str, factors: Mapping[str, float]) -> Callable[[Any], Any]:
+    """Reads texts: a number, and behind it perhaps a unit, so many of which make one. YAML takes 1e-3 for a text."""
     units = "|".join(map(re.escape, factors))
     form = re.compile(rf"\s*([-+]?[\d.]+(?:e[-+]?\d+)?|nan|[-+]?inf)\s*({units})?\s*", re.IGNORECASE)
 
@@ -52,7 +52,13 @@ def _reader(what: str, factors: dict[str, float]) -> BeforeValidator:
         except (AttributeError, KeyError, ValueError):
             raise ValueError(f"{value} is no {what}") from None
 
-    return BeforeValidator(read)
+    return read
+
+
+_read_seconds = _reader("duration", {"us": 1e6, "µs": 1e6, "ms": 1e3, "s": 1.0, "min": 1 / 60, "h": 1 / 3600})
+_read_number = _reader("number", {})
+#: A share of 1 from "1%" or "0.01"; a ValueError where it is none. What is no text stays as it is.
+read_share = _reader("share", {"%": 100.0})
 
 
 def _different(value: tuple[int, ...]) -> tuple[int, ...]:
@@ -80,11 +86,13 @@ Count = Annotated[int, Unit("", "give a whole number")]
 BatchSizes = Annotated[tuple[Annotated[int, Field(ge=1, le=_MAX_BATCH)], ...], *_list_of_counts()]
 ThreadCounts = Annotated[tuple[Annotated[int, Field(ge=1, le=_MAX_THREADS)], ...], *_list_of_counts()]
 Seconds = Annotated[
-    float, Unit("s", "give seconds: 2, 2s, 500ms or 1min"), _reader("duration", _PER_SECOND), Field(allow_inf_nan=False)
+    float, Unit("s", "give seconds: 2, 2s, 500ms or 1min"), BeforeValidator(_read_seconds), Field(allow_inf_nan=False)
 ]
-Share = Annotated[float, Unit("share", "give it as 1% or as 0.01"), _reader("share", {"%": 100.0}), Field(gt=0, lt=1)]
-Celsius = Annotated[float, Unit("°C", "give degrees Celsius"), _reader("number", {}), Field(allow_inf_nan=False)]
-Deviations = Annotated[float, Unit("σ", "give standard deviations"), _reader("number", {}), Field(gt=0, le=1e6)]
+Share = Annotated[float, Unit("share", "give it as 1% or as 0.01"), BeforeValidator(read_share), Field(gt=0, lt=1)]
+Celsius = Annotated[
+    float, Unit("°C", "give degrees Celsius"), BeforeValidator(_read_number), Field(allow_inf_nan=False)
+]
+Deviations = Annotated[float, Unit("σ", "give standard deviations"), BeforeValidator(_read_number), Field(gt=0, le=1e6)]
 Switch = Annotated[bool, Unit("", "give true or false")]
 
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from orchestrator.protocol import DEFAULT, MAX_CELLS, Part, Protocol, unit_of
 
 _MAX_BYTES = 64 * 1024
+_MAX_MESSAGE = 300
 _SEE = "`gauntlet bench --show-protocol` prints all settings"
 #: Numbers that must not cross. Where only one of a pair is given, the other one follows it.
 _BOUNDS = (
@@ -34,9 +35,11 @@ class ProtocolError(ValueError):
     """
 
     def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(message)
-        self.message = message
+        # What a file holds may be long, and of several lines.
+        line = " ".join(message.split())
+        self.message = line if len(line) <= _MAX_MESSAGE else f"{line[:_MAX_MESSAGE]} …"
         self.remedy = remedy
+        super().__init__(self.message)
 
 
 class _Loader(yaml.SafeLoader):
@@ -44,7 +47,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.constructor.ConstructorError(None, None, "aliases are not taken", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(problem="aliases are not taken")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -84,7 +87,7 @@ def parse(content: str | bytes, where: str) -> Any:
     try:
         return yaml.load(content, _Loader)  # noqa: S506  # a SafeLoader
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        what = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        what = "nested too deep" if isinstance(error, RecursionError) else error
         raise ProtocolError(f"{where} is no YAML: {what}", _SEE) from error
 
 

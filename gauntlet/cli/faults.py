@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gauntlet.cli.choices import DEVICE, RuntimeOption, ThreadsOption
 from gauntlet.cli.output import (
     EXIT_INTERRUPTED,
     JsonOption,
@@ -29,7 +30,7 @@ EPILOG = (
     "[bold]Exit status[/]: 0 done; 1 a measurement failed or the lab is gone; 2 asked wrongly; 130 interrupted, the "
     "same command goes on where it was left."
 )
-_FAULTS, _PRECISION, _DEVICE, _FURTHER = "What breaks", "How precisely", "Where and how it runs", "What else is found"
+_FAULTS, _PRECISION, _FURTHER = "What breaks", "How precisely", "What else is found"
 
 
 def faults(
@@ -108,17 +109,15 @@ def faults(
     ] = 200,
     device: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID", help="Device; repeatable: the campaign runs on each.", rich_help_panel=_DEVICE),
+        typer.Option(metavar="ID", help="Device; repeatable: the campaign runs on each.", rich_help_panel=DEVICE),
     ] = None,
-    runtime: Annotated[
-        str, typer.Option(metavar="NAME", help="Runtime; the device's first if left out.", rich_help_panel=_DEVICE)
-    ] = "",
-    threads: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Threads.", rich_help_panel=_DEVICE)] = 1,
+    runtime: RuntimeOption = "",
+    threads: ThreadsOption = 1,
     delegate: Annotated[
-        str, typer.Option(metavar="xnnpack|none", help="Delegate.", rich_help_panel=_DEVICE)
+        str, typer.Option(metavar="xnnpack|none", help="Delegate.", rich_help_panel=DEVICE)
     ] = "xnnpack",
     batch: Annotated[
-        int, typer.Option(min=1, metavar="COUNT", help="Samples to a call; changes no fault.", rich_help_panel=_DEVICE)
+        int, typer.Option(min=1, metavar="COUNT", help="Samples to a call; changes no fault.", rich_help_panel=DEVICE)
     ] = 128,
     map_place: Annotated[
         str,

@@ -23,9 +23,10 @@ def share(text: str, option: str = "--precision", below: float = 1.0) -> float:
     Raises:
         UsageError: it is no share above 0 and below `below`.
     """
-    number, percent = (text.strip()[:-1], 100.0) if text.strip().endswith("%") else (text, 1.0)
+    from orchestrator.protocol import read_share
+
     try:
-        value = float(number) / percent
+        value = float(read_share(text))
     except ValueError:
         value = float("nan")
     if not 0 < value < below:
