@@ -19,7 +19,7 @@ class Ended:
     """
 
     def __init__(self, job_ids: Sequence[str]) -> None:
-        self._job_ids = job_ids
+        self._job_ids = dict.fromkeys(job_ids)
         self._jobs: dict[str, job_pb2.Job] = {}
 
     def __len__(self) -> int:
