@@ -11,8 +11,8 @@ from typing import Any
 
 from gauntlet import setup
 from gauntlet.results.column import Column
-from gauntlet.results.estimates import FIGURES, SUFFIXES, FigureGroup
-from gauntlet.results.lists import COMPARISON, CONDITIONS, ENERGY, LATENCY, PROFILE
+from gauntlet.results.estimates import FIGURES, PREFLIGHT, SUFFIXES, FigureGroup
+from gauntlet.results.lists import COMPARISON, CONDITIONS, ENERGY, LATENCY, LIMITS, PROFILE
 from gauntlet.results.scenarios import SCENARIOS
 from gauntlet.results_json import state_name, stop_reason_name
 from protos.blame import kind_name
@@ -316,7 +316,29 @@ FITNESS = (
     ),
 )
 
+THROTTLING: tuple[Column | FigureGroup, ...] = (
+    Column(
+        "unfit",
+        "strings",
+        "",
+        "why the device was not fit while it measured: do not rely on the figures",
+        lambda job: list(job.result.provenance.unfit) if job.HasField("result") else None,
+    ),
+    Column(
+        "throttling_before",
+        "strings",
+        "",
+        "what held the device back before the window",
+        lambda job: list(job.result.provenance.before.throttling) if job.HasField("result") else None,
+    ),
+    *PREFLIGHT,
+    *LIMITS,
+)
+
 #: Later ones, in the order in which they came.
-ADDED: tuple[Column | FigureGroup, ...] = (*ENERGY, *CONDITIONS, *PROFILE, *COMPARISON, *LATENCY, *FITNESS, *SCENARIOS)
+ADDED: tuple[Column | FigureGroup, ...] = (
+    *(*ENERGY, *CONDITIONS, *PROFILE, *COMPARISON, *LATENCY, *FITNESS, *SCENARIOS),
+    *THROTTLING,
+)
 
 COLUMNS: tuple[Column | FigureGroup, ...] = (*PLAIN, *FIGURES, *ADDED)

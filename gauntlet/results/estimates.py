@@ -174,3 +174,11 @@ FIGURES: tuple[FigureGroup, ...] = (
         for name, unit, meaning in _HOST
     ),
 )
+
+PREFLIGHT: tuple[FigureGroup, ...] = tuple(
+    FigureGroup(f"host_before_{name}", "Hz", meaning, "provenance", _host("before", name), False)
+    for name, meaning in (
+        ("frequency_limit_hz", "highest clock that was allowed, lowest over the cores, before the window"),
+        ("rated_frequency_hz", "highest clock that the processor is made for, lowest over the cores"),
+    )
+)

@@ -5,7 +5,7 @@ Lists beside each other have an entry for each of them, in the same order; an en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gauntlet.results.column import Column
@@ -90,8 +90,8 @@ def _point(quantity: str, point: str) -> _Of:
     return _series(quantity, lambda series: value_of(getattr(series, point)))
 
 
-def _watched() -> Iterator[Column]:
-    for quantity, name, suffix, unit, words in _QUANTITIES:
+def _watched(quantities: Sequence[tuple[str, str, str, str, str]]) -> Iterator[Column]:
+    for quantity, name, suffix, unit, words in quantities:
         column = f"conditions_{name}"
         yield Column(
             f"{column}_sources", "strings", "", f"where {words} were read", _series(quantity, lambda s: s.source)
@@ -111,7 +111,7 @@ def _conditions_missing(job: job_pb2.Job) -> str | None:
 
 
 CONDITIONS = (
-    *_watched(),
+    *_watched(_QUANTITIES),
     Column(
         "conditions_samples_digest",
         "string",
@@ -121,6 +121,9 @@ CONDITIONS = (
     ),
     Column("conditions_missing", "string", "", "why the machine was not watched", _conditions_missing),
 )
+
+#: Watched later than the others.
+LIMITS = tuple(_watched([("frequency_limit_hz", "frequency_limit", "_hz", "Hz", "clock that is allowed")]))
 
 PROFILE = (
     Column("profile_operator_types", "strings", "", "operators in the order in which they ran", _operators("type")),

@@ -200,15 +200,34 @@ def test_every_quantity_that_can_be_watched_has_columns(tmp_path: Path) -> None:
         "sys/class/thermal/cooling_device0/type": "Processor",
         "sys/class/thermal/cooling_device0/cur_state": "0",
         f"{cpu}/cpufreq/scaling_cur_freq": "3000000",
+        f"{cpu}/cpufreq/scaling_max_freq": "3200000",
         f"{cpu}/thermal_throttle/core_throttle_count": "0",
     }
     meter = PowerMeter(Facts("supply", BOARD, ("supply",)), lambda: {"supply": 4.0}, 1.0)
     probes = HostReader(tree(tmp_path, files)).probes() + probes_of(ResidentMemory(), meter)
-    assert len(probes) == 6
+    assert len(probes) == 7
     job = canned.succeeded()
     job.result.conditions.series.extend(made_lists.series(p.quantity, p.source, 1, 1, 2, 2) for p in probes)
     told = [name for name, value in columns.row(job).items() if name.startswith("conditions_") and value == [2.0]]
     assert len(told) == 2 * len(probes), "peak and end of each"
+
+
+def test_an_unfit_device_and_its_preflight_have_columns() -> None:
+    job = canned.succeeded()
+    row = columns.row(job)
+    assert (row["unfit"], row["throttling_before"]) == ([], [])
+    assert row["host_before_rated_frequency_hz"] is None
+    assert row["host_before_rated_frequency_hz_missing"]
+    told = job.result.provenance
+    told.unfit.append("the device slowed down in each of 3 windows: the processor was throttled for heat (2 events)")
+    told.before.throttling.append("clock limited to 1.20 of 1.80 GHz")
+    told.before.frequency_limit_hz.CopyFrom(measured(1.2e9))
+    told.before.rated_frequency_hz.CopyFrom(measured(1.8e9))
+    row = columns.row(job)
+    assert row["unfit"] == list(told.unfit)
+    assert row["throttling_before"] == ["clock limited to 1.20 of 1.80 GHz"]
+    assert (row["host_before_frequency_limit_hz"], row["host_before_rated_frequency_hz"]) == (1.2e9, 1.8e9)
+    assert columns.row(canned.failed(canned.crash()))["unfit"] is None
 
 
 def test_operators_are_told_in_order_and_without_a_profile_there_are_none() -> None:
