@@ -83,6 +83,7 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
             "device_class": job.spec.device.device_class or None,
             "labels": dict(job.spec.device.labels),
             "latency": _latency_spec(spec.latency) if spec.HasField("latency") else None,
+            "throttle": _throttle_spec(spec.throttle) if spec.HasField("throttle") else None,
             "output_check_tolerance": spec.output_check.tolerance if spec.HasField("output_check") else None,
             "fault_plan": _fault_plan(spec.fault_plan) if spec.HasField("fault_plan") else None,
             **asked_document(spec),
@@ -394,6 +395,10 @@ def _latency_spec(spec: measurement_pb2.LatencySpec) -> Document:
     return {**numbers, "pinning": _word(measurement_pb2.Pinning, spec.pinning, "PINNING_")}
 
 
+def _throttle_spec(spec: measurement_pb2.ThrottleSpec) -> Document:
+    return {name: getattr(spec, name) for name in ("repeats", "cool_to_c", "cool_max_s", "drift")}
+
+
 def _fault_plan(plan: fault_pb2.FaultPlan) -> Document:
     numbers = ("seed", "half_width", "confidence", "min_patterns", "max_patterns", "first_pattern")
     return {
@@ -441,13 +446,18 @@ def _provenance(provenance: measurement_pb2.Provenance) -> Document:
         "host_lock_wait_s": provenance.host_lock_wait_s,
         "worker_s": provenance.worker_s,
         "remarks": list(provenance.remarks),
+        "unfit": list(provenance.unfit),
         "setup": setup_document(provenance.setup) if provenance.HasField("setup") else None,
     }
 
 
 def _host_state(state: measurement_pb2.HostState) -> Document:
-    names = ("temperature_c", "frequency_hz", "load_average", "background_cores")
+    names = (
+        *("temperature_c", "frequency_hz", "frequency_limit_hz", "rated_frequency_hz"),
+        *("load_average", "background_cores"),
+    )
     return {
         **{name: figure_document(getattr(state, name)) for name in names},
         "governor": state.governor or {"unavailable": state.governor_unavailable or "not reported"},
+        "throttling": list(state.throttling),
     }

@@ -10,7 +10,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from gauntlet.render import figures, histogram, missing, processes, profile, scenarios, units
+from gauntlet.render import figures, histogram, missing, preflight, processes, profile, scenarios, units
 from gauntlet.render.device import facts, lines_table, pair_grid
 from gauntlet.results_json import stop_reason_name
 from protos.blame import kind_name
@@ -23,6 +23,8 @@ _STOPS = {
     measurement_pb2.STOP_REASON_MAX_SAMPLES: "the most samples that were asked for are taken",
     measurement_pb2.STOP_REASON_MAX_TIME: "the most seconds that were asked for are over",
 }
+
+_TIMED_PARTS = ("latency", "energy", "multi_stream", "offline")
 
 
 def report(job: job_pb2.Job, device: fleet_pb2.Device | None = None, width: int = 80) -> RenderableType:
@@ -52,7 +54,7 @@ def summary(jobs: Sequence[job_pb2.Job]) -> RenderableType:
             Text("–" if width is None else units.ratio_short(width), "dim"),
             figures.short(job.result.memory.peak_bytes, units.size),
             f"{provenance.runtime} {provenance.runtime_version}",
-            provenance.device_id,
+            Text.assemble(provenance.device_id, (" unfit" if provenance.unfit else "", "bold red")),
         )
     for column in table.columns[1:]:
         column.no_wrap = True
@@ -66,6 +68,8 @@ def _sections(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> 
     title = Text.assemble((job.spec.measurement.model.name, "bold"), ("  job ", "dim"), (job.job_id[:8], "dim"))
     yield Rule(title, align="left", style="cyan", characters="━")
     yield _header(job, device)
+    if unfit := preflight.unfit(result.provenance):
+        yield unfit
     if result.HasField("latency"):
         yield _heading("Latency")
         yield _latency(result.latency)
@@ -119,6 +123,8 @@ def _header(job: job_pb2.Job, device: fleet_pb2.Device | None) -> RenderableType
     if device is not None:
         for line in facts(device.description.hardware):
             table.add_row("", line)
+    if any(result.HasField(part) for part in _TIMED_PARTS):
+        table.add_row("preflight", preflight.line(provenance))
     return table
 
 

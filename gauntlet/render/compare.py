@@ -11,7 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from gauntlet.render import figures, strip, units
+from gauntlet.render import figures, preflight, strip, units
 from gauntlet.render.device import facts, lines_table, pair_grid
 from protos.blame import kind_name
 from protos.figures import value_of
@@ -41,8 +41,9 @@ def summary(jobs: Sequence[job_pb2.Job]) -> RenderableType:
             name = job.attempts[-1].device_id if job.attempts else job.spec.device.device_id
             row = [Text(name or "–", "bold"), *[Text("–", "dim")] * 4, Text(kind_name(job.failure.kind), "red")]
         else:
+            told = job.result.provenance
             row = [
-                Text(job.result.provenance.device_id, "bold"),
+                Text.assemble((told.device_id, "bold"), (" unfit" if told.unfit else "", "bold red")),
                 figures.short(result.median_a_s, units.duration),
                 figures.short(result.median_b_s, units.duration),
                 Text(_ratio(result.ratio.estimate.value)),
@@ -88,6 +89,8 @@ def _sections(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> 
     title = Text.assemble((spec.comparison.model.name, "bold"), (" against ", ""), (spec.model.name, "bold"))
     yield Rule(title.append(f"  job {job.job_id[:8]}", "dim"), align="left", style="cyan", characters="━")
     yield _header(job, device)
+    if unfit := preflight.unfit(job.result.provenance):
+        yield unfit
     yield Padding(verdict_line(job), (1, 0, 1, 2))
     yield _figures(result)
     yield Padding(_sampling(result, spec.comparison), (0, 0, 1, 2))
@@ -113,6 +116,7 @@ def _header(job: job_pb2.Job, device: fleet_pb2.Device | None) -> RenderableType
     if device is not None:
         for line in facts(device.description.hardware):
             table.add_row("", line)
+    table.add_row("preflight", preflight.line(provenance))
     return table
 
 

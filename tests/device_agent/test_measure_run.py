@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from device_agent import doctor
 from device_agent.runtimes import discover
+from device_agent.workerprocess import WORKER_COMMAND
 from device_agent.workers import Outcome, PoolSettings, WorkerPool
 from protos import dataset, figures
 from protos.contract import digest_of_bytes, digest_of_file
@@ -274,3 +275,39 @@ def test_the_doctor_shows_every_meter_and_why_others_are_not(tmp_path: Path) -> 
     others = findings["other meters"].text
     assert "found, too: RAPL package-0 + dram-0, beside it core-0" in others
     assert "no battery" in others
+
+
+async def test_a_worker_whose_device_throttles_cools_down_and_measures_again(
+    tmp_path: Path, models: Path, spec_for: SpecFor
+) -> None:
+    zone, cooling = "sys/class/thermal/thermal_zone0", "sys/class/thermal/cooling_device0"
+    calm = {f"{zone}/temp": "45000", f"{cooling}/cur_state": "0"}
+    hot = {f"{zone}/temp": "81500", f"{cooling}/cur_state": "2"}
+    root = tree(tmp_path / "root", {f"{zone}/type": "cpu-thermal", f"{cooling}/type": "cpufreq-cpu0", **calm})
+    settings = PoolSettings(tmp_path / "workers", (*WORKER_COMMAND, "--setup-root", str(root)), spare=False)
+    spec, paths = spec_for(models / "ad01_int8.tflite")
+    spec.latency.min_s = 0.3  # time enough to change files
+    spec.throttle.CopyFrom(pb.ThrottleSpec(repeats=2, cool_max_s=60, drift=0.99))
+    steps: List[str] = []
+
+    def on_step(name: str) -> None:
+        steps.append(name)
+        if name == "timing" and steps.count("timing") == 1:
+            tree(root, hot)
+        if name.startswith("cooling"):
+            tree(root, calm)
+
+    pool = WorkerPool(settings)
+    await pool.start()
+    try:
+        told = good(await pool.measure(spec, paths, on_step)).provenance
+    finally:
+        await pool.close()
+    assert [step for step in steps if step != "waiting for the host"] == [
+        *("check", "preflight", "load", "first inference", "warm-up", "timing", "cooling down to 47.0 °C"),
+        *("load", "first inference", "warm-up", "timing"),
+    ]
+    assert list(told.unfit) == []
+    assert any("a processor cooling device stepped in (state 0 to 2)" in remark for remark in told.remarks)
+    assert any("to 45.0 °C in " in remark for remark in told.remarks)
+    assert figures.value_of(told.before.temperature_c) == 45.0
