@@ -44,8 +44,8 @@ def check_report(report: agent_pb2.FitnessReport, own: Collection[str]) -> None:
     check = report.check
     if not contract.is_id(check.check_id):
         raise InvalidReportError(f"a fitness check needs an id, not {check.check_id[:80]!r}")
-    named = [check.device_id, *([report.noise_floor.device_id] if report.HasField("noise_floor") else [])]
-    for device_id in named:
+    floors = [report.noise_floor] if report.HasField("noise_floor") else []
+    for device_id in (check.device_id, *(floor.device_id for floor in floors)):
         if device_id not in own:
             raise InvalidReportError(f"a fitness report of device {device_id[:80]!r}, which is not yours")
     if check.verdict not in fitness_pb2.FitnessVerdict.values()[1:]:
@@ -54,7 +54,7 @@ def check_report(report: agent_pb2.FitnessReport, own: Collection[str]) -> None:
         raise InvalidReportError(f"fitness check {check.check_id}: shift must be a finite number, not {check.shift}")
     if check.verdict == fitness_pb2.FITNESS_VERDICT_SHIFTED and not check.HasField("shift"):
         raise InvalidReportError(f"fitness check {check.check_id}: it shifted, and does not say by how much")
-    for text in (check.checked_at, *([report.noise_floor.measured_at] if report.HasField("noise_floor") else [])):
+    for text in (check.checked_at, *(floor.measured_at for floor in floors)):
         try:
             datetime.fromisoformat(text)
         except ValueError as error:

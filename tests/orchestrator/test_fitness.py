@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from orchestrator import fitness
 from orchestrator.client import Client, Ended, Refused
+from orchestrator.registry import Registry
+from orchestrator.store.base import StoredDevice
 from orchestrator.validation import InvalidSpecError, check_job
 from protos.gauntlet.v1 import agent_pb2, artifact_pb2, failure_pb2, fitness_pb2, job_pb2
 from tests.orchestrator.lab import ScriptedAgent, a_job, device, running
@@ -332,9 +334,6 @@ async def test_a_submission_that_claims_to_repeat_another_is_refused(client: Cli
 
 
 def test_a_large_fleet_shows_fewer_checks_of_each() -> None:
-    from orchestrator.registry import Registry
-    from orchestrator.store.base import StoredDevice
-
     checks = [report(check_id=f"check-{n}").check for n in range(20)]
     for devices, shown in ((1, 20), (400, 10), (5_000, 1)):
         registry = Registry(lambda: 0.0)
