@@ -38,6 +38,12 @@ def misbehave(name: str, request: worker_pb2.WorkerRequest, report: object) -> m
         # Longer than the time limit of the job that asks for it.
         NEVER.wait(1.5)
         report("load", False)
+    elif name == "spend":
+        result = measurement_pb2.MeasurementResult()
+        # Remarks that differ in numbers only are joined.
+        result.provenance.remarks.append(f"{worker_pb2.WorkerTask.Name(request.task)} {request.spec.timeout_s}")
+        NEVER.wait(0.2)
+        return result
     elif name == "eat":
         hoard = []
         while True:

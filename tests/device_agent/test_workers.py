@@ -141,6 +141,30 @@ async def test_waiting_for_the_host_lock_does_not_count_as_work(pool: WorkerPool
     assert outcome.result is not None, outcome.failure
 
 
+async def test_a_device_may_cool_down_for_longer_than_anybody_waits_for_the_lock(
+    pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("device_agent.workers.DEFAULT_WAIT_S", 0.1)
+    monkeypatch.setattr("device_agent.workers._WAIT_GRACE_S", 0.1)
+    spec = job("wait")
+    failure = (await pool.measure(spec, {})).failure
+    assert failure is not None
+    assert failure.kind == failure_pb2.FAILURE_KIND_TIMED_OUT
+    spec.throttle.cool_max_s = 20
+    outcome = await pool.measure(spec, {})
+    assert outcome.result is not None, outcome.failure
+
+
+async def test_each_worker_is_told_what_is_left_of_the_jobs_time(pool: WorkerPool) -> None:
+    spec = job("spend", timeout_s=20, memory=True)
+    outcome = await pool.measure(spec, {})
+    assert outcome.result is not None, outcome.failure
+    first, second = (float(remark.split()[1]) for remark in outcome.result.provenance.remarks)
+    assert first == 20
+    assert second < 19.9
+    assert spec.timeout_s == 20
+
+
 @pytest.mark.parametrize("name", ["garbage", "nonsense"])
 async def test_garbage_on_the_pipe_is_a_failure_and_not_an_agent_crash(pool: WorkerPool, name: str) -> None:
     failure = await fails(pool, name)
