@@ -292,7 +292,8 @@ def _fitness(state: Optional[Path]) -> Finding:
         return Finding("fitness", NOTE, "never checked: an agent does that when it starts")
     floor = f"; noise floor {100 * known.floor.share:.2g} %" if known.floor else "; noise floor not measured yet"
     good = known.last.verdict in (fitness_pb2.FITNESS_VERDICT_GOOD, fitness_pb2.FITNESS_VERDICT_BASELINE)
-    return Finding("fitness", OK if good else NOTE, f"{known.last.checked_at[:16]} UTC: {known.last.reason}{floor}")
+    at = known.last.checked_at[:16].replace("T", " ")
+    return Finding("fitness", OK if good else NOTE, f"{at} UTC: {known.last.reason}{floor}")
 
 
 def _lock() -> Finding:

@@ -171,7 +171,7 @@ def test_the_doctor_tells_what_is_known(tmp_path: Path) -> None:
     good.check.reason = "as ever"
     history = full(tmp_path / "fitness.json")
     history.said(good)
-    assert told() == "ok: 2026-01-02T03:04 UTC: as ever; noise floor 0.4 %"
+    assert told() == "ok: 2026-01-02 03:04 UTC: as ever; noise floor 0.4 %"
     history.said(report("bad", [], fitness_pb2.FITNESS_VERDICT_SHIFTED))
     assert told().startswith("note: 2026")
     (tmp_path / "fitness.json").write_text("{")
