@@ -106,7 +106,7 @@ def signs(seen: Evidence, before: Evidence, drift: float) -> List[Sign]:
         if len(readings_then) and low is not None and low < _CLOCK_FELL * readings_then[0]:
             found.append(Sign("the clock fell under load", _from_to(readings_then[0], low)))
             break
-    rise = drift_of(seen.samples, drift, before.samples)
+    rise = max(drift_of(seen.samples, drift), drift_of(seen.samples, drift, before.samples))
     if rise > 0:
         found.append(Sign("latencies rose above those of the beginning", f"by {100 * rise:.1f} %"))
     return found

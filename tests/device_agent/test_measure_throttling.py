@@ -229,6 +229,16 @@ def test_a_repeated_window_that_begins_slow_is_throttled_still() -> None:
     assert signs(slow, slow, 0.03) == []
 
 
+def test_a_window_is_judged_by_its_own_beginning_and_by_that_of_the_first() -> None:
+    random = np.random.default_rng(1)
+    fast, slow = (level * (1 + 0.01 * random.standard_normal(300)) for level in (1.0, 1.2))
+    rising = np.concatenate([fast[:150], slow[150:]])
+    for samples, first in ((rising, slow), (slow, fast), (slow, rising)):
+        found = signs(calm(samples=samples), calm(samples=first), 0.03)
+        assert [sign.what for sign in found] == ["latencies rose above those of the beginning"]
+    assert signs(calm(samples=fast), calm(samples=slow), 0.03) == []
+
+
 # Drift
 
 
