@@ -335,7 +335,8 @@ class _Job:
         for held_back in told.before.throttling:
             self._remark(f"before it was measured: {held_back}")
         spec = self._spec.throttle if self._spec.HasField("throttle") else None
-        guard = Guard(spec, recorder, reader.thermometer(), self._spare_s(), self._report, self._remark)
+        pinned, spare_s = bool(told.cpus), self._spare_s()
+        guard = Guard(spec, recorder, reader.thermometer(), pinned, spare_s, self._report, self._remark)
         began = reader.cpu_times()
         yield guard
         told.unfit.extend(guard.unfit)

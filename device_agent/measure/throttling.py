@@ -58,13 +58,13 @@ class Evidence:
     samples: Optional[Samples]
 
     @classmethod
-    def of(cls, recorder: Recorder, row: int, samples: Optional[Samples]) -> Evidence:
-        """All since a row of the recorder."""
+    def of(cls, recorder: Recorder, row: int, pinned: bool, samples: Optional[Samples] = None) -> Evidence:
+        """All since a row of the recorder. Clocks count where the work is pinned: among others, idle cores' would."""
         return cls(
             recorder.since(row, "throttle_count"),
             recorder.since(row, "cooling_state"),
             recorder.since(row, "frequency_limit_hz"),
-            recorder.busy_since(row, "frequency_hz"),
+            recorder.busy_since(row, "frequency_hz") if pinned else [],
             samples,
         )
 
@@ -201,6 +201,7 @@ class Guard:
         spec: what to do then; None: remark it.
         recorder: of the conditions; what shows throttling is read from its series.
         thermometer: of what throttles; None: there is nothing to wait for.
+        pinned: is the work held to the cores whose clock the recorder watches?
         work_s: seconds of work from now on, in which a window that is taken again must be over.
         report: told what is done, and whether that is waiting.
         remark: told what a reader of the figures should know.
@@ -216,6 +217,7 @@ class Guard:
         spec: Optional[pb.ThrottleSpec],
         recorder: Recorder,
         thermometer: Optional[Probe],
+        pinned: bool,
         work_s: float,
         report: Callable[[str, bool], None],
         remark: Callable[[str], None],
@@ -227,7 +229,8 @@ class Guard:
         self._recorder = recorder
         self._thermometer = thermometer
         self._start_c = thermometer.read() if thermometer is not None else None
-        self._before = Evidence.of(recorder, recorder.mark(), None)
+        self._pinned = pinned
+        self._before = Evidence.of(recorder, recorder.mark(), pinned)
         self._work_end_s = clock() + work_s
         self._report = report
         self._remark = remark
@@ -260,7 +263,7 @@ class Guard:
             begin_s = self._clock()
             outcome = window()
             took_s = self._clock() - begin_s
-            seen = Evidence.of(self._recorder, self._row, self._samples)
+            seen = Evidence.of(self._recorder, self._row, self._pinned, self._samples)
             before = before or replace(self._before, clocks_hz=seen.clocks_hz, samples=seen.samples)
             found = signs(seen, before, self._spec.drift)
             if not found or not self._again(taken, took_s):

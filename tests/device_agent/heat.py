@@ -99,7 +99,9 @@ class Board:
 class Watched:
     """Windows on such a board under a guard, with all that it tells."""
 
-    def __init__(self, board: Board, spec: Optional[pb.ThrottleSpec] = DEFAULT, work_s: float = 1e9) -> None:
+    def __init__(
+        self, board: Board, spec: Optional[pb.ThrottleSpec] = DEFAULT, work_s: float = 1e9, pinned: bool = True
+    ) -> None:
         self.board = board
         self.steps: List[Tuple[str, bool]] = []
         self.remarks: List[str] = []
@@ -111,6 +113,7 @@ class Watched:
                 spec,
                 self.recorder,
                 reader.thermometer(),
+                pinned,
                 work_s,
                 lambda name, waiting: self.steps.append((name, waiting)),
                 self.remarks.append,

@@ -77,6 +77,13 @@ def test_each_sensor_alone_shows_it(tmp_path: Path, shown: str) -> None:
     assert (job.windows, job.board.slept_s, job.steps) == (2, 0.0, [])
 
 
+def test_clocks_of_cores_that_the_work_is_not_held_to_tell_nothing(tmp_path: Path) -> None:
+    board = Board(tmp_path, ["clock"], heating=20.0, room_c=60.0)
+    job = Watched(board, pb.ThrottleSpec(repeats=1), pinned=False)
+    job.take()
+    assert (board.slow, job.windows, job.remarks, job.guard.unfit) == (True, 1, [], [])
+
+
 @pytest.mark.parametrize("shows", [["temperature"], []])
 def test_where_no_sensor_tells_the_latencies_do(tmp_path: Path, shows: Sequence[str]) -> None:
     job = Watched(Board(tmp_path, shows, heating=6.0, at_c=62.0, room_c=20.0))
