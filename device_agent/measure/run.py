@@ -54,8 +54,9 @@ _ACCELERATORS = ("cuda", "tensorrt", "gpu", "rocm")
 _TIMED_PARTS = ("latency", "energy", "multi_stream", "offline")
 _WINDOW_ATTEMPTS = 3
 _BUSY_CORES = 0.2
-#: The load by others is read over this long before the first window.
+#: The load by others is read over this long before the first window, where a window lasts many times as long.
 _LOOK_S = 0.1
+_LOOKED_AT_S = 5 * _LOOK_S
 _CONFIDENCE = 0.95
 
 
@@ -329,8 +330,10 @@ class _Job:
         """Timed windows under the host's lock: a look at the device, the windows, and a look again."""
         reader, told = self._bench.reader, self._provenance
         self._report("preflight", False)
-        idle = reader.cpu_times()
-        time.sleep(_LOOK_S)
+        idle = self._bench.idle_since
+        if not self._is_brief():
+            idle = reader.cpu_times()
+            time.sleep(_LOOK_S)
         told.before.CopyFrom(reader.state(idle, told.cpus))
         for held_back in told.before.throttling:
             self._remark(f"before it was measured: {held_back}")
@@ -345,6 +348,12 @@ class _Job:
         others = figures.value_of(told.after.background_cores)
         if others is not None and others >= _BUSY_CORES:
             self._remark(f"other processes used {others:.1f} cores meanwhile")
+
+    def _is_brief(self) -> bool:
+        """Is a latency all that is timed, in less time than a look is worth?"""
+        spec = self._spec
+        longer = any(spec.HasField(part) for part in (*_TIMED_PARTS[1:], "comparison"))
+        return not longer and spec.latency.min_s < _LOOKED_AT_S
 
     def _spare_s(self) -> float:
         """Seconds of work that windows may take with their repetitions: half of the limit is for what follows."""

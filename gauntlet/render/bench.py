@@ -167,7 +167,10 @@ def _sampling(latency: measurement_pb2.LatencyResult, spec: measurement_pb2.Late
     warmup = f"warm-up: {units.count(latency.warmup_runs, 'run')} in {units.duration(latency.warmup_s)}, {settled}"
     stop = _STOPS.get(latency.stop_reason, stop_reason_name(latency.stop_reason))
     text = processes.sentence(latency, spec) if latency.runs else Text(style="dim")
-    text.append(f"{samples}{calls}; {warmup}.\nStopped because {stop}.")
+    if latency.runs:
+        text.append(f"The first process: {samples}{calls}; {warmup}; stopped because {stop}.")
+    else:
+        text.append(f"{samples}{calls}; {warmup}.\nStopped because {stop}.")
     if not latency.warmup_settled:
         text.highlight_words(["not settled"], "yellow")
     return text
