@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import statistics
 import uuid
 from pathlib import Path
 from typing import Callable, List, Mapping, NamedTuple, Optional, Protocol
@@ -147,7 +148,7 @@ class Checker:
     def _judge(self, report: agent_pb2.FitnessReport, key: str, processes: List[_Process]) -> None:
         check, history = report.check, self.history
         baseline = history.known.baselines.get(key)
-        level_s = rules.middle([_seconds(process) for process in processes])
+        level_s = statistics.median([_seconds(process) for process in processes])
         one = len(processes) == 1
         check.reference_s.CopyFrom(processes[0].median_s if one else figures.measured(level_s, len(processes)))
         judgement = rules.judge(level_s, baseline, check.checked_at, bool(history.known.unchecked))

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, replace
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Tuple
 
 from protos.gauntlet.v1 import fitness_pb2
 
-#: Largest shift of a device that is fit; DESIGN: MLPerf-style reference runs.
+#: Largest shift of a device that is fit.
 TOLERANCE = 0.03
 #: Fresh processes whose median counts once a single one has raised a doubt.
 PROCESSES = 3
@@ -131,8 +131,3 @@ def _agree(one_s: float, other_s: float) -> bool:
 def _change(level_s: float, expected_s: float) -> str:
     shift = level_s / expected_s - 1
     return f"the reference model took {100 * abs(shift):.1f} % {'longer' if shift > 0 else 'less'}"
-
-
-def middle(levels_s: Sequence[float]) -> float:
-    """Median over processes."""
-    return statistics.median(levels_s)
