@@ -155,6 +155,8 @@ class Checker:
         check.verdict, check.reason = judgement.verdict, judgement.reason
         if judgement.expected_s is None:
             check.expected_s.CopyFrom(figures.unavailable("nothing to compare it with"))
+            if history.known.unchecked:
+                check.reason += f"; results since the last one ({len(history.known.unchecked)}) can no longer be judged"
         else:
             check.expected_s.CopyFrom(figures.measured(judgement.expected_s))
             check.shift = level_s / judgement.expected_s - 1

@@ -74,8 +74,10 @@ async def test_a_restart_judges_what_the_earlier_life_measured(tmp_path: Path) -
 async def test_a_new_runtime_begins_a_new_baseline_and_the_old_one_stays(tmp_path: Path) -> None:
     device = Device(tmp_path, 1e-3)
     await device.checker.check("start")
+    device.history.finished("lease-1")
     device.pool.version, device.pool.script = "2.4", [1.5e-3]
     assert await device.checker.check("start") == FITNESS_VERDICT_BASELINE
+    assert "results since the last one (1) can no longer be judged" in device.told[1].check.reason
     device.pool.version, device.pool.script = "2.3", [1e-3]
     assert await device.checker.check("start") == FITNESS_VERDICT_GOOD
 
