@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
+
+from protos.gauntlet.v1 import admin_pb2
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # a `type` statement needs Python 3.12
 
@@ -13,3 +16,25 @@ async def abort(context: Context, code: grpc.StatusCode, message: str) -> NoRetu
     """End a call with an error: the first line of `message` says what is wrong, a second what to do."""
     await context.abort(code, message)
     raise AssertionError("abort does not return")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls.
+
+    Attributes:
+        name: of the certificate or token.
+        role: what it may do, see admin.proto.
+    """
+
+    name: str
+    role: admin_pb2.Role
+
+
+#: Whoever reaches an orchestrator without TLS is on its machine, and may do everything.
+LOCAL = Caller("local", admin_pb2.ROLE_ADMIN)
+
+
+def caller(context: Context) -> Caller:
+    """Who makes this call."""
+    return LOCAL

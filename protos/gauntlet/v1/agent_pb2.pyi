@@ -45,20 +45,22 @@ class SessionRequest(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., job_started: _Optional[_Union[JobStarted, _Mapping]] = ..., job_progress: _Optional[_Union[JobProgress, _Mapping]] = ..., job_finished: _Optional[_Union[JobFinished, _Mapping]] = ..., devices_changed: _Optional[_Union[DevicesChanged, _Mapping]] = ..., goodbye: _Optional[_Union[Goodbye, _Mapping]] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., fitness_report: _Optional[_Union[FitnessReport, _Mapping]] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("welcome", "lease", "cancel_lease", "finished_ack", "ping", "fitness_ack")
+    __slots__ = ("welcome", "lease", "cancel_lease", "finished_ack", "ping", "fitness_ack", "request_check")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     CANCEL_LEASE_FIELD_NUMBER: _ClassVar[int]
     FINISHED_ACK_FIELD_NUMBER: _ClassVar[int]
     PING_FIELD_NUMBER: _ClassVar[int]
     FITNESS_ACK_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_CHECK_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     lease: Lease
     cancel_lease: CancelLease
     finished_ack: FinishedAck
     ping: Ping
     fitness_ack: FitnessAck
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., cancel_lease: _Optional[_Union[CancelLease, _Mapping]] = ..., finished_ack: _Optional[_Union[FinishedAck, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., fitness_ack: _Optional[_Union[FitnessAck, _Mapping]] = ...) -> None: ...
+    request_check: RequestCheck
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., cancel_lease: _Optional[_Union[CancelLease, _Mapping]] = ..., finished_ack: _Optional[_Union[FinishedAck, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., fitness_ack: _Optional[_Union[FitnessAck, _Mapping]] = ..., request_check: _Optional[_Union[RequestCheck, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol_version", "agent", "devices", "session_epoch", "held_lease_ids")
@@ -97,16 +99,18 @@ class Heartbeat(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., held_lease_ids: _Optional[_Iterable[str]] = ..., telemetry: _Optional[_Iterable[_Union[_device_pb2.DeviceTelemetry, _Mapping]]] = ...) -> None: ...
 
 class Lease(_message.Message):
-    __slots__ = ("lease_id", "job_id", "device_id", "measurement")
+    __slots__ = ("lease_id", "job_id", "device_id", "measurement", "files")
     LEASE_ID_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     MEASUREMENT_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
     lease_id: str
     job_id: str
     device_id: str
     measurement: _measurement_pb2.MeasurementSpec
-    def __init__(self, lease_id: _Optional[str] = ..., job_id: _Optional[str] = ..., device_id: _Optional[str] = ..., measurement: _Optional[_Union[_measurement_pb2.MeasurementSpec, _Mapping]] = ...) -> None: ...
+    files: _containers.RepeatedCompositeFieldContainer[AttachedFile]
+    def __init__(self, lease_id: _Optional[str] = ..., job_id: _Optional[str] = ..., device_id: _Optional[str] = ..., measurement: _Optional[_Union[_measurement_pb2.MeasurementSpec, _Mapping]] = ..., files: _Optional[_Iterable[_Union[AttachedFile, _Mapping]]] = ...) -> None: ...
 
 class CancelLease(_message.Message):
     __slots__ = ("lease_id",)
@@ -179,6 +183,12 @@ class FitnessAck(_message.Message):
     CHECK_ID_FIELD_NUMBER: _ClassVar[int]
     check_id: str
     def __init__(self, check_id: _Optional[str] = ...) -> None: ...
+
+class RequestCheck(_message.Message):
+    __slots__ = ("device_id",)
+    DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
+    device_id: str
+    def __init__(self, device_id: _Optional[str] = ...) -> None: ...
 
 class Goodbye(_message.Message):
     __slots__ = ("reason",)

@@ -50,6 +50,11 @@ class FleetServiceStub(object):
                 request_serializer=gauntlet_dot_v1_dot_fleet__pb2.GetStatusRequest.SerializeToString,
                 response_deserializer=gauntlet_dot_v1_dot_fleet__pb2.GetStatusResponse.FromString,
                 )
+        self.ControlDevice = channel.unary_unary(
+                '/gauntlet.v1.FleetService/ControlDevice',
+                request_serializer=gauntlet_dot_v1_dot_fleet__pb2.ControlDeviceRequest.SerializeToString,
+                response_deserializer=gauntlet_dot_v1_dot_fleet__pb2.ControlDeviceResponse.FromString,
+                )
 
 
 class FleetServiceServicer(object):
@@ -102,6 +107,14 @@ class FleetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ControlDevice(self, request, context):
+        """What a person does to a device. NOT_FOUND for one that nobody knows; FAILED_PRECONDITION for one that somebody else
+        has reserved.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FleetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -139,6 +152,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=gauntlet_dot_v1_dot_fleet__pb2.GetStatusRequest.FromString,
                     response_serializer=gauntlet_dot_v1_dot_fleet__pb2.GetStatusResponse.SerializeToString,
+            ),
+            'ControlDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.ControlDevice,
+                    request_deserializer=gauntlet_dot_v1_dot_fleet__pb2.ControlDeviceRequest.FromString,
+                    response_serializer=gauntlet_dot_v1_dot_fleet__pb2.ControlDeviceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -267,5 +285,22 @@ class FleetService(object):
         return grpc.experimental.unary_unary(request, target, '/gauntlet.v1.FleetService/GetStatus',
             gauntlet_dot_v1_dot_fleet__pb2.GetStatusRequest.SerializeToString,
             gauntlet_dot_v1_dot_fleet__pb2.GetStatusResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ControlDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/gauntlet.v1.FleetService/ControlDevice',
+            gauntlet_dot_v1_dot_fleet__pb2.ControlDeviceRequest.SerializeToString,
+            gauntlet_dot_v1_dot_fleet__pb2.ControlDeviceResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

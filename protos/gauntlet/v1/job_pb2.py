@@ -16,7 +16,7 @@ from protos.gauntlet.v1 import failure_pb2 as gauntlet_dot_v1_dot_failure__pb2
 from protos.gauntlet.v1 import measurement_pb2 as gauntlet_dot_v1_dot_measurement__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15gauntlet/v1/job.proto\x12\x0bgauntlet.v1\x1a\x19gauntlet/v1/failure.proto\x1a\x1dgauntlet/v1/measurement.proto\"\xa1\x01\n\x0e\x44\x65viceSelector\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65vice_class\x18\x02 \x01(\t\x12\x37\n\x06labels\x18\x03 \x03(\x0b\x32\'.gauntlet.v1.DeviceSelector.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf0\x01\n\x07JobSpec\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12+\n\x06\x64\x65vice\x18\x02 \x01(\x0b\x32\x1b.gauntlet.v1.DeviceSelector\x12\x31\n\x0bmeasurement\x18\x03 \x01(\x0b\x32\x1c.gauntlet.v1.MeasurementSpec\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x13\n\x0b\x63\x61mpaign_id\x18\x05 \x01(\t\x12\x14\n\x0cmax_attempts\x18\x06 \x01(\r\x12\x17\n\x0fqueue_timeout_s\x18\x07 \x01(\x01\x12\x16\n\x0erepeats_job_id\x18\x08 \x01(\t\"H\n\tSuspicion\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x18\n\x10successor_job_id\x18\x02 \x01(\t\x12\x11\n\tmarked_at\x18\x03 \x01(\t\"\x8b\x01\n\x07\x41ttempt\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x10\n\x08lease_id\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x12\n\nstarted_at\x18\x04 \x01(\t\x12\x10\n\x08\x65nded_at\x18\x05 \x01(\t\x12%\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x14.gauntlet.v1.Failure\"\xde\x02\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\"\n\x04spec\x18\x02 \x01(\x0b\x32\x14.gauntlet.v1.JobSpec\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.gauntlet.v1.JobState\x12&\n\x08\x61ttempts\x18\x04 \x03(\x0b\x32\x14.gauntlet.v1.Attempt\x12.\n\x06result\x18\x05 \x01(\x0b\x32\x1e.gauntlet.v1.MeasurementResult\x12%\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x14.gauntlet.v1.Failure\x12\x14\n\x0csubmitted_at\x18\x07 \x01(\t\x12\x13\n\x0b\x66inished_at\x18\x08 \x01(\t\x12\x1a\n\x12superseded_results\x18\t \x01(\r\x12\x0c\n\x04step\x18\n \x01(\t\x12)\n\tsuspicion\x18\x0b \x01(\x0b\x32\x16.gauntlet.v1.Suspicion*\xb0\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x14\n\x10JOB_STATE_LEASED\x10\x02\x12\x15\n\x11JOB_STATE_RUNNING\x10\x03\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10JOB_STATE_FAILED\x10\x05\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15gauntlet/v1/job.proto\x12\x0bgauntlet.v1\x1a\x19gauntlet/v1/failure.proto\x1a\x1dgauntlet/v1/measurement.proto\"\xcc\x01\n\x0e\x44\x65viceSelector\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65vice_class\x18\x02 \x01(\t\x12\x37\n\x06labels\x18\x03 \x03(\x0b\x32\'.gauntlet.v1.DeviceSelector.LabelsEntry\x12\x18\n\x10min_memory_bytes\x18\x04 \x01(\x04\x12\x0f\n\x07sensors\x18\x05 \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x84\x02\n\x07JobSpec\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12+\n\x06\x64\x65vice\x18\x02 \x01(\x0b\x32\x1b.gauntlet.v1.DeviceSelector\x12\x31\n\x0bmeasurement\x18\x03 \x01(\x0b\x32\x1c.gauntlet.v1.MeasurementSpec\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x13\n\x0b\x63\x61mpaign_id\x18\x05 \x01(\t\x12\x14\n\x0cmax_attempts\x18\x06 \x01(\r\x12\x17\n\x0fqueue_timeout_s\x18\x07 \x01(\x01\x12\x16\n\x0erepeats_job_id\x18\x08 \x01(\t\x12\x12\n\ndeadline_s\x18\t \x01(\x01\"H\n\tSuspicion\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x18\n\x10successor_job_id\x18\x02 \x01(\t\x12\x11\n\tmarked_at\x18\x03 \x01(\t\"\x8b\x01\n\x07\x41ttempt\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x10\n\x08lease_id\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x12\n\nstarted_at\x18\x04 \x01(\t\x12\x10\n\x08\x65nded_at\x18\x05 \x01(\t\x12%\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x14.gauntlet.v1.Failure\"\xec\x02\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\"\n\x04spec\x18\x02 \x01(\x0b\x32\x14.gauntlet.v1.JobSpec\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.gauntlet.v1.JobState\x12&\n\x08\x61ttempts\x18\x04 \x03(\x0b\x32\x14.gauntlet.v1.Attempt\x12.\n\x06result\x18\x05 \x01(\x0b\x32\x1e.gauntlet.v1.MeasurementResult\x12%\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x14.gauntlet.v1.Failure\x12\x14\n\x0csubmitted_at\x18\x07 \x01(\t\x12\x13\n\x0b\x66inished_at\x18\x08 \x01(\t\x12\x1a\n\x12superseded_results\x18\t \x01(\r\x12\x0c\n\x04step\x18\n \x01(\t\x12)\n\tsuspicion\x18\x0b \x01(\x0b\x32\x16.gauntlet.v1.Suspicion\x12\x0c\n\x04user\x18\x0c \x01(\t*\xb0\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x14\n\x10JOB_STATE_LEASED\x10\x02\x12\x15\n\x11JOB_STATE_RUNNING\x10\x03\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x04\x12\x14\n\x10JOB_STATE_FAILED\x10\x05\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,18 +25,18 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_DEVICESELECTOR_LABELSENTRY']._options = None
   _globals['_DEVICESELECTOR_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_JOBSTATE']._serialized_start=1073
-  _globals['_JOBSTATE']._serialized_end=1249
+  _globals['_JOBSTATE']._serialized_start=1150
+  _globals['_JOBSTATE']._serialized_end=1326
   _globals['_DEVICESELECTOR']._serialized_start=97
-  _globals['_DEVICESELECTOR']._serialized_end=258
-  _globals['_DEVICESELECTOR_LABELSENTRY']._serialized_start=213
-  _globals['_DEVICESELECTOR_LABELSENTRY']._serialized_end=258
-  _globals['_JOBSPEC']._serialized_start=261
-  _globals['_JOBSPEC']._serialized_end=501
-  _globals['_SUSPICION']._serialized_start=503
-  _globals['_SUSPICION']._serialized_end=575
-  _globals['_ATTEMPT']._serialized_start=578
-  _globals['_ATTEMPT']._serialized_end=717
-  _globals['_JOB']._serialized_start=720
-  _globals['_JOB']._serialized_end=1070
+  _globals['_DEVICESELECTOR']._serialized_end=301
+  _globals['_DEVICESELECTOR_LABELSENTRY']._serialized_start=256
+  _globals['_DEVICESELECTOR_LABELSENTRY']._serialized_end=301
+  _globals['_JOBSPEC']._serialized_start=304
+  _globals['_JOBSPEC']._serialized_end=564
+  _globals['_SUSPICION']._serialized_start=566
+  _globals['_SUSPICION']._serialized_end=638
+  _globals['_ATTEMPT']._serialized_start=641
+  _globals['_ATTEMPT']._serialized_end=780
+  _globals['_JOB']._serialized_start=783
+  _globals['_JOB']._serialized_end=1147
 # @@protoc_insertion_point(module_scope)

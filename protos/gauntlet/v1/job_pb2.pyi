@@ -26,7 +26,7 @@ JOB_STATE_FAILED: JobState
 JOB_STATE_CANCELLED: JobState
 
 class DeviceSelector(_message.Message):
-    __slots__ = ("device_id", "device_class", "labels")
+    __slots__ = ("device_id", "device_class", "labels", "min_memory_bytes", "sensors")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -37,13 +37,17 @@ class DeviceSelector(_message.Message):
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     DEVICE_CLASS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    MIN_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SENSORS_FIELD_NUMBER: _ClassVar[int]
     device_id: str
     device_class: str
     labels: _containers.ScalarMap[str, str]
-    def __init__(self, device_id: _Optional[str] = ..., device_class: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    min_memory_bytes: int
+    sensors: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, device_id: _Optional[str] = ..., device_class: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., min_memory_bytes: _Optional[int] = ..., sensors: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class JobSpec(_message.Message):
-    __slots__ = ("idempotency_key", "device", "measurement", "priority", "campaign_id", "max_attempts", "queue_timeout_s", "repeats_job_id")
+    __slots__ = ("idempotency_key", "device", "measurement", "priority", "campaign_id", "max_attempts", "queue_timeout_s", "repeats_job_id", "deadline_s")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     MEASUREMENT_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +56,7 @@ class JobSpec(_message.Message):
     MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     QUEUE_TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
     REPEATS_JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_S_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     device: DeviceSelector
     measurement: _measurement_pb2.MeasurementSpec
@@ -60,7 +65,8 @@ class JobSpec(_message.Message):
     max_attempts: int
     queue_timeout_s: float
     repeats_job_id: str
-    def __init__(self, idempotency_key: _Optional[str] = ..., device: _Optional[_Union[DeviceSelector, _Mapping]] = ..., measurement: _Optional[_Union[_measurement_pb2.MeasurementSpec, _Mapping]] = ..., priority: _Optional[int] = ..., campaign_id: _Optional[str] = ..., max_attempts: _Optional[int] = ..., queue_timeout_s: _Optional[float] = ..., repeats_job_id: _Optional[str] = ...) -> None: ...
+    deadline_s: float
+    def __init__(self, idempotency_key: _Optional[str] = ..., device: _Optional[_Union[DeviceSelector, _Mapping]] = ..., measurement: _Optional[_Union[_measurement_pb2.MeasurementSpec, _Mapping]] = ..., priority: _Optional[int] = ..., campaign_id: _Optional[str] = ..., max_attempts: _Optional[int] = ..., queue_timeout_s: _Optional[float] = ..., repeats_job_id: _Optional[str] = ..., deadline_s: _Optional[float] = ...) -> None: ...
 
 class Suspicion(_message.Message):
     __slots__ = ("reason", "successor_job_id", "marked_at")
@@ -89,7 +95,7 @@ class Attempt(_message.Message):
     def __init__(self, number: _Optional[int] = ..., lease_id: _Optional[str] = ..., device_id: _Optional[str] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("job_id", "spec", "state", "attempts", "result", "failure", "submitted_at", "finished_at", "superseded_results", "step", "suspicion")
+    __slots__ = ("job_id", "spec", "state", "attempts", "result", "failure", "submitted_at", "finished_at", "superseded_results", "step", "suspicion", "user")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -101,6 +107,7 @@ class Job(_message.Message):
     SUPERSEDED_RESULTS_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     SUSPICION_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     spec: JobSpec
     state: JobState
@@ -112,4 +119,5 @@ class Job(_message.Message):
     superseded_results: int
     step: str
     suspicion: Suspicion
-    def __init__(self, job_id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., result: _Optional[_Union[_measurement_pb2.MeasurementResult, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., submitted_at: _Optional[str] = ..., finished_at: _Optional[str] = ..., superseded_results: _Optional[int] = ..., step: _Optional[str] = ..., suspicion: _Optional[_Union[Suspicion, _Mapping]] = ...) -> None: ...
+    user: str
+    def __init__(self, job_id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., result: _Optional[_Union[_measurement_pb2.MeasurementResult, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., submitted_at: _Optional[str] = ..., finished_at: _Optional[str] = ..., superseded_results: _Optional[int] = ..., step: _Optional[str] = ..., suspicion: _Optional[_Union[Suspicion, _Mapping]] = ..., user: _Optional[str] = ...) -> None: ...
