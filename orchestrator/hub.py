@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import grpc
 
-from orchestrator import fitness, jobs
+from orchestrator import failpoints, fitness, jobs
 from orchestrator.artifacts import ArtifactError, ArtifactStore
 from orchestrator.config import Config
 from orchestrator.demands import Demand
@@ -195,7 +195,9 @@ class Hub:
         submitting = asyncio.ensure_future(self.store.submit(new))
         leasing = [self.lease(assignment) for assignment in assignments]
         try:
-            return await submitting
+            answers = await submitting
+            failpoints.reach("submit.after_commit")
+            return answers
         finally:
             await asyncio.gather(*leasing)
             if len(assignments) < len(new):
@@ -233,6 +235,7 @@ class Hub:
                 self.kick.set()
         if applied is None or applied.job is None:
             return False
+        failpoints.reach("lease.after_commit")
         lease = Lease(lease_id, job_id, device_id)
         self.leases.grant(lease)
         session = self.registry.session_for(device_id)
@@ -293,6 +296,7 @@ class Hub:
             # No acknowledgement: the agent keeps the result and offers it again.
             log.error("result of job %s not stored: %s", finished.job_id, error)
             return
+        failpoints.reach("result.before_ack")
         disposition = _DISPOSITIONS["unknown" if applied is None else applied.verdict]
         session.send(finished_ack=agent_pb2.FinishedAck(lease_id=finished.lease_id, disposition=disposition))
         lease = self.leases.get(finished.lease_id)

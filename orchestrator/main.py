@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestrator import failpoints
 from orchestrator.artifacts import ArtifactError
 from orchestrator.config import DEFAULT_ADDRESS, Config, ConfigError
 from orchestrator.store.base import StoreError
@@ -23,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
+        failpoints.arm(os.environ)
         config = Config(
             address=options.address,
             folder=options.dir.expanduser().resolve(),

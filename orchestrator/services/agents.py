@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 
-from orchestrator import registry
+from orchestrator import failpoints, registry
 from orchestrator.hub import Hub, SessionRefusedError
 from orchestrator.services import Context, abort
 from orchestrator.store.base import StoreError
@@ -16,6 +16,7 @@ from protos.gauntlet.v1 import agent_pb2, agent_pb2_grpc
 
 log = logging.getLogger(__name__)
 _HELLO_TIMEOUT_S = 10.0
+_SENT = {"lease": "lease.after_send", "finished_ack": "result.after_ack"}
 
 
 class AgentService(agent_pb2_grpc.AgentServiceServicer):
@@ -74,3 +75,4 @@ async def _hello(requests: AsyncIterator[agent_pb2.SessionRequest]) -> agent_pb2
 async def _write(session: registry.Session, context: Context) -> None:
     while (command := await session.next_command()) is not None:
         await context.write(command)
+        failpoints.reach(_SENT.get(command.WhichOneof("command"), ""))

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection, RowMapping
 
+from orchestrator import failpoints
 from orchestrator import jobs as machine
 from orchestrator.store import job_reads
 from orchestrator.store.base import Applied, KeyConflictError, NewJob, Submitted
 from orchestrator.store.tables import attempts, jobs, outcomes, superseded
 from protos import artifacts
 from protos.gauntlet.v1 import failure_pb2, measurement_pb2
+
+_BEFORE_COMMIT = {
+    machine.Leased: "lease.before_commit",
+    machine.Succeeded: "result.before_commit",
+    machine.Failed: "result.before_commit",
+}
 
 #: Keys looked up in one statement: databases limit the number of parameters.
 _LOOKUP = 500
@@ -93,6 +100,7 @@ def submit(connection: Connection, new: Sequence[NewJob], now: float) -> list[Su
         answers.append(Submitted(job.job_id, created=True))
     if rows:
         connection.execute(insert(jobs), rows)
+    failpoints.reach("submit.before_commit")
     return answers
 
 
@@ -143,6 +151,7 @@ def apply(
         _save_attempts(connection, before, step.job, now)
         _save_outcome(connection, step.job, result)
         _save_job(connection, row, step.job, result, now)
+        failpoints.reach(_BEFORE_COMMIT.get(type(event), ""))
     elif step.verdict == "superseded" and isinstance(event, machine.Succeeded | machine.Failed):
         _keep(connection, before, event, result, now)
     message = job_reads.job(connection, job_id) if whole and step.verdict == "applied" else None
