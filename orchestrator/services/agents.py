@@ -10,12 +10,18 @@ import grpc
 
 from orchestrator import failpoints, registry
 from orchestrator.hub import Hub, SessionRefusedError
+from orchestrator.limits import TokenBucket
 from orchestrator.services import Context, abort
 from orchestrator.store.base import StoreError
 from protos.gauntlet.v1 import agent_pb2, agent_pb2_grpc
 
 log = logging.getLogger(__name__)
 _HELLO_TIMEOUT_S = 10.0
+#: What one session may say in the long run and in a moment: a busy agent of many fast jobs stays well below. What comes
+#: faster is not read: it waits in the sender, by HTTP/2's flow control, and costs the others nothing.
+_MESSAGES_PER_S, _MESSAGES_AT_ONCE = 500.0, 1000.0
+#: A large message counts for many: this many bytes are worth a message.
+_BYTES_OF_A_MESSAGE = 32 * 1024
 _SENT = {"lease": "lease.after_send", "finished_ack": "result.after_ack"}
 
 
@@ -55,7 +61,11 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
                 await asyncio.shield(self._hub.close_session(session, reason))
 
     async def _read(self, session: registry.Session, requests: AsyncIterator[agent_pb2.SessionRequest]) -> None:
+        bucket = TokenBucket(_MESSAGES_PER_S, _MESSAGES_AT_ONCE, asyncio.get_running_loop().time)
         async for request in requests:
+            wait_s = bucket.take(1 + request.ByteSize() / _BYTES_OF_A_MESSAGE)
+            if wait_s:
+                await asyncio.sleep(wait_s)
             try:
                 await self._hub.handle(session, request)
             except StoreError as error:
