@@ -148,7 +148,7 @@ class ListJobsRequest(_message.Message):
     def __init__(self, states: _Optional[_Iterable[_Union[_job_pb2.JobState, str]]] = ..., campaign_id: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class JobSummary(_message.Message):
-    __slots__ = ("job_id", "state", "model_name", "model_digest", "device_id", "submitted_at", "finished_at", "attempts", "failure_kind", "failure_message", "campaign_id", "suspect_because", "user")
+    __slots__ = ("job_id", "state", "model_name", "model_digest", "device_id", "submitted_at", "finished_at", "attempts", "failure_kind", "failure_message", "campaign_id", "suspect_because", "user", "waits_for")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -162,6 +162,7 @@ class JobSummary(_message.Message):
     CAMPAIGN_ID_FIELD_NUMBER: _ClassVar[int]
     SUSPECT_BECAUSE_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     state: _job_pb2.JobState
     model_name: str
@@ -175,7 +176,8 @@ class JobSummary(_message.Message):
     campaign_id: str
     suspect_because: str
     user: str
-    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., model_name: _Optional[str] = ..., model_digest: _Optional[str] = ..., device_id: _Optional[str] = ..., submitted_at: _Optional[str] = ..., finished_at: _Optional[str] = ..., attempts: _Optional[int] = ..., failure_kind: _Optional[_Union[_failure_pb2.FailureKind, str]] = ..., failure_message: _Optional[str] = ..., campaign_id: _Optional[str] = ..., suspect_because: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
+    waits_for: str
+    def __init__(self, job_id: _Optional[str] = ..., state: _Optional[_Union[_job_pb2.JobState, str]] = ..., model_name: _Optional[str] = ..., model_digest: _Optional[str] = ..., device_id: _Optional[str] = ..., submitted_at: _Optional[str] = ..., finished_at: _Optional[str] = ..., attempts: _Optional[int] = ..., failure_kind: _Optional[_Union[_failure_pb2.FailureKind, str]] = ..., failure_message: _Optional[str] = ..., campaign_id: _Optional[str] = ..., suspect_because: _Optional[str] = ..., user: _Optional[str] = ..., waits_for: _Optional[str] = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
     __slots__ = ("jobs", "next_page_token")

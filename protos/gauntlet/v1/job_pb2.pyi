@@ -95,7 +95,7 @@ class Attempt(_message.Message):
     def __init__(self, number: _Optional[int] = ..., lease_id: _Optional[str] = ..., device_id: _Optional[str] = ..., started_at: _Optional[str] = ..., ended_at: _Optional[str] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("job_id", "spec", "state", "attempts", "result", "failure", "submitted_at", "finished_at", "superseded_results", "step", "suspicion", "user")
+    __slots__ = ("job_id", "spec", "state", "attempts", "result", "failure", "submitted_at", "finished_at", "superseded_results", "step", "suspicion", "user", "waits_for")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +108,7 @@ class Job(_message.Message):
     STEP_FIELD_NUMBER: _ClassVar[int]
     SUSPICION_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FOR_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     spec: JobSpec
     state: JobState
@@ -120,4 +121,5 @@ class Job(_message.Message):
     step: str
     suspicion: Suspicion
     user: str
-    def __init__(self, job_id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., result: _Optional[_Union[_measurement_pb2.MeasurementResult, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., submitted_at: _Optional[str] = ..., finished_at: _Optional[str] = ..., superseded_results: _Optional[int] = ..., step: _Optional[str] = ..., suspicion: _Optional[_Union[Suspicion, _Mapping]] = ..., user: _Optional[str] = ...) -> None: ...
+    waits_for: str
+    def __init__(self, job_id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., state: _Optional[_Union[JobState, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., result: _Optional[_Union[_measurement_pb2.MeasurementResult, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., submitted_at: _Optional[str] = ..., finished_at: _Optional[str] = ..., superseded_results: _Optional[int] = ..., step: _Optional[str] = ..., suspicion: _Optional[_Union[Suspicion, _Mapping]] = ..., user: _Optional[str] = ..., waits_for: _Optional[str] = ...) -> None: ...
