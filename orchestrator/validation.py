@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import re
 
-from protos import contract
+from protos import artifacts, contract
 from protos.gauntlet.v1 import fault_pb2, job_pb2, measurement_pb2
 
 MODEL_MEDIA_TYPES = ("model/tflite", "model/onnx", "model/pt2")
+#: With the largest result beside it, a job still fits into a message.
+_MAX_SPEC_BYTES = 128 * 1024
+_MAX_NAME, _MAX_MEDIA_TYPE = 255, 100
 _MAX_THREADS = 256
 _MAX_BATCH = 4096
 _MAX_CELLS = 64
@@ -39,6 +42,13 @@ def check_job(spec: job_pb2.JobSpec) -> None:
     """
     if not 1 <= len(spec.idempotency_key) <= 200:
         raise InvalidSpecError("idempotency_key must have 1-200 characters")
+    if spec.ByteSize() > _MAX_SPEC_BYTES:
+        raise InvalidSpecError(f"a job must be specified in {_MAX_SPEC_BYTES} bytes, not {spec.ByteSize()}")
+    for ref in artifacts.needed(spec.measurement):
+        if len(ref.name) > _MAX_NAME or len(ref.media_type) > _MAX_MEDIA_TYPE:
+            raise InvalidSpecError(
+                f"artifact {ref.digest[:12]}: a name has at most {_MAX_NAME} characters, a media type {_MAX_MEDIA_TYPE}"
+            )
     if spec.campaign_id and not contract.is_id(spec.campaign_id):
         raise InvalidSpecError(f"campaign_id {spec.campaign_id!r} is malformed")
     if spec.repeats_job_id:

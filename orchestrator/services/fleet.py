@@ -23,6 +23,9 @@ from protos.gauntlet.v1 import fleet_pb2, fleet_pb2_grpc, job_pb2
 
 _DEFAULT_PAGE, _MAX_PAGE = 100, 1000
 _MAX_WATCHED = 10_000
+#: In one call.
+_MAX_JOBS = 10_000
+_JOBS_AT_A_STRETCH = 50
 _FINAL = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED)
 
 
@@ -38,7 +41,14 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         self, request: fleet_pb2.SubmitJobsRequest, context: Context
     ) -> fleet_pb2.SubmitJobsResponse:
         """See fleet.proto."""
-        new = [await self._new_job(spec, context) for spec in request.jobs]
+        if len(request.jobs) > _MAX_JOBS:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"at most {_MAX_JOBS} jobs in one call")
+        new = []
+        fits: set[Demand] = set()
+        for spec in request.jobs:
+            new.append(await self._new_job(spec, fits, context))
+            if len(new) % _JOBS_AT_A_STRETCH == 0:
+                await asyncio.sleep(0)  # agents and other clients have their turn
         try:
             submitted = await self._hub.submit(new)
         except KeyConflictError as error:
@@ -71,6 +81,8 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         self, request: fleet_pb2.CancelJobsRequest, context: Context
     ) -> fleet_pb2.CancelJobsResponse:
         """See fleet.proto."""
+        if len(request.job_ids) > _MAX_JOBS:
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"at most {_MAX_JOBS} jobs in one call")
         named = [await self._job(job_id, context) for job_id in request.job_ids]
         # Who wants a job no more has no use for its repetition either.
         ids = [i for job in named for i in (job.job_id, job.suspicion.successor_job_id) if i]
@@ -124,7 +136,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             max_artifact_bytes=self._hub.config.max_artifact_bytes,
         )
 
-    async def _new_job(self, spec: job_pb2.JobSpec, context: Context) -> NewJob:
+    async def _new_job(self, spec: job_pb2.JobSpec, fits: set[Demand], context: Context) -> NewJob:
         try:
             check_job(spec)
         except InvalidSpecError as error:
@@ -136,9 +148,11 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
                 what = f"artifact {ref.digest[:12] or '(no digest)'} ({ref.name or ref.media_type})"
                 await abort(context, grpc.StatusCode.NOT_FOUND, f"{what} was not uploaded\nupload it, then submit")
         demand = Demand.of(spec)
-        refusal = demand.refusal(self._hub.registry.descriptions())
-        if refusal is not None:
-            await abort(context, grpc.StatusCode.FAILED_PRECONDITION, refusal)
+        if demand not in fits:  # many jobs of one call ask for the same, and the fleet may be large
+            refusal = demand.refusal(self._hub.registry.descriptions())
+            if refusal is not None:
+                await abort(context, grpc.StatusCode.FAILED_PRECONDITION, refusal)
+            fits.add(demand)
         return NewJob(uuid.uuid4().hex, spec, demand.signature, digests)
 
     async def _job(self, job_id: str, context: Context) -> job_pb2.Job:
