@@ -9,8 +9,9 @@ from sqlalchemy.engine import Connection
 
 from orchestrator.store import fitness
 from orchestrator.store.base import StoredDevice
-from orchestrator.store.job_reads import parse_token, rfc3339
+from orchestrator.store.job_reads import parse_token
 from orchestrator.store.tables import campaigns, devices, records
+from orchestrator.times import rfc3339
 from protos.gauntlet.v1 import campaign_pb2, device_pb2
 
 _OWNER = select(devices.c.agent_id).where(devices.c.device_id == bindparam("device_id"))

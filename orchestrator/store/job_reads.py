@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime
 
 from sqlalchemy import bindparam, func, select, text, union_all
 from sqlalchemy.engine import Connection, RowMapping
@@ -11,6 +10,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from orchestrator import jobs as machine
 from orchestrator.store.base import Held, Page, Waiting
 from orchestrator.store.tables import attempts, jobs, outcomes, superseded, suspicions
+from orchestrator.times import rfc3339
 from protos.gauntlet.v1 import failure_pb2, fleet_pb2, job_pb2, measurement_pb2
 
 _HELD = [state.value for state in machine.State if state.is_held]
@@ -86,13 +86,6 @@ _SUMMARY = select(
     jobs.c.campaign_id,
     suspicions.c.reason,
 ).outerjoin(suspicions, _SUSPICION)
-
-
-def rfc3339(unix_s: float | None) -> str:
-    """A time of day in UTC, to the microsecond; empty for none."""
-    if unix_s is None:
-        return ""
-    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_token(token: str, kind: str) -> int | None:
