@@ -1,6 +1,6 @@
 """The life of a device as a pure state machine.
 
-    enrolled ──attach──▶ online ◀──lease / end──▶ busy ──hold──▶ draining | quarantined ──last one freed──▶ online | busy
+    enrolled ──attach──▶ online ◀──lease / end──▶ busy ──hold──▶ draining | quarantined ──free──▶ online | busy
         ▲                  │                       │
         └──leave───────────┴──────lose──▶ lost ────┴──attach──▶ online | busy | draining | quarantined
 
@@ -130,7 +130,7 @@ def step(device: Device, event: Event) -> Device:
     """The device after `event`; what comes from a session or lease that is no longer current changes nothing."""
     match event:
         case Attached(session):
-            return replace(device, session=session, lost_because="")
+            return replace(device, session=session, lost_because="", on_probation=False)
         case Left(session) if session == device.session:
             return replace(device, session=None, lost_because="", on_probation=False)
         case Vanished(session, reason) if session == device.session:
