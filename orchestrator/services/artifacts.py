@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import NoReturn
 
@@ -15,10 +16,16 @@ from orchestrator.artifacts import (
     NotFoundError,
     TooLargeError,
 )
-from orchestrator.services import Context, abort
+from orchestrator.limits import Turns
+from orchestrator.services import Context, abort, caller
 from protos.gauntlet.v1 import artifact_pb2, artifact_pb2_grpc
 
 _MAX_STAT = 10_000
+#: Of one caller; more wait for their turn.
+_UPLOADS_AT_ONCE = 32
+#: An upload under way holds room in the store. It may pause for so long, and must come at this rate in the mean.
+_UPLOAD_PAUSE_S = 30.0
+_UPLOAD_LEAST_BYTES_PER_S = 32 * 1024
 _CODES: dict[type[ArtifactError], tuple[grpc.StatusCode, str]] = {
     TooLargeError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "use a smaller file"),
     NoSpaceError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "free some space where the orchestrator keeps its folder"),
@@ -28,10 +35,17 @@ _CODES: dict[type[ArtifactError], tuple[grpc.StatusCode, str]] = {
 
 
 class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
-    """A shell around the artifact store."""
+    """A shell around the artifact store.
 
-    def __init__(self, artifacts: ArtifactStore) -> None:
+    Args:
+        artifacts: the store.
+        pause_s: an upload that says nothing for so long is over.
+    """
+
+    def __init__(self, artifacts: ArtifactStore, pause_s: float = _UPLOAD_PAUSE_S) -> None:
         self._artifacts = artifacts
+        self._pause_s = pause_s
+        self._uploads = Turns(_UPLOADS_AT_ONCE)
 
     async def StatArtifacts(  # noqa: N802
         self, request: artifact_pb2.StatArtifactsRequest, context: Context
@@ -45,16 +59,34 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
         self, requests: AsyncIterator[artifact_pb2.UploadArtifactRequest], context: Context
     ) -> artifact_pb2.UploadArtifactResponse:
         """See artifact.proto."""
-        first = await anext(requests, artifact_pb2.UploadArtifactRequest())
-        if first.WhichOneof("part") != "header":
-            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the first message must be the header")
         try:
-            async with await self._artifacts.begin(first.header) as upload:
-                async for request in requests:
-                    await upload.write(request.chunk)
-                return artifact_pb2.UploadArtifactResponse(artifact=await upload.finish())
+            async with self._uploads.turn(caller(context).name):
+                return artifact_pb2.UploadArtifactResponse(artifact=await self._take(requests, context))
         except ArtifactError as error:
             await _refuse(context, error)
+        except TimeoutError:
+            message = "the upload came too slowly, or stopped\nupload it again over a better connection"
+            await abort(context, grpc.StatusCode.DEADLINE_EXCEEDED, message)
+
+    async def _take(
+        self, requests: AsyncIterator[artifact_pb2.UploadArtifactRequest], context: Context
+    ) -> artifact_pb2.ArtifactRef:
+        async with asyncio.timeout(self._pause_s):
+            first = await anext(requests, artifact_pb2.UploadArtifactRequest())
+        if first.WhichOneof("part") != "header":
+            await abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the first message must be the header")
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._pause_s + first.header.size_bytes / _UPLOAD_LEAST_BYTES_PER_S
+        async with await self._artifacts.begin(first.header) as upload, asyncio.timeout(None) as patience:
+            patience.reschedule(min(deadline, now() + self._pause_s))
+            async for request in requests:
+                if not request.chunk:  # a stream of nothing would never end
+                    message = "after the header come chunks, none of them empty"
+                    await abort(context, grpc.StatusCode.INVALID_ARGUMENT, message)
+                await upload.write(request.chunk)
+                patience.reschedule(min(deadline, now() + self._pause_s))
+            patience.reschedule(None)
+            return await upload.finish()
 
     async def DownloadArtifact(  # noqa: N802
         self, request: artifact_pb2.DownloadArtifactRequest, context: Context
