@@ -88,7 +88,7 @@ def reason(check: fitness_pb2.FitnessCheck) -> str:
     return f"fitness check of {when:%Y-%m-%d %H:%M} UTC: {said}"
 
 
-def successor(job_id: str, spec: job_pb2.JobSpec) -> NewJob | None:
+def successor(job_id: str, spec: job_pb2.JobSpec, user: str) -> NewJob | None:
     """The job that measures a suspect one again, a little before its peers; None when that has been done before."""
     if spec.repeats_job_id:
         return None
@@ -98,4 +98,4 @@ def successor(job_id: str, spec: job_pb2.JobSpec) -> NewJob | None:
     again.priority = min(spec.priority + 1, _MAX_PRIORITY)
     again.repeats_job_id = job_id
     digests = tuple(ref.digest for ref in artifacts.needed(spec.measurement))
-    return NewJob(uuid.uuid4().hex, again, Demand.of(again).signature, digests)
+    return NewJob(uuid.uuid4().hex, again, Demand.of(again).signature, digests, user)

@@ -5,6 +5,7 @@
       │                  └────failure──────┴──▶ failed       the model's or the user's fault, or attempts used up
       └──── device's or fleet's fault, attempts left ──┘
     queued | leased | running ──cancel──▶ cancelled
+    queued | leased | running ──deadline──▶ failed
 
 A result or failure counts only under the lease that the job holds now; anything else is superseded: the caller keeps
 it beside the job, and the job stays as it is.
@@ -131,7 +132,14 @@ class Expired:
     message: str
 
 
-Event = Leased | Started | Succeeded | Failed | Returned | Cancelled | Expired
+@dataclass(frozen=True)
+class Late:
+    """It took longer, from its submission on, than it allows."""
+
+    message: str
+
+
+Event = Leased | Started | Succeeded | Failed | Returned | Cancelled | Expired | Late
 
 #: "applied": the record changed. "ignored": it fits the record already, or says nothing new (a second cancel, a start
 #: of a running job, a result sent again). "superseded": it belongs to a lease that the job no longer holds. "unknown":
@@ -170,6 +178,17 @@ def step(job: Job, event: Event) -> Step:
                 kind=failure_pb2.FAILURE_KIND_QUEUE_DEADLINE,
                 message=message,
                 remedy="see `gauntlet devices` for what is busy or lost, or allow a longer queue_timeout_s",
+            )
+            return Step(_end(job, State.FAILED, failure), "applied")
+        case Late(message):
+            if job.state.is_final:
+                return Step(job, "ignored")
+            # In the queue it is the fleet that had no time for it; in the hands of a device the job itself was at it.
+            in_hand = job.state.is_held
+            failure = failure_pb2.Failure(
+                kind=failure_pb2.FAILURE_KIND_TIMED_OUT if in_hand else failure_pb2.FAILURE_KIND_QUEUE_DEADLINE,
+                message=f"{message} ({'while a device held it' if in_hand else 'still in the queue'})",
+                remedy="allow a longer deadline_s, or see `gauntlet devices` for what is busy or lost",
             )
             return Step(_end(job, State.FAILED, failure), "applied")
     if event.lease_id != job.lease_id:

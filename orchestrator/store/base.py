@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from orchestrator import jobs
+from orchestrator.holds import Hold, Kind
 from protos.gauntlet.v1 import agent_pb2, campaign_pb2, device_pb2, fitness_pb2, fleet_pb2, job_pb2, measurement_pb2
+
+#: Events of a device that clients see.
+SHOWN_EVENTS = 20
 
 
 class StoreError(Exception):
@@ -34,12 +38,14 @@ class NewJob:
     Attributes:
         signature: canonical text of what a device must be and be able to do; equal texts mean equal demands.
         artifacts: digests that the job needs.
+        user: who submits it, as 1-64 letters, digits, '.', '_', '-'; "local" in a lab without TLS.
     """
 
     job_id: str
     spec: job_pb2.JobSpec
     signature: str
     artifacts: tuple[str, ...]
+    user: str = "local"
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,13 @@ class Submitted:
 
     job_id: str
     created: bool
+
+
+class Share(NamedTuple):
+    """Whose a job is: users get equal shares of the devices, their campaigns equal shares of theirs."""
+
+    user: str
+    campaign_id: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,7 @@ class Waiting:
     sequence: int
     #: Devices that failed it by their own fault.
     avoid: frozenset[str]
+    share: Share = Share("local", "")
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,15 @@ class Held:
     job_id: str
     lease_id: str
     device_id: str
+    share: Share = Share("local", "")
+
+
+@dataclass(frozen=True)
+class Queued:
+    """How many unfinished jobs a share has."""
+
+    waiting: int
+    held: int
 
 
 @dataclass(frozen=True)
@@ -101,6 +124,9 @@ class StoredDevice:
     Attributes:
         checks: its last fitness checks, newest first.
         noise_floor: as measured last; None when it never was.
+        holds: what keeps it from taking jobs.
+        windows: of maintenance.
+        events: the last things that happened to it, newest first.
     """
 
     description: device_pb2.DeviceDescription
@@ -108,6 +134,26 @@ class StoredDevice:
     last_seen_at: str
     checks: Sequence[fitness_pb2.FitnessCheck] = ()
     noise_floor: fitness_pb2.NoiseFloor | None = None
+    holds: Sequence[Hold] = ()
+    windows: Sequence[fleet_pb2.MaintenanceWindow] = ()
+    events: Sequence[fleet_pb2.DeviceEvent] = ()
+
+
+@dataclass(frozen=True)
+class DeviceChange:
+    """What changes about a device, together or not at all.
+
+    Attributes:
+        hold: a new one, in place of one of its kind.
+        freed: kinds of holds that are over.
+        windows: of maintenance, in place of all that it had; None: they stay.
+        event: for its history.
+    """
+
+    hold: Hold | None = None
+    freed: tuple[Kind, ...] = ()
+    windows: Sequence[fleet_pb2.MaintenanceWindow] | None = None
+    event: fleet_pb2.DeviceEvent | None = None
 
 
 @dataclass(frozen=True)
@@ -153,16 +199,24 @@ class Store(Protocol):
         """
 
     async def waiting(self, wanted: Callable[[str], bool], limit: int) -> list[Waiting]:
-        """Of each signature in the queue that is `wanted`, the first `limit` jobs: highest priority, then oldest.
+        """Of each signature in the queue that is `wanted`, each share and each set of devices to avoid, the first
+        `limit` jobs: highest priority, then oldest.
 
-        Costs a look at each signature, and none at the jobs of those not wanted. `wanted` is called in another thread.
+        So nobody's jobs are hidden behind a hundred thousand of somebody else. Costs a look at each signature and, of
+        those wanted, at each share; never at the rest of the jobs. `wanted` is called in another thread.
         """
 
     async def overdue(self, now: float) -> list[str]:
         """Queued jobs whose queue_timeout_s has passed at `now` (Unix time)."""
 
+    async def late(self, now: float) -> list[str]:
+        """Unfinished jobs whose deadline_s has passed at `now` (Unix time)."""
+
     async def held(self) -> list[Held]:
-        """All leases that are out, for an orchestrator that starts."""
+        """All leases that are out, for an orchestrator that starts; those of one device in the order of their leases."""
+
+    async def shares(self) -> dict[Share, Queued]:
+        """Who has unfinished jobs, and how many."""
 
     async def job(self, job_id: str) -> job_pb2.Job | None:
         """One job whole, by its id or by a prefix that fits one only.
@@ -193,6 +247,9 @@ class Store(Protocol):
     async def devices(self) -> list[StoredDevice]:
         """All that ever enrolled, by id."""
 
+    async def change_device(self, device_id: str, change: DeviceChange) -> None:
+        """Keep what changes about a device; of its events the last 200 are kept."""
+
     async def record_fitness(self, report: agent_pb2.FitnessReport) -> list[SuspectJob]:
         """Keep a device's fitness check, and mark the results that it makes suspect.
 
@@ -203,13 +260,21 @@ class Store(Protocol):
 
     # Campaigns: stored and handed out uninterpreted.
     async def save_campaign(self, campaign: campaign_pb2.Campaign) -> None:
-        """Create the campaign or replace its description; the store sets both times."""
+        """Create the campaign or replace its description; the store sets both times.
+
+        Raises:
+            StoreError: there are too many campaigns.
+        """
 
     async def save_records(self, campaign_id: str, records: Sequence[campaign_pb2.CampaignRecord]) -> bool:
-        """Append, or replace those whose (kind, key) is known; False when there is no such campaign."""
+        """Append, or replace those whose (kind, key) is known; False when there is no such campaign.
+
+        Raises:
+            StoreError: the campaign has too many records.
+        """
 
     async def campaigns(self) -> list[campaign_pb2.Campaign]:
-        """Newest first."""
+        """Newest first, as many as fit into a message."""
 
     async def records(self, campaign_id: str, limit: int, token: str) -> tuple[list[campaign_pb2.CampaignRecord], str]:
-        """In order of first publication, and the next token."""
+        """In order of first publication, as many as fit into a message, and the next token."""

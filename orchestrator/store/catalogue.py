@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from orchestrator.store import fitness
-from orchestrator.store.base import StoredDevice
+from orchestrator.store import custody, fitness
+from orchestrator.store.base import SHOWN_EVENTS, StoredDevice
 from orchestrator.store.job_reads import parse_token
+from orchestrator.store.paging import LimitError, fitting
 from orchestrator.store.tables import campaigns, devices, records
 from orchestrator.times import rfc3339
 from protos.gauntlet.v1 import campaign_pb2, device_pb2
+
+MAX_CAMPAIGNS = 10_000
+#: Of one campaign.
+MAX_RECORDS = 100_000
 
 _OWNER = select(devices.c.agent_id).where(devices.c.device_id == bindparam("device_id"))
 _DEVICES = select(devices).order_by(devices.c.device_id)
 _CAMPAIGN_TIME = select(campaigns.c.created_at).where(campaigns.c.campaign_id == bindparam("campaign_id"))
 _CAMPAIGNS = select(campaigns.c.message).order_by(campaigns.c.sequence.desc())
+_COUNT_CAMPAIGNS = select(func.count()).select_from(campaigns)
+_COUNT_RECORDS = select(func.count()).where(records.c.campaign_id == bindparam("campaign_id"))
 _REPLACE_RECORD = (
     update(records)
     .where(
@@ -60,6 +67,9 @@ def all_devices(connection: Connection) -> list[StoredDevice]:
             last_seen_at=rfc3339(row.last_seen_at),
             checks=fitness.last_checks(connection, row.device_id),
             noise_floor=fitness.noise_floor(connection, row.device_id),
+            holds=custody.holds_of(connection, row.device_id),
+            windows=custody.windows_of(connection, row.device_id),
+            events=custody.last_events(connection, row.device_id, SHOWN_EVENTS),
         )
         for row in connection.execute(_DEVICES).all()
     ]
@@ -74,6 +84,10 @@ def save_campaign(connection: Connection, campaign: campaign_pb2.Campaign, now: 
     stored.updated_at = rfc3339(now)
     values = {"updated_at": now, "message": stored.SerializeToString()}
     if created_at is None:
+        if connection.execute(_COUNT_CAMPAIGNS).scalar_one() >= MAX_CAMPAIGNS:
+            raise LimitError(
+                f"the lab keeps {MAX_CAMPAIGNS} campaigns, and has them\npublish under the id of an old one"
+            )
         connection.execute(insert(campaigns), {"campaign_id": campaign.campaign_id, "created_at": now, **values})
     else:
         of_campaign = campaigns.c.campaign_id == campaign.campaign_id
@@ -84,6 +98,7 @@ def save_records(connection: Connection, campaign_id: str, new: Sequence[campaig
     """Append or replace; False when there is no such campaign."""
     if connection.execute(_CAMPAIGN_TIME, {"campaign_id": campaign_id}).first() is None:
         return False
+    room: int | None = None  # counted when the first new one comes: most calls replace
     for record in new:
         kind = record.WhichOneof("kind") or ""
         message = record.SerializeToString()
@@ -92,6 +107,13 @@ def save_records(connection: Connection, campaign_id: str, new: Sequence[campaig
             {"of_campaign": campaign_id, "of_kind": kind, "of_key": record.key, "message": message},
         )
         if not replaced.rowcount:
+            if room is None:
+                room = MAX_RECORDS - connection.execute(_COUNT_RECORDS, {"campaign_id": campaign_id}).scalar_one()
+            if room <= 0:
+                raise LimitError(
+                    f"campaign {campaign_id} has {MAX_RECORDS} records\npublish the rest as another campaign"
+                )
+            room -= 1
             connection.execute(
                 insert(records), {"campaign_id": campaign_id, "kind": kind, "key": record.key, "message": message}
             )
@@ -99,19 +121,19 @@ def save_records(connection: Connection, campaign_id: str, new: Sequence[campaig
 
 
 def all_campaigns(connection: Connection) -> list[campaign_pb2.Campaign]:
-    """Newest first."""
-    return [campaign_pb2.Campaign.FromString(message) for message in connection.execute(_CAMPAIGNS).scalars()]
+    """Newest first, as many as fit into a message."""
+    return fitting(campaign_pb2.Campaign.FromString(message) for message in connection.execute(_CAMPAIGNS).scalars())
 
 
 def list_records(
     connection: Connection, campaign_id: str, limit: int, token: str
 ) -> tuple[list[campaign_pb2.CampaignRecord], str]:
-    """In order of first publication.
+    """In order of first publication, as many as fit into a message.
 
     Raises:
         ValueError: `token` is none.
     """
     after = parse_token(token, "records") or 0
     rows = connection.execute(_RECORDS, {"campaign_id": campaign_id, "after": after, "limit": limit + 1}).all()
-    page = [campaign_pb2.CampaignRecord.FromString(row.message) for row in rows[:limit]]
-    return page, str(rows[limit - 1].sequence) if len(rows) > limit else ""
+    page = fitting(campaign_pb2.CampaignRecord.FromString(row.message) for row in rows[:limit])
+    return page, str(rows[len(page) - 1].sequence) if len(rows) > len(page) else ""

@@ -39,7 +39,7 @@ _LAST = (
 _FLOOR = select(noise_floors.c.message).where(noise_floors.c.device_id == bindparam("device_id"))
 # Those that succeeded under exactly this lease on exactly this device, and are not marked yet.
 _TAINTED = (
-    select(jobs.c.id, jobs.c.spec)
+    select(jobs.c.id, jobs.c.spec, jobs.c.user_name)
     .join(attempts, (attempts.c.job_id == jobs.c.id) & (attempts.c.number == jobs.c.attempts))
     .outerjoin(suspicions, suspicions.c.job_id == jobs.c.id)
     .where(
@@ -52,7 +52,7 @@ _TAINTED = (
 )
 
 
-def record(connection: Connection, report: agent_pb2.FitnessReport, now: float) -> list[SuspectJob]:
+def record(connection: Connection, report: agent_pb2.FitnessReport, now: float, steady: float) -> list[SuspectJob]:
     """Keep a check and mark what it makes suspect; the same check again changes nothing."""
     check = report.check
     names = {"device_id": check.device_id, "check_id": check.check_id}
@@ -64,7 +64,7 @@ def record(connection: Connection, report: agent_pb2.FitnessReport, now: float) 
         connection.execute(_FORGET, {"of_device": check.device_id, "oldest": oldest})
     if report.HasField("noise_floor"):
         _save_floor(connection, report.noise_floor)
-    return list(_mark(connection, check, now))
+    return list(_mark(connection, check, now, steady))
 
 
 def last_checks(connection: Connection, device_id: str) -> list[fitness_pb2.FitnessCheck]:
@@ -86,22 +86,23 @@ def _save_floor(connection: Connection, floor: fitness_pb2.NoiseFloor) -> None:
         connection.execute(insert(noise_floors), {"device_id": floor.device_id, "message": message})
 
 
-def _mark(connection: Connection, check: fitness_pb2.FitnessCheck, now: float) -> Iterator[SuspectJob]:
+def _mark(connection: Connection, check: fitness_pb2.FitnessCheck, now: float, steady: float) -> Iterator[SuspectJob]:
     leases = fitness.suspect_leases(check)
     for start in range(0, len(leases), _LOOKUP):
         some = {"leases": leases[start : start + _LOOKUP], "device_id": check.device_id}
         for row in connection.execute(_TAINTED, some).all():
-            again = _queue(connection, fitness.successor(row.id, job_pb2.JobSpec.FromString(row.spec)), now)
+            successor = fitness.successor(row.id, job_pb2.JobSpec.FromString(row.spec), row.user_name)
+            again = _queue(connection, successor, now, steady)
             marked = {"job_id": row.id, "check_id": check.check_id, "reason": fitness.reason(check), "marked_at": now}
             connection.execute(insert(suspicions), {**marked, "successor_job_id": again})
             yield SuspectJob(row.id, again)
 
 
-def _queue(connection: Connection, again: NewJob | None, now: float) -> str | None:
+def _queue(connection: Connection, again: NewJob | None, now: float, steady: float) -> str | None:
     if again is None:
         return None
     try:
-        return job_writes.submit(connection, [again], now)[0].job_id
+        return job_writes.submit(connection, [again], now, steady)[0].job_id
     except KeyConflictError:
         # Somebody took the key for a job of his own. The mark stays, and the fleet goes on.
         return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import bindparam, func, select, text, union_all
 from sqlalchemy.engine import Connection, RowMapping
 
 from orchestrator import jobs as machine
-from orchestrator.store.base import Held, Page, Waiting
+from orchestrator.store.base import Held, Page, Queued, Share, Waiting
 from orchestrator.store.tables import attempts, jobs, outcomes, superseded, suspicions
 from orchestrator.times import rfc3339
 from protos.gauntlet.v1 import failure_pb2, fleet_pb2, job_pb2, measurement_pb2
@@ -28,18 +29,43 @@ _SIGNATURES = text(
     SELECT signature FROM found WHERE signature IS NOT NULL
     """
 )
-_WAITING = (
-    select(jobs.c.id, jobs.c.signature, jobs.c.priority, jobs.c.sequence, jobs.c.avoid)
-    .where(jobs.c.queued_signature == bindparam("signature"))
-    .order_by(jobs.c.priority.desc(), jobs.c.sequence)
-    .limit(bindparam("limit"))
+# The same jump from group to group of one signature, and of each the first jobs.
+_WAITING = text(
+    """
+    WITH RECURSIVE found(name) AS (
+        SELECT min(queued_group) FROM jobs WHERE queued_signature = :signature
+        UNION ALL
+        SELECT (
+            SELECT min(queued_group) FROM jobs WHERE queued_signature = :signature AND queued_group > found.name
+        )
+        FROM found WHERE found.name IS NOT NULL
+    )
+    SELECT jobs.id, jobs.priority, jobs.sequence, jobs.queued_group
+    FROM found JOIN jobs ON jobs.sequence IN (
+        SELECT first.sequence FROM jobs AS first
+        WHERE first.queued_signature = :signature AND first.queued_group = found.name
+        ORDER BY first.priority DESC, first.sequence
+        LIMIT :limit
+    )
+    WHERE found.name IS NOT NULL
+    ORDER BY jobs.priority DESC, jobs.sequence
+    """
 )
 _OVERDUE = select(jobs.c.id).where(jobs.c.queue_deadline <= bindparam("now")).order_by(jobs.c.queue_deadline)
+_LATE = select(jobs.c.id).where(jobs.c.deadline <= bindparam("now")).order_by(jobs.c.deadline)
 _LEASES = (
-    select(jobs.c.id, attempts.c.lease_id, attempts.c.device_id)
+    select(jobs.c.id, attempts.c.lease_id, attempts.c.device_id, jobs.c.user_name, jobs.c.campaign_id)
     .join(attempts, (attempts.c.job_id == jobs.c.id) & (attempts.c.number == jobs.c.attempts))
     .where(jobs.c.state.in_(_HELD))
-    .order_by(jobs.c.sequence)
+    .order_by(attempts.c.started_at, jobs.c.sequence)
+)
+_QUEUED_GROUPS = (
+    select(jobs.c.queued_group, func.count()).where(jobs.c.queued_signature.is_not(None)).group_by(jobs.c.queued_group)
+)
+_HELD_SHARES = (
+    select(jobs.c.user_name, jobs.c.campaign_id, func.count())
+    .where(jobs.c.state.in_(_HELD))
+    .group_by(jobs.c.user_name, jobs.c.campaign_id)
 )
 _OF_CAMPAIGN = (
     select(jobs.c.id)
@@ -84,6 +110,7 @@ _SUMMARY = select(
     jobs.c.failure_kind,
     jobs.c.failure_message,
     jobs.c.campaign_id,
+    jobs.c.user_name,
     suspicions.c.reason,
 ).outerjoin(suspicions, _SUSPICION)
 
@@ -102,11 +129,13 @@ def parse_token(token: str, kind: str) -> int | None:
 
 
 def waiting(connection: Connection, wanted: Callable[[str], bool], limit: int) -> list[Waiting]:
-    """Of each wanted signature: highest priority first, then oldest."""
+    """Of each wanted signature and group: highest priority first, then oldest."""
     found = []
     for signature in filter(wanted, list(connection.execute(_SIGNATURES).scalars())):
-        rows = connection.execute(_WAITING, {"signature": signature, "limit": limit})
-        found += [Waiting(r.id, r.signature, r.priority, r.sequence, frozenset(r.avoid.split())) for r in rows]
+        for row in connection.execute(_WAITING, {"signature": signature, "limit": limit}):
+            user, campaign_id, avoid = row.queued_group.split(" ", 2)
+            share = Share(user, campaign_id)
+            found.append(Waiting(row.id, signature, row.priority, row.sequence, frozenset(avoid.split()), share))
     return found
 
 
@@ -115,9 +144,27 @@ def overdue(connection: Connection, now: float) -> list[str]:
     return list(connection.execute(_OVERDUE, {"now": now}).scalars())
 
 
+def late(connection: Connection, now: float) -> list[str]:
+    """Unfinished jobs past their deadline."""
+    return list(connection.execute(_LATE, {"now": now}).scalars())
+
+
 def held(connection: Connection) -> list[Held]:
     """All leases that are out."""
-    return [Held(row.id, row.lease_id, row.device_id) for row in connection.execute(_LEASES)]
+    return [
+        Held(row.id, row.lease_id, row.device_id, Share(row.user_name, row.campaign_id))
+        for row in connection.execute(_LEASES)
+    ]
+
+
+def shares(connection: Connection) -> dict[Share, Queued]:
+    """Of all unfinished jobs."""
+    waiting: Counter[Share] = Counter()
+    for group, count in connection.execute(_QUEUED_GROUPS):
+        user, campaign_id, _ = group.split(" ", 2)
+        waiting[Share(user, campaign_id)] += count
+    held = {Share(user, campaign_id): count for user, campaign_id, count in connection.execute(_HELD_SHARES)}
+    return {share: Queued(waiting[share], held.get(share, 0)) for share in sorted({*waiting, *held})}
 
 
 def unfinished(connection: Connection, campaign_id: str) -> list[str]:
@@ -164,6 +211,7 @@ def job(connection: Connection, job_id: str) -> job_pb2.Job | None:
         state=_wire_state(row.state),
         submitted_at=rfc3339(row.submitted_at),
         finished_at=rfc3339(row.finished_at),
+        user=row.user_name,
         superseded_results=connection.execute(_COUNT_SUPERSEDED, {"job_id": row.id}).scalar_one(),
     )
     for attempt in connection.execute(_TRIED, {"job_id": row.id}):
@@ -229,6 +277,7 @@ def _page(rows: Sequence[RowMapping], limit: int) -> Page:
             failure_kind=row["failure_kind"],
             failure_message=row["failure_message"],
             campaign_id=row["campaign_id"],
+            user=row["user_name"],
             suspect_because=row["reason"],
         )
         for row in rows[:limit]

@@ -36,6 +36,9 @@ _JOB = (
         jobs.c.signature,
         jobs.c.max_attempts,
         jobs.c.queue_timeout_s,
+        jobs.c.deadline,
+        jobs.c.user_name,
+        jobs.c.campaign_id,
         jobs.c.artifacts,
     )
     .where(jobs.c.id == bindparam("job_id"))
@@ -63,7 +66,9 @@ _UPDATE_JOB = (
             for name in (
                 "state",
                 "queued_signature",
+                "queued_group",
                 "queue_deadline",
+                "deadline",
                 "finished_at",
                 "device_id",
                 "attempts",
@@ -77,8 +82,14 @@ _UPDATE_JOB = (
 )
 
 
-def submit(connection: Connection, new: Sequence[NewJob], now: float) -> list[Submitted]:
+def submit(connection: Connection, new: Sequence[NewJob], now: float, steady: float) -> list[Submitted]:
     """Queue what is new, attach what is known.
+
+    Args:
+        connection: of the writer.
+        new: the jobs.
+        now: Unix time, to be shown.
+        steady: the same for deadlines, see `orchestrator.clocks`.
 
     Raises:
         KeyConflictError: a key is known with another specification.
@@ -96,7 +107,7 @@ def submit(connection: Connection, new: Sequence[NewJob], now: float) -> list[Su
             answers.append(Submitted(job_id, created=False))
             continue
         known[key] = (job.job_id, spec)
-        rows.append(_row(job, spec, now))
+        rows.append(_row(job, spec, now, steady))
         answers.append(Submitted(job.job_id, created=True))
     if rows:
         connection.execute(insert(jobs), rows)
@@ -112,7 +123,7 @@ def _known_keys(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[
     return known
 
 
-def _row(job: NewJob, spec: bytes, now: float) -> dict[str, object]:
+def _row(job: NewJob, spec: bytes, now: float, steady: float) -> dict[str, object]:
     timeout_s = job.spec.queue_timeout_s or None
     return {
         "id": job.job_id,
@@ -121,16 +132,24 @@ def _row(job: NewJob, spec: bytes, now: float) -> dict[str, object]:
         "signature": job.signature,
         "priority": job.spec.priority,
         "campaign_id": job.spec.campaign_id,
+        "user_name": job.user,
         "model_name": job.spec.measurement.model.name,
         "model_digest": job.spec.measurement.model.digest,
         "max_attempts": job.spec.max_attempts or machine.DEFAULT_MAX_ATTEMPTS,
         "queue_timeout_s": timeout_s,
         "queued_signature": job.signature,
-        "queue_deadline": None if timeout_s is None else now + timeout_s,
+        "queued_group": _group(job.user, job.spec.campaign_id, ""),
+        "queue_deadline": None if timeout_s is None else steady + timeout_s,
+        "deadline": steady + job.spec.deadline_s if job.spec.deadline_s else None,
         "submitted_at": now,
         "artifacts": " ".join(job.artifacts),
         "spec": spec,
     }
+
+
+def _group(user: str, campaign_id: str, avoid: str) -> str:
+    # Names have no blanks in them.
+    return f"{user} {campaign_id} {avoid}"
 
 
 def apply(
@@ -139,9 +158,13 @@ def apply(
     event: machine.Event,
     result: measurement_pb2.MeasurementResult | None,
     now: float,
+    steady: float,
     whole: bool,
 ) -> Applied | None:
-    """Take the job through `event` and write down what that changed; None when there is no such job."""
+    """Take the job through `event` and write down what that changed; None when there is no such job.
+
+    For `now` and `steady` see `submit`.
+    """
     row = connection.execute(_JOB, {"job_id": job_id}).mappings().one_or_none()
     if row is None:
         return None
@@ -150,7 +173,7 @@ def apply(
     if step.verdict == "applied":
         _save_attempts(connection, before, step.job, now)
         _save_outcome(connection, step.job, result)
-        _save_job(connection, row, step.job, result, now)
+        _save_job(connection, row, step.job, result, now, steady)
         failpoints.reach(_BEFORE_COMMIT.get(type(event), ""))
     elif step.verdict == "superseded" and isinstance(event, machine.Succeeded | machine.Failed):
         _keep(connection, before, event, result, now)
@@ -217,23 +240,27 @@ def _save_job(
     after: machine.Job,
     result: measurement_pb2.MeasurementResult | None,
     now: float,
+    steady: float,
 ) -> None:
     queued = after.state is machine.State.QUEUED
     deadline = None
     if queued and row["queue_timeout_s"] is not None:
         # Time spent on a device that let the job down was no waiting.
-        deadline = now + row["queue_timeout_s"]
+        deadline = steady + row["queue_timeout_s"]
+    avoid = " ".join(sorted(after.avoid))
     connection.execute(
         _UPDATE_JOB,
         {
             "job_sequence": row["sequence"],
             "state": after.state.value,
             "queued_signature": row["signature"] if queued else None,
+            "queued_group": _group(row["user_name"], row["campaign_id"], avoid) if queued else None,
             "queue_deadline": deadline,
+            "deadline": None if after.state.is_final else row["deadline"],
             "finished_at": now if after.state.is_final else None,
             "device_id": "" if queued or not after.attempts else after.attempts[-1].device_id,
             "attempts": len(after.attempts),
-            "avoid": " ".join(sorted(after.avoid)),
+            "avoid": avoid,
             "artifacts": _with_produced(row["artifacts"], result if after.state is machine.State.SUCCEEDED else None),
             "failure_kind": 0 if after.failure is None else after.failure.kind,
             "failure_message": "" if after.failure is None else after.failure.message,

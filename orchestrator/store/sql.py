@@ -12,12 +12,16 @@ from typing import Self, TypeVar
 from sqlalchemy.engine import Connection, Engine
 
 from orchestrator import jobs
-from orchestrator.store import catalogue, engine, fitness, job_reads, job_writes
+from orchestrator.clocks import steady
+from orchestrator.store import catalogue, custody, engine, fitness, job_reads, job_writes
 from orchestrator.store.base import (
     Applied,
+    DeviceChange,
     Held,
     NewJob,
     Page,
+    Queued,
+    Share,
     StoredDevice,
     StoreError,
     Submitted,
@@ -39,22 +43,28 @@ class SqlStore:
     Every method raises StoreError when the database cannot be used; it may be called again once the cause is gone.
     """
 
-    def __init__(self, path: Path, writing: Engine, reading: Engine, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, path: Path, writing: Engine, reading: Engine, clock: Callable[[], float], steady: Callable[[], float]
+    ) -> None:
         self._path = path
         self._writing = writing
         self._reading = reading
         self._clock = clock
+        self._steady = steady
         self._writer = Writer(writing, lambda error: engine.translate(path, error))
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._closed = False
 
     @classmethod
-    async def open(cls, location: str | Path, *, clock: Callable[[], float] = time.time) -> Self:
+    async def open(
+        cls, location: str | Path, *, clock: Callable[[], float] = time.time, steady: Callable[[], float] = steady
+    ) -> Self:
         """Open the store, make it when it is not there, bring an older one up to date.
 
         Args:
             location: a file name, or `sqlite:///FILE`.
-            clock: Unix time.
+            clock: Unix time, to be shown.
+            steady: Unix time that does not jump, for deadlines.
 
         Raises:
             StoreError: newer than the software, no store, damaged, or not to be written.
@@ -67,7 +77,7 @@ class SqlStore:
         except BaseException:
             writing.dispose()
             raise
-        return cls(path, writing, reading, clock)
+        return cls(path, writing, reading, clock, steady)
 
     async def close(self) -> None:
         """Finish what was accepted, then let go of the files."""
@@ -100,7 +110,7 @@ class SqlStore:
         Raises:
             KeyConflictError: a key is known with another specification.
         """
-        return await self._writer.run(lambda c: job_writes.submit(c, new, self._clock()))
+        return await self._writer.run(lambda c: job_writes.submit(c, new, self._clock(), self._steady()))
 
     async def apply(
         self,
@@ -119,7 +129,7 @@ class SqlStore:
         # disk. What ends a job, or an attempt, is.
         durable = not isinstance(event, jobs.Leased | jobs.Started)
         return await self._writer.run(
-            lambda c: job_writes.apply(c, job_id, event, result, self._clock(), whole), durable=durable
+            lambda c: job_writes.apply(c, job_id, event, result, self._clock(), self._steady(), whole), durable=durable
         )
 
     async def waiting(self, wanted: Callable[[str], bool], limit: int) -> list[Waiting]:
@@ -130,9 +140,17 @@ class SqlStore:
         """Queued jobs that have been in the queue for longer than they allow, at Unix time `now`."""
         return await self._read(lambda c: job_reads.overdue(c, now))
 
+    async def late(self, now: float) -> list[str]:
+        """Unfinished jobs that have taken longer than they may, at Unix time `now`."""
+        return await self._read(lambda c: job_reads.late(c, now))
+
     async def held(self) -> list[Held]:
-        """All leases that are out."""
+        """All leases that are out, in the order in which they were given."""
         return await self._read(job_reads.held)
+
+    async def shares(self) -> dict[Share, Queued]:
+        """Who has unfinished jobs, and how many."""
+        return await self._read(job_reads.shares)
 
     async def job(self, job_id: str) -> job_pb2.Job | None:
         """One job whole, by its id or by a prefix that fits one only.
@@ -174,9 +192,15 @@ class SqlStore:
         """All that ever enrolled, by id."""
         return await self._read(catalogue.all_devices)
 
+    async def change_device(self, device_id: str, change: DeviceChange) -> None:
+        """Keep what changes about a device."""
+        # What only tells what happened need not wait for the disk.
+        durable = bool(change.hold or change.freed) or change.windows is not None
+        await self._writer.run(lambda c: custody.change(c, device_id, change), durable=durable)
+
     async def record_fitness(self, report: agent_pb2.FitnessReport) -> list[SuspectJob]:
         """Keep a device's fitness check, and mark the results that it makes suspect; see `Store.record_fitness`."""
-        return await self._writer.run(lambda c: fitness.record(c, report, self._clock()))
+        return await self._writer.run(lambda c: fitness.record(c, report, self._clock(), self._steady()))
 
     async def save_campaign(self, campaign: campaign_pb2.Campaign) -> None:
         """Create the campaign or replace its description; the store sets both times."""

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 #: Revision of the newest migration. Kept here so that a store that is up to date opens without importing Alembic.
-HEAD = "0002"
+HEAD = "0004"
 
 metadata = MetaData(
     # Migrations have to name what they change.
@@ -48,22 +48,29 @@ jobs = Table(
     Column("signature", Text, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("campaign_id", String(64), nullable=False),
+    # Who submitted it.
+    Column("user_name", String(64), nullable=False),
     Column("model_name", Text, nullable=False),
     Column("model_digest", String(64), nullable=False),
     Column("max_attempts", Integer, nullable=False),
     # Seconds that it may wait; null: no limit.
     Column("queue_timeout_s", Float),
-    # The next two are null unless the job is queued. Their indexes then hold the queue and nothing else, and a query
+    # The next three are null unless the job is queued. Their indexes then hold the queue and nothing else, and a query
     # needs no second condition (on the state) that could make the planner choose a worse index.
     Column("queued_signature", Text),
+    # User, campaign and `Job.avoid`, separated by blanks: jobs of one signature and group differ, for the scheduler, by
+    # nothing but their priority and age.
+    Column("queued_group", Text),
     # Unix time; counted anew whenever the job goes back to the queue.
     Column("queue_deadline", Float),
+    # Unix time by which it has to end; null once it has, or for no limit.
+    Column("deadline", Float),
     Column("submitted_at", Float, nullable=False),
     Column("finished_at", Float),
     # Where it runs or ran last; empty while queued.
     Column("device_id", String(64), nullable=False, default=""),
     Column("attempts", Integer, nullable=False, default=0),
-    # `Job.avoid`, separated by blanks: the scheduler reads it with every queued job.
+    # `Job.avoid`, separated by blanks.
     Column("avoid", Text, nullable=False, default=""),
     # Digests that it needs or produced, separated by blanks.
     Column("artifacts", Text, nullable=False, default=""),
@@ -77,6 +84,7 @@ _queued = jobs.c.queued_signature.is_not(None)
 Index(
     "ix_jobs_queue",
     jobs.c.queued_signature,
+    jobs.c.queued_group,
     jobs.c.priority.desc(),
     jobs.c.sequence,
     sqlite_where=_queued,
@@ -84,6 +92,8 @@ Index(
 )
 _limited = jobs.c.queue_deadline.is_not(None)
 Index("ix_jobs_queue_deadline", jobs.c.queue_deadline, sqlite_where=_limited, postgresql_where=_limited)
+_due = jobs.c.deadline.is_not(None)
+Index("ix_jobs_deadline", jobs.c.deadline, sqlite_where=_due, postgresql_where=_due)
 Index("ix_jobs_state", jobs.c.state, jobs.c.sequence)
 Index("ix_jobs_campaign", jobs.c.campaign_id, jobs.c.state, jobs.c.sequence)
 Index("ix_jobs_finished_at", jobs.c.finished_at)
@@ -164,6 +174,41 @@ noise_floors = Table(
     metadata,
     Column("device_id", String(64), primary_key=True),
     Column("message", LargeBinary, nullable=False),
+)
+
+#: What keeps devices from taking jobs.
+holds = Table(
+    "holds",
+    metadata,
+    Column("device_id", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("since", Float, nullable=False),
+    # Empty: the orchestrator.
+    Column("made_by", String(64), nullable=False),
+    # Unix time; null: until somebody ends it.
+    Column("until", Float),
+    Column("cause", String(16), nullable=False),
+)
+
+#: Maintenance windows of devices that have some.
+maintenance = Table(
+    "maintenance",
+    metadata,
+    Column("device_id", String(64), primary_key=True),
+    # SetMaintenance.
+    Column("message", LargeBinary, nullable=False),
+)
+
+#: What happened to devices: the last events of each.
+device_events = Table(
+    "device_events",
+    metadata,
+    Column("sequence", _Sequence, primary_key=True, autoincrement=True),
+    Column("device_id", String(64), nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    Index("ix_device_events_device", "device_id", "sequence"),
+    sqlite_autoincrement=True,
 )
 
 campaigns = Table(

@@ -36,11 +36,13 @@ def new_job() -> Callable[..., NewJob]:
     """Makes jobs to submit; each call gives another one."""
     numbers = itertools.count(1)
 
-    def make(*, job_id: str = "", key: str = "", signature: str = "class=pi4", **spec_fields: object) -> NewJob:
+    def make(
+        *, job_id: str = "", key: str = "", signature: str = "class=pi4", user: str = "local", **spec_fields: object
+    ) -> NewJob:
         number = next(numbers)
         spec = job_pb2.JobSpec(idempotency_key=key or f"key-{number}", **spec_fields)  # type: ignore[arg-type]
         spec.measurement.model.digest = MODEL
         spec.measurement.model.name = "net.tflite"
-        return NewJob(job_id or f"{number:032x}", spec, signature, (MODEL,))
+        return NewJob(job_id or f"{number:032x}", spec, signature, (MODEL,), user)
 
     return make

@@ -112,7 +112,7 @@ SPECS = st.builds(
 @given(spec=SPECS, other=SPECS)
 def test_a_successor_is_the_same_job_once_more(spec: job_pb2.JobSpec, other: job_pb2.JobSpec) -> None:
     spec.measurement.model.digest = "a" * 64
-    again, twice = fitness.successor("j1", spec), fitness.successor("j1", spec)
+    again, twice = fitness.successor("j1", spec, "ann"), fitness.successor("j1", spec, "ann")
     assert again is not None
     assert twice is not None
     assert (again.spec, again.signature, again.artifacts) == (twice.spec, twice.signature, twice.artifacts)
@@ -125,9 +125,9 @@ def test_a_successor_is_the_same_job_once_more(spec: job_pb2.JobSpec, other: job
     same.CopyFrom(again.spec)
     same.idempotency_key, same.priority, same.repeats_job_id = spec.idempotency_key, spec.priority, ""
     assert same == spec
-    assert fitness.successor("j2", again.spec) is None
+    assert fitness.successor("j2", again.spec, "ann") is None
     if other.idempotency_key != spec.idempotency_key:
-        unlike = fitness.successor("j1", other)
+        unlike = fitness.successor("j1", other, "ann")
         assert unlike is not None
         assert unlike.spec.idempotency_key != again.spec.idempotency_key
 
@@ -345,6 +345,6 @@ def test_a_successors_artifacts_are_those_that_it_reads() -> None:
     spec = job_pb2.JobSpec(idempotency_key="k")
     spec.measurement.model.CopyFrom(artifact_pb2.ArtifactRef(digest="a" * 64))
     spec.measurement.accuracy.dataset.digest = "b" * 64
-    again = fitness.successor("j1", spec)
+    again = fitness.successor("j1", spec, "ann")
     assert again is not None
     assert set(again.artifacts) == {"a" * 64, "b" * 64}

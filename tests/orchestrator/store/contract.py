@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from orchestrator import fitness, jobs
-from orchestrator.jobs import Cancelled, Expired, Failed, Leased, Returned, Started, State, Succeeded
-from orchestrator.store.base import Held, KeyConflictError, NewJob, Store, StoreError
+from orchestrator.jobs import Cancelled, Expired, Failed, Late, Leased, Returned, Started, State, Succeeded
+from orchestrator.store.base import Held, KeyConflictError, NewJob, Queued, Share, Store, StoreError
 from protos.gauntlet.v1 import agent_pb2, campaign_pb2, device_pb2, failure_pb2, fitness_pb2, job_pb2, measurement_pb2
 
 OpenStore = Callable[[], Awaitable[Store]]
@@ -256,6 +256,54 @@ class StoreContract:
         (back, _) = await store.waiting("class=pi4".__eq__, 10)
         assert (back.job_id, back.sequence) == (first.job_id, before.sequence)
         assert back.avoid == {"d1"}
+
+    async def test_nobody_hides_in_the_queue_behind_many_jobs_of_another(self, store: Store, new_job: MakeJob) -> None:
+        flood = [new_job(user="ann", campaign_id="big", priority=1) for _ in range(50)]
+        small, other, mine = new_job(user="ann", campaign_id="small"), new_job(user="bob"), new_job()
+        await store.submit([*flood, small, other, mine])
+        found = await store.waiting("class=pi4".__eq__, 2)
+        assert [w.job_id for w in found] == [flood[0].job_id, flood[1].job_id, small.job_id, other.job_id, mine.job_id]
+        assert [w.share for w in found[1:]] == [("ann", "big"), ("ann", "small"), ("bob", ""), ("local", "")]
+
+    async def test_jobs_that_avoid_a_device_hide_no_others_of_their_campaign(
+        self, store: Store, new_job: MakeJob
+    ) -> None:
+        burnt, fresh = [new_job() for _ in range(5)], new_job()
+        await store.submit([*burnt, fresh])
+        for n, job in enumerate(burnt):
+            await store.apply(job.job_id, Leased(f"l{n}", "broken"))
+            await store.apply(job.job_id, Failed(f"l{n}", lost()))
+        found = await store.waiting("class=pi4".__eq__, 1)
+        assert [(w.job_id, w.avoid) for w in found] == [(burnt[0].job_id, {"broken"}), (fresh.job_id, frozenset())]
+
+    async def test_a_job_tells_who_submitted_it(self, store: Store, new_job: MakeJob) -> None:
+        job = new_job(user="ann", campaign_id="c")
+        await store.submit([job, new_job(user="ann", campaign_id="c")])
+        (stored, page) = (await store.job(job.job_id), await store.list_jobs([], "", 10, ""))
+        assert stored is not None
+        assert stored.user == "ann"
+        assert {row.user for row in page.rows} == {"ann"}
+        await store.apply(job.job_id, Leased("l", "d"))
+        assert await store.held() == [Held(job.job_id, "l", "d", Share("ann", "c"))]
+        assert await store.shares() == {Share("ann", "c"): Queued(waiting=1, held=1)}
+        await store.apply(job.job_id, Succeeded("l"), result_with())
+        assert await store.shares() == {Share("ann", "c"): Queued(waiting=1, held=0)}
+
+    async def test_a_deadline_counts_from_submission_wherever_the_job_is(
+        self, store: Store, new_job: MakeJob, clock
+    ) -> None:
+        patient, queued, tried, done = new_job(), *(new_job(deadline_s=10.0) for _ in range(3))
+        await store.submit([patient, queued, tried, done])
+        await run_to_success(store, done.job_id, "l0")
+        clock.advance(6)
+        await store.apply(tried.job_id, Leased("l1", "d"))
+        await store.apply(tried.job_id, Failed("l1", lost()))
+        await store.apply(tried.job_id, Leased("l2", "d"))
+        assert await store.late(clock() + 3) == []
+        assert sorted(await store.late(clock() + 4)) == sorted([queued.job_id, tried.job_id])
+        for job in (queued, tried):
+            await store.apply(job.job_id, Late("took longer than 10 s"))
+        assert await store.late(clock() + 4) == []
 
     async def test_only_signatures_of_queued_jobs_are_asked_for(self, store: Store, new_job: MakeJob) -> None:
         asked: list[str] = []
@@ -533,7 +581,7 @@ class StoreContract:
         new = new_job()
         await store.submit([new])
         await run_to_success(store, new.job_id, "l1")
-        successor = fitness.successor(new.job_id, new.spec)
+        successor = fitness.successor(new.job_id, new.spec, new.user)
         assert successor is not None
         await store.submit([new_job(key=successor.spec.idempotency_key)])
         (marked,) = await store.record_fitness(shifted("c1", "l1"))

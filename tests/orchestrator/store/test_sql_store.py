@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_store(path: Path, clock: Callable[[], float]) -> OpenStore:
-    return lambda: SqlStore.open(path, clock=clock)
+    return lambda: SqlStore.open(path, clock=clock, steady=clock)
 
 
 class TestSqlStore(StoreContract):
@@ -153,8 +153,13 @@ async def test_a_store_of_the_first_schema_comes_up_with_all_that_it_holds(
     before = await store.job(done.job_id)
     await store.close()
     connection = sqlite3.connect(path)
-    # As the first release left it: what the second migration made is gone.
-    for table in ("suspicions", "checks", "noise_floors"):
+    # As the first release left it: what later migrations made is gone.
+    for index in ("ix_jobs_queue", "ix_jobs_deadline"):
+        connection.execute(f"DROP INDEX {index}")
+    for column in ("user_name", "queued_group", "deadline"):
+        connection.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
+    connection.execute("CREATE INDEX ix_jobs_queue ON jobs (queued_signature)")
+    for table in ("suspicions", "checks", "noise_floors", "holds", "maintenance", "device_events"):
         connection.execute(f"DROP TABLE {table}")
     connection.execute("UPDATE alembic_version SET version_num = '0001'")
     connection.commit()
@@ -236,6 +241,7 @@ async def test_no_query_of_the_scheduler_looks_at_finished_jobs(
     seen.clear()
     await store.waiting("class=pi4".__eq__, 10)
     await store.overdue(1.0)
+    await store.late(1.0)
     await store.held()
     await store.unfinished("c")
     await store.job("abc")
