@@ -1,49 +1,81 @@
-"""Settings of one orchestrator process."""
+"""Settings of one orchestrator process. `orchestrator.settings` reads them from a file, the environment and flags."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Lt
 
 from protos.addresses import AddressError, check_local
 
 DEFAULT_ADDRESS = "127.0.0.1:50151"
 
+Seconds = Annotated[float, Gt(0), Lt(math.inf)]
+Bytes = Annotated[int, Ge(1)]
+
 
 class ConfigError(ValueError):
-    """A setting that cannot be used; the message says which, a second line what to do."""
+    """Settings that cannot be used.
+
+    Attributes:
+        problems: of each the first line says which and what is wrong, a second what to do.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """Where it listens, where it keeps its state, and its limits.
 
-    Attributes:
-        address: ``host:port`` on loopback, or ``unix:/path``.
-        folder: database and artifacts.
-        heartbeat_interval_s: how often agents report.
-        lease_duration_s: a lease, and a silent session, end after this long without a heartbeat.
-        max_artifact_bytes: largest single artifact.
-        max_store_bytes: all artifacts together.
-        retention_s: artifacts of finished jobs are kept this long.
-        upload_grace_s: an artifact that no job names yet is kept this long.
-        incumbent_answer_s: how long a connected agent has to answer when another claims its id.
+    Every field is a key of the configuration file, a variable of the environment and a flag, see
+    `orchestrator.settings`; the text beside its type says to people what it means.
     """
 
-    address: str
-    folder: Path
-    heartbeat_interval_s: float = 2.0
-    lease_duration_s: float = 10.0
-    max_artifact_bytes: int = 256 * 1024**2
-    max_store_bytes: int = 20 * 1024**3
-    retention_s: float = 30 * 86_400.0
-    upload_grace_s: float = 86_400.0
-    incumbent_answer_s: float = 2.0
+    address: Annotated[str, "where to listen: HOST:PORT on loopback, or unix:/PATH"] = DEFAULT_ADDRESS
+    folder: Annotated[Path, "folder of the lab's database and artifacts"]
+    heartbeat_interval_s: Annotated[Seconds, "how often agents report"] = 2.0
+    lease_duration_s: Annotated[
+        Seconds, "a device that was not heard for so long is lost, its job goes elsewhere; at least two heartbeats"
+    ] = 10.0
+    max_artifact_bytes: Annotated[Bytes, "largest single artifact"] = 256 * 1024**2
+    max_store_bytes: Annotated[Bytes, "all artifacts together"] = 20 * 1024**3
+    retention_s: Annotated[Seconds, "artifacts of finished jobs are kept this long"] = 30 * 86_400.0
+    upload_grace_s: Annotated[Seconds, "an artifact that no job names yet is kept this long"] = 86_400.0
+    incumbent_answer_s: Annotated[
+        Seconds, "how long a connected agent has to answer when another one claims its id"
+    ] = 2.0
+    stop_timeout_s: Annotated[Seconds, "an orchestrator that is told to stop is gone after this long"] = 10.0
+    metrics_address: Annotated[str, "where Prometheus finds /metrics, such as 127.0.0.1:9151; empty: nowhere"] = ""
+    log_format: Annotated[Literal["text", "json"], "text for people, json for programs: one object a line"] = "text"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], "the least that is logged"] = "info"
 
     def __post_init__(self) -> None:
         try:
             check_local(self.address)
         except AddressError as error:
             raise ConfigError(str(error)) from error
+        if self.metrics_address:
+            host_and_port(self.metrics_address)
         if self.lease_duration_s < 2 * self.heartbeat_interval_s:
-            raise ConfigError("a lease must last at least two heartbeats")
+            raise ConfigError(
+                "a lease must last at least two heartbeats\n"
+                f"lease_duration_s is {self.lease_duration_s:g}, heartbeat_interval_s {self.heartbeat_interval_s:g}"
+            )
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """The two halves of ``HOST:PORT``; an IPv6 host stands in brackets.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise ConfigError(f"metrics_address {address!r} is no address\nwrite HOST:PORT, for example 127.0.0.1:9151")
+    return host.strip("[]"), int(port)

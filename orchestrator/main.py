@@ -2,82 +2,117 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
-from pathlib import Path
 
-from orchestrator import failpoints
+from orchestrator import failpoints, settings
 from orchestrator.artifacts import ArtifactError
-from orchestrator.config import DEFAULT_ADDRESS, Config, ConfigError
+from orchestrator.config import Config, ConfigError
 from orchestrator.store.base import StoreError
+from protos import logs
 
 log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until SIGTERM, SIGINT, or, with --lifeline, the end of standard input; returns the exit code."""
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        asked = settings.load(sys.argv[1:] if arguments is None else arguments, os.environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            message, _, remedy = problem.partition("\n")
+            print(f"error: {message}" + (f"\n  {remedy}" if remedy else ""), file=sys.stderr)  # noqa: T201
+        return 2
+    if asked.show:
+        print(asked)  # noqa: T201
+        return 0
+    return run(asked)
+
+
+def run(asked: settings.Settings) -> int:
+    """Run with these settings; see `main`."""
+    config = asked.config
+    logs.set_up(config.log_format, logging.getLevelNamesMapping()[config.log_level.upper()])
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    stop = _Stop(config.stop_timeout_s)
     try:
         failpoints.arm(os.environ)
-        config = Config(
-            address=options.address,
-            folder=options.dir.expanduser().resolve(),
-            heartbeat_interval_s=options.heartbeat_s,
-            lease_duration_s=options.lease_s,
-        )
-        asyncio.run(_run(config, options.lifeline))
+        asyncio.run(_run(config, asked.lifeline, stop))
     except (ConfigError, StoreError, ArtifactError) as error:
         message, _, remedy = str(error).partition("\n")
-        print(f"error: {message}" + (f"\n  {remedy}" if remedy else ""), file=sys.stderr)  # noqa: T201
+        if config.log_format == "json":
+            log.critical("%s", str(error).replace("\n", "; "))
+        else:
+            print(f"error: {message}" + (f"\n  {remedy}" if remedy else ""), file=sys.stderr)  # noqa: T201
         return 2 if isinstance(error, ConfigError) else 1
+    finally:
+        stop.done()
     return 0
 
 
-async def _run(config: Config, lifeline: bool) -> None:
+class _Stop:
+    """The end, in order and within a bound; a second signal is an end at once.
+
+    What was acknowledged is on disk at any time, so that an end at once loses no more than a crash: nothing.
+
+    Args:
+        timeout_s: the process is gone this long after it was told to stop, whatever hangs.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._signalled = False
+        # A thread, since what hangs may be the event loop.
+        self._timer = threading.Timer(timeout_s, self._give_up)
+        self._timer.daemon = True
+        self.event = asyncio.Event()
+
+    def signal(self, number: signal.Signals) -> None:
+        """A signal came."""
+        if self._signalled:
+            log.warning("told to stop once more: ending at once")
+            os._exit(128 + number)
+        self._signalled = True
+        log.info("%s: stopping; once more to end at once", number.name)
+        self.begin()
+
+    def begin(self) -> None:
+        """Stop."""
+        if not self.event.is_set():
+            self.event.set()
+            self._timer.start()
+
+    def done(self) -> None:
+        """It has stopped."""
+        self._timer.cancel()
+
+    def _give_up(self) -> None:
+        log.error("not stopped within %g s: ending at once", self._timeout_s)
+        os._exit(1)
+
+
+async def _run(config: Config, lifeline: bool, stop: _Stop) -> None:
     from orchestrator.server import serve  # loads the database's libraries: not for --help
 
-    until = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, until.set)
+        loop.add_signal_handler(number, stop.signal, number)
     if lifeline:
-        await _end_with_stdin(until)
-    await serve(config, until)
+        await _end_with_stdin(stop)
+    await serve(config, stop.event)
 
 
-async def _end_with_stdin(until: asyncio.Event) -> None:
-    """Set `until` when standard input ends: whoever started us has died, however it died."""
+async def _end_with_stdin(stop: _Stop) -> None:
+    """Stop when standard input ends: whoever started us has died, however it died."""
     loop = asyncio.get_running_loop()
 
     class Lifeline(asyncio.Protocol):
         def connection_lost(self, error: Exception | None) -> None:
-            until.set()
+            stop.begin()
 
     await loop.connect_read_pipe(Lifeline, sys.stdin)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gauntlet lab up", description="Run the orchestrator of a lab.")
-    parser.add_argument("--address", default=DEFAULT_ADDRESS, help="HOST:PORT on loopback, or unix:/PATH (%(default)s)")
-    parser.add_argument("--dir", type=Path, required=True, help="folder of the lab's database and artifacts")
-    parser.add_argument(
-        "--heartbeat-s",
-        type=float,
-        default=Config.heartbeat_interval_s,
-        help="seconds between heartbeats (%(default)s)",
-    )
-    parser.add_argument(
-        "--lease-s",
-        type=float,
-        default=Config.lease_duration_s,
-        help="a device that was not heard for so long is lost, its job goes elsewhere (%(default)s)",
-    )
-    parser.add_argument("--lifeline", action="store_true", help="end when standard input ends")
-    return parser

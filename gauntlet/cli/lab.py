@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gauntlet.cli.output import JsonOption, LabDirOption, LabOption, open_lab, print_json, stderr, stdout
+from gauntlet.cli.output import JsonOption, LabDirOption, LabOption, open_lab, print_error, print_json, stderr, stdout
 
 app = typer.Typer(help="A lab as a server, and how it is.", rich_markup_mode="rich")
 
@@ -22,20 +21,32 @@ def lab(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def up(
+    context: typer.Context,
     address: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where to listen: 127.0.0.1:PORT or unix:/path.")
-    ] = DEFAULT_ADDRESS,
-    folder: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--dir",
-            metavar="DIR",
-            envvar="GAUNTLET_LAB_DIR",
-            help="Folder of the lab.  [dim]\\[default: ~/.local/state/gauntlet/lab][/]",
+            metavar="ADDRESS",
+            help=f"Where to listen: 127.0.0.1:PORT or unix:/path.  [dim]\\[default: {DEFAULT_ADDRESS}][/]",
         ),
     ] = None,
+    folder: Annotated[
+        str | None,
+        typer.Option(
+            "--dir", metavar="DIR", help="Folder of the lab.  [dim]\\[default: ~/.local/state/gauntlet/lab][/]"
+        ),
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Settings as YAML; or GAUNTLET_LAB_CONFIG.")
+    ] = None,
+    metrics_address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where Prometheus finds /metrics, such as 127.0.0.1:9151.")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(metavar="text|json", help="Log for people or for programs.")] = None,
+    show_config: Annotated[
+        bool, typer.Option("--show-config", metavar="", help="Print all settings, and where each comes from.")
+    ] = False,
 ) -> int:
     """Run a lab as a server, in the foreground, until Ctrl-C.
 
@@ -46,17 +57,36 @@ def up(
       [cyan]gauntlet-agent run --orchestrator 127.0.0.1:50151[/]    on the board
 
     Commands that use the same folder find it by themselves; others name it with --lab.
+
+    Every setting that --show-config prints is a flag (--lease-duration-s 20), a variable of the environment
+    (GAUNTLET_LAB_LEASE_DURATION_S=20) and a key of the file (lease_duration_s: 20). What is given in several places
+    is taken from the first of them.
     """
     from gauntlet import folder as lab_folder
     from gauntlet.errors import UsageError
-    from protos.addresses import AddressError, check_local
+    from orchestrator import settings
+    from orchestrator.config import ConfigError
 
+    named = {
+        "--address": address,
+        "--dir": folder,
+        "--config": config,
+        "--metrics-address": metrics_address,
+        "--log-format": log_format,
+    }
+    flags = [f"{flag}={value}" for flag, value in named.items() if value is not None]
     try:
-        check_local(address)
-    except AddressError as error:
-        message, _, remedy = str(error).partition("\n")
-        raise UsageError(message, remedy) from error
-    chosen = lab_folder.prepare(folder or lab_folder.default_folder())
+        asked = settings.load([*flags, *context.args], os.environ, lab_folder.default_folder())
+    except ConfigError as error:
+        for problem in error.problems:
+            message, _, remedy = problem.partition("\n")
+            print_error(message, remedy, "", UsageError.exit_code, as_json=False)
+        return UsageError.exit_code
+    if show_config:
+        typer.echo(str(asked))
+        return 0
+    address = asked.config.address
+    chosen = lab_folder.prepare(asked.config.folder)
     lock = lab_folder.try_lock(chosen)
     if lock is None:
         record = lab_folder.read_record(chosen)
@@ -68,9 +98,9 @@ def up(
     lab_folder.write_record(chosen, lab_folder.LabRecord(os.getpid(), address))
     stderr().print(f"lab at {address}, in {chosen}; Ctrl-C ends it", highlight=False, soft_wrap=True)
     try:
-        from orchestrator.main import main
+        from orchestrator.main import run
 
-        return main(["--address", address, "--dir", str(chosen)])
+        return run(asked)
     finally:
         lab_folder.clear_record(chosen)
         os.close(lock)

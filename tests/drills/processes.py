@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ import psutil
 
 from orchestrator.client import SyncClient
 from orchestrator.client.specs import job_spec, latency_spec, measurement_spec
+from orchestrator.failpoints import VARIABLE as FAILPOINT
 from protos.gauntlet.v1 import artifact_pb2, device_pb2, job_pb2
+from tests.drills.ledger import Ledger
+from tests.drills.proxy import Proxy
 
 #: Generous, for a busy machine: a drill that needs longer has found a fault.
 PATIENCE_S = 60.0
@@ -29,21 +32,38 @@ class Lab:
     def __init__(self, folder: Path, heartbeat_s: float = 0.3, lease_s: float = 2.0) -> None:
         self.folder = folder
         self.address = f"unix:{folder}/lab.sock"
-        self._timing = ["--heartbeat-s", str(heartbeat_s), "--lease-s", str(lease_s)]
+        self._timing = ["--heartbeat-interval-s", str(heartbeat_s), "--lease-duration-s", str(lease_s)]
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._links: list[Proxy] = []
+        self.lease_s = lease_s
+        self.ledger = Ledger()
         self.orchestrator = self.start_orchestrator()
         self.client = SyncClient(self.address, patience_s=PATIENCE_S)
 
-    def start_orchestrator(self) -> subprocess.Popen[bytes]:
-        """Start it, or start it again in the same folder."""
+    def start_orchestrator(self, failpoint: str = "") -> subprocess.Popen[bytes]:
+        """Start it, or start it again in the same folder; it dies at the failpoint, if one is named."""
         options = ["--address", self.address, "--dir", str(self.folder / "lab"), *self._timing]
-        self.orchestrator = self._start("orchestrator", ["-m", "orchestrator", *options])
+        self.orchestrator = self._start("orchestrator", ["-m", "orchestrator", *options], {FAILPOINT: failpoint})
         return self.orchestrator
 
-    def start_agent(self, name: str = "a1", *options: str, state_dir: Path | None = None) -> subprocess.Popen[bytes]:
+    def restart_orchestrator(self, failpoint: str = "") -> None:
+        """Kill it, and start it again."""
+        self.orchestrator.kill()
+        self.orchestrator.wait()
+        self.start_orchestrator(failpoint)
+
+    def link(self) -> Proxy:
+        """A network between agents and the orchestrator, to be spoilt."""
+        self._links.append(Proxy(self.address))
+        return self._links[-1]
+
+    def start_agent(
+        self, name: str = "a1", *options: str, state_dir: Path | None = None, through: Proxy | None = None
+    ) -> subprocess.Popen[bytes]:
         """Start an agent, or start it again with the same state; returns once its device is online."""
         state = state_dir or self.folder / name
-        command = ["-m", "device_agent", "run", "--orchestrator", self.address, "--state-dir", str(state)]
+        address = through.address if through else self.address
+        command = ["-m", "device_agent", "run", "--orchestrator", address, "--state-dir", str(state)]
         process = self._start(name, [*command, "--agent-id", name, *options])
         self.wait_until(lambda: self.device(name).state in USABLE, f"{name} online")
         return process
@@ -55,8 +75,15 @@ class Lab:
     def submit(self, model: bytes, count: int = 1, **measurement: Any) -> list[str]:
         """Upload a model and submit so many jobs; their ids."""
         ref = self.client.put_bytes(model, "model/tflite", "drill.tflite")
-        specs = [quick_job(ref, **measurement) for _ in range(count)]
-        return [job.job_id for job in self.client.submit(specs)]
+        return self.submit_specs([quick_job(ref, **measurement) for _ in range(count)])
+
+    def submit_specs(self, specs: Sequence[job_pb2.JobSpec]) -> list[str]:
+        """Submit, on the ledger."""
+        self.ledger.submitting(specs)
+        submitted = self.client.submit(specs)
+        for spec, job in zip(specs, submitted, strict=True):
+            self.ledger.submitted(spec, job.job_id)
+        return [job.job_id for job in submitted]
 
     def end_of(self, job_id: str) -> job_pb2.Job:
         """Wait for the job's end."""
@@ -64,7 +91,14 @@ class Lab:
         while (job := self.client.job(job_id)).state not in FINAL:
             assert time.monotonic() < deadline, f"job {job_id} never ended:\n{self.logs()}"
             time.sleep(0.05)
+        self.ledger.saw(job)
         return job
+
+    def audit(self) -> None:
+        """Wait for the end of all that was submitted; then the ledger and the database must agree."""
+        for job_id in self.ledger.acknowledged.values():
+            self.end_of(job_id)
+        self.ledger.check(self.folder / "lab")
 
     def wait_for_step(self, job_id: str, step: str) -> None:
         """Wait until the job's device reports a step."""
@@ -90,9 +124,13 @@ class Lab:
             _quietly(lambda p=process: p.send_signal(signal.SIGCONT))  # type: ignore[misc]
             _quietly(process.kill)
             process.wait(10)
+        for link in self._links:
+            link.close()
         self.client.close()
 
-    def _start(self, name: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _start(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -100,7 +138,7 @@ class Lab:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={**os.environ, "PYTHONSAFEPATH": "1"},
+                env={**os.environ, "PYTHONSAFEPATH": "1", **(environment or {})},
             )
         self._processes.append(process)
         return process

@@ -23,7 +23,7 @@ ANY = Demand.of(job_pb2.JobSpec(measurement={"model": {"media_type": "model/tfli
 async def test_submissions_at_one_moment_never_share_a_device(tmp_path: Path, new_job: Callable[..., NewJob]) -> None:
     store = await SqlStore.open(tmp_path / "lab.sqlite")
     artifacts = ArtifactStore(tmp_path / "artifacts", 1000, 1000)
-    hub = Hub(Config(f"unix:{tmp_path}/s", tmp_path), store, artifacts, Watchers())
+    hub = Hub(Config(address=f"unix:{tmp_path}/s", folder=tmp_path), store, artifacts, Watchers())
     session = Session(device_pb2.AgentDescription(agent_id="a1"), "1-x", 0.0)
     hub.registry.attach(session, [device("d1")])
     await asyncio.gather(*(hub.submit([new_job(signature=ANY)]) for _ in range(3)))
