@@ -36,7 +36,9 @@ def commands(address: str, folder: Path, measures: bool) -> dict[str, list[str]]
         folder: the lab's folder.
         measures: with a local agent.
     """
-    children = {"orchestrator": [*_module("orchestrator"), "--address", address, "--dir", str(folder), "--lifeline"]}
+    # No other device could take the jobs of one in quarantine; what is suspect is marked all the same.
+    options = ["--address", address, "--dir", str(folder), "--quarantine", "false", "--lifeline"]
+    children = {"orchestrator": [*_module("orchestrator"), *options]}
     if measures:
         # One name everywhere, so that an example's objectives ("latency_s@local") fit every machine.
         state = ["--state-dir", str(folder / "agent"), "--agent-id", "local", "--allow-setup"]

@@ -50,6 +50,8 @@ class Config:
     incumbent_answer_s: Annotated[
         Seconds, "how long a connected agent has to answer when another one claims its id"
     ] = 2.0
+    quarantine: Annotated[bool, "put devices out of service that crash, fail or drift again and again"] = True
+    first_probe_s: Annotated[Seconds, "a device in quarantine is checked after so long, then ever less often"] = 30.0
     stop_timeout_s: Annotated[Seconds, "an orchestrator that is told to stop is gone after this long"] = 10.0
     metrics_address: Annotated[str, "where Prometheus finds /metrics, such as 127.0.0.1:9151; empty: nowhere"] = ""
     log_format: Annotated[Literal["text", "json"], "text for people, json for programs: one object a line"] = "text"

@@ -73,6 +73,7 @@ async def _keep_time(hub: Hub, now: float) -> None:
     for session in hub.registry.sessions():
         if now - session.heard_at > limit:
             await hub.close_session(session, f"no heartbeat for {limit:g} s")
+    await hub.custody.keep_time()
     for lease in hub.leases.expired():
         holder = hub.registry.session_for(lease.device_id)
         if holder is not None and now - holder.heard_at > 2 * hub.config.heartbeat_interval_s:

@@ -17,6 +17,7 @@ import grpc
 from orchestrator import failpoints, fitness, jobs
 from orchestrator.artifacts import ArtifactError, ArtifactStore
 from orchestrator.config import Config
+from orchestrator.custody import Custody
 from orchestrator.demands import Demand
 from orchestrator.leases import Lease, Leases
 from orchestrator.registry import Registry, Session
@@ -58,6 +59,7 @@ class Hub:
         self.leases = Leases(config.lease_duration_s, clock)
         #: The dispatcher waits for it: something may be assignable.
         self.kick = asyncio.Event()
+        self.custody = Custody(self.registry, store, self.kick.set, config.quarantine, config.first_probe_s, clock)
         #: The dispatcher is looking at the queue now.
         self.dispatching = False
         #: Steps of running jobs, as last reported.
@@ -68,6 +70,7 @@ class Hub:
     async def load(self) -> None:
         """Take up what earlier lives left: devices, and leases that are still out, each with a full duration."""
         self.registry.load(await self.store.devices())
+        self.custody.load()
         for held in await self.store.held():
             self._granted(Lease(held.lease_id, held.job_id, held.device_id))
         self.kick.set()
@@ -96,6 +99,7 @@ class Hub:
             )
             session.send(welcome=welcome)  # before a lease can be sent
             self.registry.attach(session, hello.devices)
+            await self.custody.attached(session)
         log.info("agent %s joined with %s", session.agent_id, ", ".join(sorted(session.device_ids)) or "no device")
         self.kick.set()
         return session
@@ -104,6 +108,7 @@ class Hub:
         """The connection is over, however it ended. Leases run on: the agent may come back with their results."""
         session.close(reason)
         self.registry.detach(session, session.closed_because)
+        await self.custody.detached(session)
         log.info("agent %s: %s", session.agent_id, session.goodbye or session.closed_because)
         if session.goodbye:
             for device_id in sorted(session.device_ids):
@@ -311,13 +316,15 @@ class Hub:
         if any(lease_id in self.leases for lease_id in fitness.suspect_leases(report.check)):
             return  # a result that it judges is still on its way; not acknowledged, the report is offered again
         suspect = await self.store.record_fitness(report)
-        self.registry.checked(report)
+        new = self.registry.checked(report)
         session.send(fitness_ack=agent_pb2.FitnessAck(check_id=report.check.check_id))
         if suspect:
             log.warning(
                 "suspect results of %s: %d (%s)", report.check.device_id, len(suspect), fitness.reason(report.check)
             )
             self.kick.set()
+        if new:
+            await self.custody.checked(report.check)
 
     async def _keep_files(self, finished: agent_pb2.JobFinished) -> None:
         for file in finished.files:
@@ -335,6 +342,8 @@ class Hub:
             if applied.after.state.is_final:
                 self.steps.pop(job_id, None)
             self.watchers.notify(job_id, Change(job=applied.job))
+            if applied.verdict == "applied":
+                await self.custody.applied(applied.before, event)
         return applied
 
     def _granted(self, lease: Lease) -> None:

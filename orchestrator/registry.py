@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from orchestrator import devices, fitness
-from orchestrator.store.base import StoredDevice
+from orchestrator.holds import Hold, Kind
+from orchestrator.store.base import SHOWN_EVENTS, StoredDevice
 from protos.gauntlet.v1 import agent_pb2, device_pb2, fitness_pb2, fleet_pb2
 
-_CHECKS_IN_ALL = 4_000
+_CHECKS_IN_ALL, _EVENTS_IN_ALL = 4_000, 10_000
 _OUTBOX_LIMIT = 256
 _STATES = {
     devices.State.ENROLLED: device_pb2.DEVICE_STATE_ENROLLED,
     devices.State.ONLINE: device_pb2.DEVICE_STATE_ONLINE,
     devices.State.BUSY: device_pb2.DEVICE_STATE_BUSY,
+    devices.State.DRAINING: device_pb2.DEVICE_STATE_DRAINING,
+    devices.State.QUARANTINED: device_pb2.DEVICE_STATE_QUARANTINED,
     devices.State.LOST: device_pb2.DEVICE_STATE_LOST,
 }
 
@@ -98,18 +101,23 @@ class Registry:
         #: Newest first.
         self._checks: dict[str, list[fitness_pb2.FitnessCheck]] = {}
         self._floors: dict[str, fitness_pb2.NoiseFloor] = {}
+        self._windows: dict[str, list[fleet_pb2.MaintenanceWindow]] = {}
+        #: Newest first.
+        self._events: dict[str, list[fleet_pb2.DeviceEvent]] = {}
 
     def load(self, stored: Iterable[StoredDevice]) -> None:
         """Know the devices that enrolled in earlier lives of the orchestrator."""
         for device in stored:
             device_id = device.description.device_id
-            self._devices[device_id] = devices.Device(device_id)
+            self._devices[device_id] = devices.Device(device_id, holds=tuple(device.holds))
             self._descriptions[device_id] = device.description
             self._owners[device_id] = device.agent_id
             self._last_seen[device_id] = device.last_seen_at
             self._checks[device_id] = list(device.checks)
             if device.noise_floor is not None:
                 self._floors[device_id] = device.noise_floor
+            self.set_windows(device_id, device.windows)
+            self._events[device_id] = list(device.events)
 
     # ------------------------------------------------------------------------------------------------ sessions
 
@@ -150,14 +158,16 @@ class Registry:
             if reading.device_id in session.device_ids:
                 self._telemetry[reading.device_id] = reading
 
-    def checked(self, report: agent_pb2.FitnessReport) -> None:
-        """A device was checked; the same check again changes nothing."""
+    def checked(self, report: agent_pb2.FitnessReport) -> bool:
+        """A device was checked; the same check again changes nothing, and answers False."""
         checks = self._checks.setdefault(report.check.device_id, [])
-        if all(check.check_id != report.check.check_id for check in checks):
-            checks.insert(0, fitness.kept(report.check))
-            del checks[fitness.SHOWN_CHECKS :]
-            if report.HasField("noise_floor"):
-                self._floors[report.noise_floor.device_id] = report.noise_floor
+        if any(check.check_id == report.check.check_id for check in checks):
+            return False
+        checks.insert(0, fitness.kept(report.check))
+        del checks[fitness.SHOWN_CHECKS :]
+        if report.HasField("noise_floor"):
+            self._floors[report.noise_floor.device_id] = report.noise_floor
+        return True
 
     # ------------------------------------------------------------------------------------------------ devices
 
@@ -184,8 +194,8 @@ class Registry:
         return [d.device_id for d in self._devices.values() if d.is_idle]
 
     def connected(self) -> list[str]:
-        """Devices that are attached."""
-        return [d.device_id for d in self._devices.values() if d.session]
+        """Devices that are attached and that nothing keeps from taking jobs."""
+        return [d.device_id for d in self._devices.values() if d.session and not d.holds]
 
     def lease_granted(self, device_id: str, lease_id: str) -> None:
         """The device is taken."""
@@ -196,21 +206,65 @@ class Registry:
         if device_id in self._devices:
             self._apply(device_id, devices.LeaseEnded(lease_id))
 
+    def device(self, device_id: str) -> devices.Device | None:
+        """How the device stands; None: nobody knows it."""
+        return self._devices.get(device_id)
+
+    def held(self) -> list[devices.Device]:
+        """Devices that something keeps from taking jobs."""
+        return [device for device in self._devices.values() if device.holds]
+
+    def hold(self, device_id: str, hold: Hold) -> None:
+        """It takes no jobs from now on."""
+        self._apply(device_id, devices.Held(hold))
+
+    def free(self, device_id: str, kind: Kind) -> None:
+        """This keeps it no longer."""
+        self._apply(device_id, devices.Freed(kind))
+
+    def put_on_probation(self, device_id: str) -> None:
+        """It may take one job at a time, to show whether its quarantine can end."""
+        self._apply(device_id, devices.PutOnProbation())
+
+    def maintained(self) -> list[str]:
+        """Devices with maintenance windows."""
+        return list(self._windows)
+
+    def windows(self, device_id: str) -> list[fleet_pb2.MaintenanceWindow]:
+        """Its maintenance windows."""
+        return self._windows.get(device_id, [])
+
+    def set_windows(self, device_id: str, windows: Iterable[fleet_pb2.MaintenanceWindow]) -> None:
+        """These are its maintenance windows."""
+        self._windows[device_id] = list(windows)
+        if not self._windows[device_id]:
+            del self._windows[device_id]
+
+    def happened(self, device_id: str, event: fleet_pb2.DeviceEvent) -> None:
+        """Something for the device's history."""
+        events = self._events.setdefault(device_id, [])
+        events.insert(0, event)
+        del events[SHOWN_EVENTS:]
+
     def view(self, device_id: str, job_id: str) -> fleet_pb2.Device:
         """How clients see a device; `job_id` is the job that it holds, or empty."""
-        # All devices travel in one message: a large fleet shows fewer checks of each.
+        # All devices travel in one message: a large fleet shows fewer checks and events of each.
         shown = max(1, min(fitness.SHOWN_CHECKS, _CHECKS_IN_ALL // len(self._devices)))
+        events = max(1, min(SHOWN_EVENTS, _EVENTS_IN_ALL // len(self._devices)))
         device = self._devices[device_id]
         return fleet_pb2.Device(
             description=self._descriptions[device_id],
             agent_id=self._owners[device_id],
             state=_STATES[device.state],
-            state_reason=device.lost_because,
+            state_reason=_reason(device),
             last_seen_at=self._last_seen[device_id],
             job_id=job_id,
             telemetry=self._telemetry.get(device_id),
             checks=self._checks.get(device_id, [])[:shown],
             noise_floor=self._floors.get(device_id),
+            holds=[hold.message() for hold in device.holds],
+            events=self._events.get(device_id, [])[:events],
+            maintenance=self._windows.get(device_id, []),
         )
 
     def _apply(self, device_id: str, event: devices.Event) -> None:
@@ -219,3 +273,13 @@ class Registry:
 
     def _see(self, device_id: str) -> None:
         self._last_seen[device_id] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _reason(device: devices.Device) -> str:
+    """Why it is in its state."""
+    if device.state is devices.State.LOST:
+        return device.lost_because
+    texts = [hold.details if hold.kind.value == device.state.value else str(hold) for hold in device.holds]
+    if device.on_probation:
+        texts.append("on probation, one job at a time")
+    return "; ".join(texts)
