@@ -24,6 +24,8 @@ MAX_SUSPECT_LEASES = 10_000
 #: Checks of a device that clients see.
 SHOWN_CHECKS = 20
 _MAX_TEXT = 500
+#: Of a report. Many are kept of each device, and shown.
+_MAX_BYTES = 8 * 1024
 _MAX_PRIORITY = 2**31 - 1
 
 
@@ -54,6 +56,8 @@ def check_report(report: agent_pb2.FitnessReport, own: Collection[str]) -> None:
         raise InvalidReportError(f"fitness check {check.check_id}: shift must be a finite number, not {check.shift}")
     if check.verdict == fitness_pb2.FITNESS_VERDICT_SHIFTED and not check.HasField("shift"):
         raise InvalidReportError(f"fitness check {check.check_id}: it shifted, and does not say by how much")
+    if kept(check).ByteSize() + sum(floor.ByteSize() for floor in floors) > _MAX_BYTES:
+        raise InvalidReportError(f"fitness check {check.check_id}: more than {_MAX_BYTES} bytes without its leases")
     for text in (check.checked_at, *(floor.measured_at for floor in floors)):
         try:
             datetime.fromisoformat(text)

@@ -87,6 +87,7 @@ class Hub:
         async with self._hello_lock:  # two newcomers with one id are looked at one after the other
             await self._settle_incumbent(hello)
             self._check_devices_free(hello.agent.agent_id, hello.devices)
+            self._check_room(hello.agent.agent_id, hello.devices)
             session = Session(hello.agent, hello.session_epoch, self._clock())
             await self.store.save_devices(hello.agent.agent_id, hello.devices)
             await self._settle_leases(hello)
@@ -125,12 +126,12 @@ class Hub:
         self.registry.hear(session, request.heartbeat.telemetry)
         kind = request.WhichOneof("event")
         if kind == "heartbeat":
-            for lease_id in self.leases.renew(request.heartbeat.held_lease_ids):
+            for lease_id in self.leases.renew(self._own(session.agent_id, request.heartbeat.held_lease_ids)):
                 session.send(cancel_lease=agent_pb2.CancelLease(lease_id=lease_id))
         elif kind == "job_started":
-            await self._started(request.job_started.lease_id)
+            await self._started(session, request.job_started.lease_id)
         elif kind == "job_progress":
-            self._progress(request.job_progress)
+            self._progress(session, request.job_progress)
         elif kind == "job_finished":
             await self._finished(session, request.job_finished)
         elif kind == "fitness_report":
@@ -138,7 +139,7 @@ class Hub:
         elif kind == "devices_changed":
             await self._devices_changed(session, request.devices_changed)
         elif kind == "goodbye":
-            session.goodbye = f"left: {request.goodbye.reason}"
+            session.goodbye = f"left: {request.goodbye.reason[:_MAX_REASON]}"
             session.close(session.goodbye)
         elif kind != "pong":
             raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"unexpected message: {kind or 'empty'}")
@@ -166,10 +167,18 @@ class Hub:
                     "give this device its own: gauntlet-agent run --device-id NAME",
                 )
 
+    def _check_room(self, agent_id: str, descriptions: Iterable[device_pb2.DeviceDescription]) -> None:
+        """Devices are kept for good: one agent does not enrol them without end."""
+        if len(self.registry.enrolled_by(agent_id).union(d.device_id for d in descriptions)) > _MAX_DEVICES:
+            raise SessionRefusedError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"agent {agent_id} has enrolled {_MAX_DEVICES} devices\nuse the ids again that it gave before",
+            )
+
     async def _settle_leases(self, hello: agent_pb2.Hello) -> None:
         """Leases of its devices that the agent still holds go on; those that it lost go back to the queue at once."""
         held = set(hello.held_lease_ids)
-        self.leases.renew(lease_id for lease_id in held if lease_id in self.leases)
+        self.leases.renew(lease_id for lease_id in self._own(hello.agent.agent_id, held) if lease_id in self.leases)
         for description in hello.devices:
             lease = self.leases.get(self.registry.lease_of(description.device_id) or "")
             if lease is not None and lease.lease_id not in held:
@@ -182,6 +191,7 @@ class Hub:
     async def _devices_changed(self, session: Session, changed: agent_pb2.DevicesChanged) -> None:
         _check_devices(changed.devices)
         self._check_devices_free(session.agent_id, changed.devices)
+        self._check_room(session.agent_id, changed.devices)
         await self.store.save_devices(session.agent_id, changed.devices)
         self.registry.attach(session, changed.devices)
         self.kick.set()
@@ -277,22 +287,31 @@ class Hub:
         """End a job that waited for longer than it allows."""
         await self._apply(job_id, jobs.Expired("waited in the queue for longer than its queue_timeout_s"))
 
-    async def _started(self, lease_id: str) -> None:
+    def _own(self, agent_id: str, lease_ids: Iterable[str]) -> list[str]:
+        """Without the leases of other agents' devices: nobody speaks for those."""
+        leases = {lease_id: self.leases.get(lease_id) for lease_id in lease_ids}
+        return [i for i, lease in leases.items() if lease is None or self.registry.owns(agent_id, lease.device_id)]
+
+    async def _started(self, session: Session, lease_id: str) -> None:
         lease = self.leases.get(lease_id)
-        if lease is not None:
+        if lease is not None and self.registry.owns(session.agent_id, lease.device_id):
             await self._apply(lease.job_id, jobs.Started(lease_id))
 
-    def _progress(self, progress: agent_pb2.JobProgress) -> None:
+    def _progress(self, session: Session, progress: agent_pb2.JobProgress) -> None:
         lease = self.leases.get(progress.lease_id)
-        if lease is not None:
+        if lease is not None and self.registry.owns(session.agent_id, lease.device_id):
             self.steps[lease.job_id] = progress.step[:80]
             self.watchers.notify(lease.job_id, Change(stored=False))
 
     async def _finished(self, session: Session, finished: agent_pb2.JobFinished) -> None:
         event, result = _outcome(finished)
-        if finished.device_id not in session.device_ids:
+        lease = self.leases.get(finished.lease_id)
+        # A device that is away now, as a phone may be, is still its agent's.
+        if not self.registry.owns(session.agent_id, finished.device_id) or (
+            lease is not None and (lease.device_id, lease.job_id) != (finished.device_id, finished.job_id)
+        ):
             raise SessionRefusedError(
-                grpc.StatusCode.INVALID_ARGUMENT, f"a result of device {finished.device_id!r}, which is not yours"
+                grpc.StatusCode.INVALID_ARGUMENT, f"a result of device {finished.device_id[:80]!r}, which is not yours"
             )
         await self._keep_files(finished)
         try:
@@ -365,6 +384,17 @@ class Hub:
         return sorted(views, key=lambda view: view.description.device_id)
 
 
+#: Of one agent, in all.
+_MAX_DEVICES = 1000
+_MAX_DESCRIPTION_BYTES = 16 * 1024
+_MAX_AGENT_BYTES = 4 * 1024
+_MAX_EPOCH = 200
+#: Beside the largest specification, and its attempts, a job still fits into a message.
+_MAX_RESULT_BYTES = contract.MAX_MESSAGE_BYTES * 13 // 16
+#: Characters of a failure that are kept: of its message and remedy, of its worker's last words.
+_MAX_REASON, _MAX_LAST_WORDS = 1000, 8192
+
+
 @lru_cache(maxsize=4096)
 def _demand(signature: str) -> Demand:
     return Demand.parse(signature)
@@ -380,11 +410,29 @@ _DISPOSITIONS = {
 
 
 def _outcome(finished: agent_pb2.JobFinished) -> tuple[jobs.Event, measurement_pb2.MeasurementResult | None]:
+    if finished.result.ByteSize() > _MAX_RESULT_BYTES:
+        failure = failure_pb2.Failure(
+            kind=failure_pb2.FAILURE_KIND_INTERNAL,
+            message=f"the result has {finished.result.ByteSize()} bytes, more than {_MAX_RESULT_BYTES}",
+            remedy="ask for less in one job",
+        )
+        return jobs.Failed(finished.lease_id, failure), None
     if finished.HasField("result"):
         return jobs.Succeeded(finished.lease_id), finished.result
     if finished.HasField("failure"):
-        return jobs.Failed(finished.lease_id, finished.failure), None
+        return jobs.Failed(finished.lease_id, _bounded(finished.failure)), None
     raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, "a finished job with neither result nor failure")
+
+
+def _bounded(failure: failure_pb2.Failure) -> failure_pb2.Failure:
+    return failure_pb2.Failure(
+        kind=failure.kind,
+        message=failure.message[:_MAX_REASON],
+        remedy=failure.remedy[:_MAX_REASON],
+        signal=failure.signal if failure.HasField("signal") else None,
+        stderr_tail=failure.stderr_tail[-_MAX_LAST_WORDS:],
+        last_step=failure.last_step[:_MAX_REASON],
+    )
 
 
 def _check_hello(hello: agent_pb2.Hello) -> None:
@@ -394,8 +442,12 @@ def _check_hello(hello: agent_pb2.Hello) -> None:
             f"the agent speaks protocol {hello.protocol_version}, this orchestrator {contract.PROTOCOL_VERSION}\n"
             f"install gauntlet {contract.software_version()} on the device",
         )
-    if not contract.is_id(hello.agent.agent_id) or not hello.session_epoch:
+    if not contract.is_id(hello.agent.agent_id) or not 1 <= len(hello.session_epoch) <= _MAX_EPOCH:
         raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, "a hello needs an agent id and a session epoch")
+    if hello.agent.ByteSize() > _MAX_AGENT_BYTES:
+        raise SessionRefusedError(
+            grpc.StatusCode.INVALID_ARGUMENT, f"an agent describes itself in {_MAX_AGENT_BYTES} bytes"
+        )
     _check_devices(hello.devices)
 
 
@@ -406,7 +458,12 @@ def _check_devices(descriptions: Iterable[device_pb2.DeviceDescription]) -> None
         if not contract.is_id(device_id) or not contract.is_id(description.device_class) or device_id in seen:
             raise SessionRefusedError(
                 grpc.StatusCode.INVALID_ARGUMENT,
-                f"device id {device_id!r} of class {description.device_class!r} is malformed or given twice\n"
+                f"device id {device_id[:80]!r} of class {description.device_class[:80]!r} is malformed or given twice\n"
                 "ids and classes have 1-64 letters, digits, '.', '_' or '-'",
+            )
+        if description.ByteSize() > _MAX_DESCRIPTION_BYTES:
+            raise SessionRefusedError(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"device {device_id}: a description has at most {_MAX_DESCRIPTION_BYTES} bytes\ngive it fewer labels",
             )
         seen.add(device_id)

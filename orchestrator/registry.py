@@ -14,6 +14,8 @@ from protos.gauntlet.v1 import agent_pb2, device_pb2, fitness_pb2, fleet_pb2
 
 _CHECKS_IN_ALL, _EVENTS_IN_ALL = 4_000, 10_000
 _OUTBOX_LIMIT = 256
+#: Three figures with their reasons. All devices travel in one message: one cannot have all of it.
+_MAX_READING_BYTES = 2048
 _STATES = {
     devices.State.ENROLLED: device_pb2.DEVICE_STATE_ENROLLED,
     devices.State.ONLINE: device_pb2.DEVICE_STATE_ONLINE,
@@ -155,7 +157,7 @@ class Registry:
         for device_id in session.device_ids:
             self._see(device_id)
         for reading in telemetry:
-            if reading.device_id in session.device_ids:
+            if reading.device_id in session.device_ids and reading.ByteSize() <= _MAX_READING_BYTES:
                 self._telemetry[reading.device_id] = reading
 
     def checked(self, report: agent_pb2.FitnessReport) -> bool:
@@ -180,6 +182,14 @@ class Registry:
         """The lease that a device holds."""
         device = self._devices.get(device_id)
         return device.lease_id if device else None
+
+    def owns(self, agent_id: str, device_id: str) -> bool:
+        """Is this the agent that enrolled the device last? Also while the device is away, as a phone may be."""
+        return self._owners.get(device_id) == agent_id
+
+    def enrolled_by(self, agent_id: str) -> set[str]:
+        """All devices that an agent ever brought and no other one took over."""
+        return {device_id for device_id, owner in self._owners.items() if owner == agent_id}
 
     def description(self, device_id: str) -> device_pb2.DeviceDescription:
         """What the device said of itself last."""
