@@ -130,6 +130,10 @@ class DeviceRunner:
         if task is not None:
             task.cancel()
 
+    def check(self) -> Optional[agent_pb2.FitnessReport]:
+        """Check the device as soon as it holds no lease; a report, if it will never be checked."""
+        return self.care.ask(self.description.device_id, idle=not self._tasks)
+
     async def close(self) -> None:
         """Stop everything."""
         await self.care.close()

@@ -61,6 +61,7 @@ class Agent:
         self._deliveries: Set[asyncio.Task[None]] = set()
         self._offered: Set[str] = set()
         self._pause_s = _FIRST_PAUSE_S
+        self._lease_duration_s = _LONGEST_PAUSE_S
 
     def add_device(self, runner: DeviceRunner) -> None:
         """Own a device; before `run`."""
@@ -81,10 +82,14 @@ class Agent:
                     self._stream.close()
                     self._stream = None
                 await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
-                self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+                self._pause_s = min(self._pause_s * 2, self._longest_pause_s())
         finally:
             for runner in self._runners.values():
                 await runner.close()
+
+    def _longest_pause_s(self) -> float:
+        """Who holds leases hurries: they run out meanwhile, however well the link is just now."""
+        return min(_LONGEST_PAUSE_S, self._lease_duration_s / 4) if self._held() else _LONGEST_PAUSE_S
 
     async def goodbye(self, reason: str) -> None:
         """Tell the orchestrator that what is held goes back to the queue."""
@@ -123,6 +128,7 @@ class Agent:
             return
         log.info("connected as %s", self._description.agent_id)
         self._pause_s = _FIRST_PAUSE_S
+        self._lease_duration_s = first.welcome.lease_duration_s
         self._offered.clear()
         for lease_id in first.welcome.abandoned_lease_ids:
             self._abandon(lease_id)
@@ -150,6 +156,11 @@ class Agent:
             for runner in self._runners.values():
                 runner.care.acknowledged(command.fitness_ack.check_id)
             self._offered.discard(command.fitness_ack.check_id)
+        elif kind == "request_check":
+            runner = self._runners.get(command.request_check.device_id)
+            report = runner.check() if runner is not None else None
+            if report is not None:
+                self.checked(report)
         elif kind == "ping":
             self._send(pong=agent_pb2.Pong(nonce=command.ping.nonce))
 

@@ -1,4 +1,4 @@
-"""When a device is checked: at start, every ten timed jobs, and at rest; once a day at rest, its noise floor is found.
+"""When a device is checked: at start, every ten timed jobs, at rest, when asked; once a day, its noise floor is found.
 
     start ─▶ check ─▶ lease ... lease ─▶ check ─▶ lease ... lease ─1 s─▶ check ─60 s─▶ noise floor, check
                │        └── 10 timed jobs ──┘                          └─ a lease cancels what runs here ─┘
@@ -10,17 +10,21 @@ What runs while nobody waits gives way at once; the worker that it had is killed
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 import time
+import uuid
 from typing import Awaitable, Callable, Dict, Optional
 
 from device_agent.fitness.checker import Checker
 from device_agent.fitness.history import Floor
+from protos import figures
 from protos.gauntlet.v1 import agent_pb2, fitness_pb2, measurement_pb2
 
 log = logging.getLogger(__name__)
 
 STEP = "fitness check"
+ASKED = "asked for"
 SETTLING_STEP = "resting after a shift"
 EVERY_JOBS = 10
 _IDLE_S = 1.0
@@ -34,7 +38,7 @@ Sleep = Callable[[float], Awaitable[object]]
 
 
 class Care:
-    """Looks after a device that is not checked: does nothing."""
+    """Looks after a device that is not checked: does nothing, and says so when it is asked to."""
 
     def rest(self) -> None:
         """The device holds no lease, from now on."""
@@ -44,6 +48,20 @@ class Care:
 
     def after(self, spec: measurement_pb2.MeasurementSpec, lease_id: str) -> None:
         """A lease was carried out and has a result, which nobody knows of yet."""
+
+    def ask(self, device_id: str, idle: bool) -> Optional[agent_pb2.FitnessReport]:
+        """The orchestrator wants a check: as soon as the device is `idle`; a report, if there will never be one."""
+        check = fitness_pb2.FitnessCheck(
+            check_id=uuid.uuid4().hex,
+            device_id=device_id,
+            checked_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            occasion=ASKED,
+            verdict=fitness_pb2.FITNESS_VERDICT_UNAVAILABLE,
+            reason="this agent does not check its device",
+            reference_s=figures.unavailable("this agent does not check its device"),
+            expected_s=figures.unavailable("nothing to compare it with"),
+        )
+        return agent_pb2.FitnessReport(check=check)
 
     def floor(self) -> Optional[Floor]:
         """The device's noise floor, if it was measured."""
@@ -84,8 +102,9 @@ class FitnessCare(Care):
         self._resting: Optional[asyncio.Task[None]] = None
         self._checking = asyncio.Lock()
         self._closed = False
-        # What is owed: a check of the start, one after a shift, jobs since the last attempt.
+        # What is owed: a check of the start, one asked for, one after a shift, jobs since the last attempt.
         self._started = False
+        self._asked = False
         self._shifted_at_s: Optional[float] = None
         self._jobs = 0
 
@@ -117,6 +136,17 @@ class FitnessCare(Care):
             self._jobs += 1
             self._checker.history.finished(lease_id)
 
+    def ask(self, device_id: str, idle: bool) -> Optional[agent_pb2.FitnessReport]:
+        """See `Care`."""
+        self._asked = True
+        # Else it is made when the lease that is held has ended, or before the next one.
+        if idle and not self._checking.locked():
+            if self._resting is not None:
+                self._resting.cancel()
+                self._resting = None
+            self.rest()
+        return None
+
     def floor(self) -> Optional[Floor]:
         """See `Care`."""
         return self._checker.floor()
@@ -136,6 +166,8 @@ class FitnessCare(Care):
 
     def _due(self) -> str:
         """The occasion of a check that the next timed job has to wait for; empty: none."""
+        if self._asked:
+            return ASKED
         if not self._started:
             return "start"
         if self._shifted_at_s is not None:
@@ -167,6 +199,7 @@ class FitnessCare(Care):
                 log.exception("fitness check")
             # Also of one that failed: it is tried again at the next occasion, not for each job.
             self._started = True
+            self._asked = False
             self._jobs = 0
             shifted = verdict == fitness_pb2.FITNESS_VERDICT_SHIFTED
             self._shifted_at_s = self._clock() if shifted else None

@@ -8,7 +8,8 @@ from typing import List
 
 import pytest
 
-from device_agent.fitness.care import EVERY_JOBS, SETTLE_S, SETTLING_STEP, STEP, FitnessCare
+from device_agent.fitness.care import ASKED, EVERY_JOBS, SETTLE_S, SETTLING_STEP, STEP, Care, FitnessCare
+from protos.gauntlet.v1 import fitness_pb2
 from protos.gauntlet.v1 import measurement_pb2 as pb
 from tests.device_agent.fitness.fakes import Device, settle
 
@@ -284,3 +285,43 @@ async def test_closed_it_stops_what_runs_and_starts_nothing(tmp_path: Path) -> N
     ward.care.rest()
     await device.time.goes_by(100)
     assert device.pool.checked == 1
+
+
+async def test_a_device_at_rest_is_checked_as_soon_as_somebody_asks(tmp_path: Path) -> None:
+    ward = await started(Device(tmp_path, 1e-3), floor_every_s=DAY_S)
+    assert ward.care.ask("d1", idle=True) is None
+    await settle()
+    await ward.device.time.goes_by(1.0)
+    assert ward.occasions == ["start", ASKED]
+    await ward.lease()
+    assert ward.occasions == ["start", ASKED]  # asked for once, made once
+
+
+async def test_a_device_at_work_is_checked_before_its_next_timed_lease(tmp_path: Path) -> None:
+    ward = await started(Device(tmp_path, 1e-3))
+    ward.care.ask("d1", idle=False)
+    await ward.device.time.goes_by(100.0)
+    assert ward.occasions == ["start"]
+    await ward.lease()
+    assert ward.occasions == ["start", ASKED]
+
+
+async def test_the_check_that_runs_answers_who_asks_meanwhile(tmp_path: Path) -> None:
+    ward = Ward(Device(tmp_path, 1e-3))
+    ward.device.pool.gate.clear()
+    ward.care.rest()
+    await settle()
+    ward.care.ask("d1", idle=True)
+    ward.device.pool.gate.set()
+    await settle()
+    await ward.device.time.goes_by(100.0)
+    assert ward.occasions == ["start"]
+    assert ward.device.pool.cancelled == 0
+
+
+def test_a_device_that_is_never_checked_says_so() -> None:
+    report = Care().ask("d1", idle=True)
+    assert report is not None
+    assert report.check.device_id == "d1"
+    assert report.check.verdict == fitness_pb2.FITNESS_VERDICT_UNAVAILABLE
+    assert report.check.reference_s.unavailable == report.check.reason == "this agent does not check its device"
