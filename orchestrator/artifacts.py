@@ -106,6 +106,10 @@ class ArtifactStore:
         """Of all files, without uploads under way."""
         return self._held_bytes
 
+    async def total_files(self) -> int:
+        """All of them, without uploads under way."""
+        return len(self._sizes)
+
     async def stat(self, digests: Iterable[str]) -> list[artifact_pb2.ArtifactRef]:
         """Digest and size of those present, in the order asked; each counts as asked for now."""
         asked = list(digests)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from orchestrator import devices, fitness
@@ -83,6 +84,22 @@ class Session:
         except TimeoutError:
             return False
         return True
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is known of a device now: references to what is here, nothing copied.
+
+    Attributes:
+        check: the last one.
+    """
+
+    device: devices.Device
+    device_class: str
+    last_seen_at: str
+    telemetry: device_pb2.DeviceTelemetry | None
+    check: fitness_pb2.FitnessCheck | None
+    noise_floor: fitness_pb2.NoiseFloor | None
 
 
 class Registry:
@@ -255,6 +272,20 @@ class Registry:
         events = self._events.setdefault(device_id, [])
         events.insert(0, event)
         del events[SHOWN_EVENTS:]
+
+    def readings(self) -> list[Reading]:
+        """Of all known devices."""
+        return [
+            Reading(
+                device,
+                self._descriptions[device_id].device_class,
+                self._last_seen[device_id],
+                self._telemetry.get(device_id),
+                next(iter(self._checks.get(device_id, [])), None),
+                self._floors.get(device_id),
+            )
+            for device_id, device in self._devices.items()
+        ]
 
     def view(self, device_id: str, job_id: str) -> fleet_pb2.Device:
         """How clients see a device; `job_id` is the job that it holds, or empty."""

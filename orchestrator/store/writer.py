@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -45,6 +46,21 @@ class _Work:
             self.future.set_result(self.value)
 
 
+@dataclass
+class Written:
+    """What a writer has done so far.
+
+    Attributes:
+        commits: transactions.
+        operations: in all of them.
+        seconds: that they took, waits for the disk included.
+    """
+
+    commits: int = 0
+    operations: int = 0
+    seconds: float = 0.0
+
+
 class Writer:
     """Runs operations on one connection, in the order in which they were given.
 
@@ -58,6 +74,7 @@ class Writer:
         self._translate = translate
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
+        self.written = Written()
         # A daemon, so that a program that never closed its store can end; a half-done transaction is rolled back.
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
@@ -102,7 +119,11 @@ class Writer:
                 except queue.Empty:
                     break
             if batch:
+                began = time.perf_counter()
                 self._commit(batch)
+                self.written.seconds += time.perf_counter() - began
+                self.written.commits += 1
+                self.written.operations += len(batch)
                 _settle(batch)
 
     def _commit(self, batch: list[_Work]) -> None:
