@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
@@ -25,16 +27,28 @@ class Caller:
     Attributes:
         name: of the certificate or token.
         role: what it may do, see admin.proto.
+        credential: serial number of the certificate, or id of the token; empty without TLS.
+        expires_at: when that ends, in Unix time.
     """
 
     name: str
     role: admin_pb2.Role
+    credential: str = ""
+    expires_at: float = math.inf
+
+    def __str__(self) -> str:
+        """For people: "anna (user)"."""
+        if self is LOCAL or self.role == admin_pb2.ROLE_UNSPECIFIED:
+            return self.name
+        return f"{self.name} ({admin_pb2.Role.Name(self.role).removeprefix('ROLE_').lower()})"
 
 
 #: Whoever reaches an orchestrator without TLS is on its machine, and may do everything.
 LOCAL = Caller("local", admin_pb2.ROLE_ADMIN)
+#: Who makes the call that this task serves; set by `orchestrator.security.guard`.
+CALLER: ContextVar[Caller] = ContextVar("caller", default=LOCAL)
 
 
 def caller(context: Context) -> Caller:
-    """Who makes this call."""
-    return LOCAL
+    """Who makes this call. Asked with the call's context, since outside of a call nobody is there."""
+    return CALLER.get()

@@ -28,6 +28,7 @@ from orchestrator.store.base import (
     SuspectJob,
     Waiting,
 )
+from orchestrator.store.security import SecurityBooks
 from orchestrator.store.writer import Writer
 from protos.gauntlet.v1 import agent_pb2, campaign_pb2, device_pb2, job_pb2, measurement_pb2
 
@@ -54,6 +55,8 @@ class SqlStore:
         self._writer = Writer(writing, lambda error: engine.translate(path, error))
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._closed = False
+        #: Who was let in, and what they did.
+        self.security = SecurityBooks(self._writer.run, self._read, clock)
 
     @classmethod
     async def open(
@@ -97,7 +100,8 @@ class SqlStore:
 
         def read() -> T:
             try:
-                with self._reading.connect() as connection:
+                # One snapshot: statements that take the shortcut begin no transaction by themselves.
+                with self._reading.begin() as connection:
                     return query(connection)
             except engine.DATABASE_ERRORS as e:
                 raise engine.translate(self._path, e) from e

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 )
 
 #: Revision of the newest migration. Kept here so that a store that is up to date opens without importing Alembic.
-HEAD = "0004"
+HEAD = "0005"
 
 metadata = MetaData(
     # Migrations have to name what they change.
@@ -233,5 +234,52 @@ records = Table(
     Column("message", LargeBinary, nullable=False),
     UniqueConstraint("campaign_id", "kind", "key"),
     Index("ix_records_campaign", "campaign_id", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    # The beginning of the digest.
+    Column("token_id", String(12), primary_key=True),
+    # SHA-256 of the secret, which is not kept.
+    Column("digest", String(64), nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("role", Integer, nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    # Of a token that joins: when it was traded for a certificate.
+    Column("used_at", Float),
+    Column("revoked_at", Float),
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    # Hexadecimal; at most 20 bytes (RFC 5280, 4.1.2.2).
+    Column("serial", String(40), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("role", Integer, nullable=False),
+    Column("issued_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("revoked_at", Float),
+    Column("revoked_because", Text),
+    Index("ix_certificates_name", "name"),
+)
+
+#: Who did what, and who was refused: the last entries.
+audit = Table(
+    "audit",
+    metadata,
+    Column("sequence", _Sequence, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("allowed", Boolean, nullable=False),
+    Column("peer", Text, nullable=False),
     sqlite_autoincrement=True,
 )
