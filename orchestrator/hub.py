@@ -375,13 +375,18 @@ class Hub:
         self.steps.pop(lease.job_id, None)
         self.kick.set()
 
+    def waits_for(self, signature: str) -> str:
+        """Why no device takes the jobs of this signature now; empty: one does, even if it is busy."""
+        return self.registry.waits_for(_demand(signature))
+
     def device_views(self) -> list[fleet_pb2.Device]:
         """How clients see all known devices, by id."""
-        views = []
-        for description in self.registry.descriptions():
-            lease = self.leases.get(self.registry.lease_of(description.device_id) or "")
-            views.append(self.registry.view(description.device_id, lease.job_id if lease else ""))
-        return sorted(views, key=lambda view: view.description.device_id)
+        return [self.device_view(device_id) for device_id in sorted(d.device_id for d in self.registry.descriptions())]
+
+    def device_view(self, device_id: str) -> fleet_pb2.Device:
+        """How clients see a known device."""
+        lease = self.leases.get(self.registry.lease_of(device_id) or "")
+        return self.registry.view(device_id, lease.job_id if lease else "")
 
 
 #: Of one agent, in all.

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from orchestrator import devices, fitness
+from orchestrator.demands import Demand
 from orchestrator.holds import Hold, Kind
 from orchestrator.store.base import SHOWN_EVENTS, StoredDevice
 from protos.gauntlet.v1 import agent_pb2, device_pb2, fitness_pb2, fleet_pb2
 
 _CHECKS_IN_ALL, _EVENTS_IN_ALL = 4_000, 10_000
 _OUTBOX_LIMIT = 256
+#: Devices named where a job says what it waits for.
+_NAMED = 3
 #: Three figures with their reasons. All devices travel in one message: one cannot have all of it.
 _MAX_READING_BYTES = 2048
 _STATES = {
@@ -224,6 +227,15 @@ class Registry:
         """Devices that are attached and that nothing keeps from taking jobs."""
         return [d.device_id for d in self._devices.values() if d.session and not d.holds]
 
+    def waits_for(self, demand: Demand) -> str:
+        """Which devices a job waits for, and why none of them takes jobs; empty: one does."""
+        fitting = [self._devices[d.device_id] for d in self.descriptions() if demand.misfit(d) is None]
+        if any(device.session and not device.holds for device in fitting):
+            return ""
+        texts = [f"{device.device_id}: {_absence(device)}" for device in fitting]
+        more = f"; and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+        return f"waits for {'; '.join(texts[:_NAMED])}{more}" if texts else "no device that fits is known any more"
+
     def lease_granted(self, device_id: str, lease_id: str) -> None:
         """The device is taken."""
         self._apply(device_id, devices.LeaseGranted(lease_id))
@@ -324,3 +336,10 @@ def _reason(device: devices.Device) -> str:
     if device.on_probation:
         texts.append("on probation, one job at a time")
     return "; ".join(texts)
+
+
+def _absence(device: devices.Device) -> str:
+    """Why it takes no jobs."""
+    if device.session is None:
+        return f"lost: {device.lost_because}" if device.lost_because else "not connected"
+    return "; ".join(map(str, device.holds))

@@ -13,7 +13,8 @@ from orchestrator import jobs
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.demands import Demand
 from orchestrator.hub import Hub
-from orchestrator.services import Context, abort
+from orchestrator.services import Context, abort, caller
+from orchestrator.services.control import control
 from orchestrator.store.base import KeyConflictError, NewJob, StoreError
 from orchestrator.validation import InvalidSpecError, check_job
 from orchestrator.watchers import Change
@@ -75,6 +76,9 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             page = await self._hub.store.list_jobs(states, request.campaign_id, limit, request.page_token)
         except (KeyError, ValueError) as error:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"unknown state or page token: {error}")
+        reasons = {signature: self._hub.waits_for(signature) for signature in set(page.signatures.values())}
+        for job in page.rows:
+            job.waits_for = reasons.get(page.signatures.get(job.job_id, ""), "")
         return fleet_pb2.ListJobsResponse(jobs=page.rows, next_page_token=page.next_token)
 
     async def CancelJobs(  # noqa: N802
@@ -121,6 +125,16 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         """See fleet.proto."""
         return fleet_pb2.ListDevicesResponse(devices=self._hub.device_views())
 
+    async def ControlDevice(  # noqa: N802
+        self, request: fleet_pb2.ControlDeviceRequest, context: Context
+    ) -> fleet_pb2.ControlDeviceResponse:
+        """See fleet.proto."""
+        if self._hub.registry.device(request.device_id) is None:
+            message = f"no device is called {request.device_id[:80]!r}\nsee `gauntlet devices` for what there is"
+            await abort(context, grpc.StatusCode.NOT_FOUND, message)
+        await control(self._hub.custody, request, caller(context), context)
+        return fleet_pb2.ControlDeviceResponse(device=self._hub.device_view(request.device_id))
+
     async def GetStatus(  # noqa: N802
         self, request: fleet_pb2.GetStatusRequest, context: Context
     ) -> fleet_pb2.GetStatusResponse:
@@ -163,6 +177,8 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         if job is None:
             await abort(context, grpc.StatusCode.NOT_FOUND, f"no job {job_id!r}\nsee `gauntlet jobs`")
         job.step = self._hub.steps.get(job.job_id, "")
+        if job.state == job_pb2.JOB_STATE_QUEUED:
+            job.waits_for = self._hub.waits_for(Demand.of(job.spec).signature)
         return job
 
 

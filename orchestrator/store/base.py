@@ -63,6 +63,9 @@ class Share(NamedTuple):
     campaign_id: str
 
 
+LOCAL = Share("local", "")
+
+
 @dataclass(frozen=True)
 class Waiting:
     """A queued job, as the scheduler sees it."""
@@ -74,7 +77,7 @@ class Waiting:
     sequence: int
     #: Devices that failed it by their own fault.
     avoid: frozenset[str]
-    share: Share = Share("local", "")
+    share: Share = LOCAL
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Held:
     job_id: str
     lease_id: str
     device_id: str
-    share: Share = Share("local", "")
+    share: Share = LOCAL
 
 
 @dataclass(frozen=True)
@@ -158,10 +161,15 @@ class DeviceChange:
 
 @dataclass(frozen=True)
 class Page:
-    """Rows and where to go on; an empty token ends the listing."""
+    """Rows and where to go on; an empty token ends the listing.
+
+    Attributes:
+        signatures: of those that are queued, by job id.
+    """
 
     rows: list[fleet_pb2.JobSummary] = field(default_factory=list)
     next_token: str = ""
+    signatures: dict[str, str] = field(default_factory=dict)
 
 
 class Store(Protocol):
@@ -213,7 +221,7 @@ class Store(Protocol):
         """Unfinished jobs whose deadline_s has passed at `now` (Unix time)."""
 
     async def held(self) -> list[Held]:
-        """All leases that are out, for an orchestrator that starts; those of one device in the order of their leases."""
+        """All leases that are out, for an orchestrator that starts, in the order in which they were given."""
 
     async def shares(self) -> dict[Share, Queued]:
         """Who has unfinished jobs, and how many."""

@@ -111,6 +111,7 @@ _SUMMARY = select(
     jobs.c.failure_message,
     jobs.c.campaign_id,
     jobs.c.user_name,
+    jobs.c.queued_signature,
     suspicions.c.reason,
 ).outerjoin(suspicions, _SUSPICION)
 
@@ -282,7 +283,8 @@ def _page(rows: Sequence[RowMapping], limit: int) -> Page:
         )
         for row in rows[:limit]
     ]
-    return Page(summaries, str(rows[limit - 1]["sequence"]) if len(rows) > limit else "")
+    signatures = {row["id"]: row["queued_signature"] for row in rows[:limit] if row["queued_signature"] is not None}
+    return Page(summaries, str(rows[limit - 1]["sequence"]) if len(rows) > limit else "", signatures)
 
 
 def _wire_state(state: str) -> str:
