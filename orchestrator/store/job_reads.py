@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from orchestrator import jobs as machine
 from orchestrator.store.base import Held, Page, Queued, Share, Waiting
+from orchestrator.store.prepared import Prepared
 from orchestrator.store.tables import attempts, jobs, outcomes, superseded, suspicions
 from orchestrator.times import rfc3339
 from protos.gauntlet.v1 import failure_pb2, fleet_pb2, job_pb2, measurement_pb2
@@ -18,8 +19,8 @@ _HELD = [state.value for state in machine.State if state.is_held]
 _UNFINISHED = [state.value for state in machine.State if not state.is_final]
 
 # A jump from each signature to the next: the cost is that of the signatures, not of the queued jobs.
-_SIGNATURES = text(
-    """
+_SIGNATURES = Prepared(
+    text("""
     WITH RECURSIVE found(signature) AS (
         SELECT min(queued_signature) FROM jobs WHERE queued_signature >= ''
         UNION ALL
@@ -27,11 +28,11 @@ _SIGNATURES = text(
         FROM found WHERE found.signature IS NOT NULL
     )
     SELECT signature FROM found WHERE signature IS NOT NULL
-    """
+    """)
 )
 # The same jump from group to group of one signature, and of each the first jobs.
-_WAITING = text(
-    """
+_WAITING = Prepared(
+    text("""
     WITH RECURSIVE found(name) AS (
         SELECT min(queued_group) FROM jobs WHERE queued_signature = :signature
         UNION ALL
@@ -49,7 +50,7 @@ _WAITING = text(
     )
     WHERE found.name IS NOT NULL
     ORDER BY jobs.priority DESC, jobs.sequence
-    """
+    """)
 )
 _OVERDUE = select(jobs.c.id).where(jobs.c.queue_deadline <= bindparam("now")).order_by(jobs.c.queue_deadline)
 _LATE = select(jobs.c.id).where(jobs.c.deadline <= bindparam("now")).order_by(jobs.c.deadline)
@@ -78,7 +79,7 @@ _NEEDED = union_all(
     select(jobs.c.artifacts).where(jobs.c.finished_at >= bindparam("since")).distinct(),
 )
 _SUSPICION = suspicions.c.job_id == jobs.c.id
-_ONE = (
+_ONE = Prepared(
     select(
         jobs,
         outcomes.c.result,
@@ -94,8 +95,8 @@ _ONE = (
 _BY_PREFIX = (
     select(jobs.c.id).where(jobs.c.id >= bindparam("low"), jobs.c.id < bindparam("high")).order_by(jobs.c.id).limit(2)
 )
-_TRIED = select(attempts).where(attempts.c.job_id == bindparam("job_id")).order_by(attempts.c.number)
-_COUNT_SUPERSEDED = select(func.count()).select_from(superseded).where(superseded.c.job_id == bindparam("job_id"))
+_TRIED = Prepared(select(attempts).where(attempts.c.job_id == bindparam("job_id")).order_by(attempts.c.number))
+_SUPERSEDED = Prepared(select(superseded.c.lease_id).where(superseded.c.job_id == bindparam("job_id")))
 # All that a summary shows, and neither specification nor result.
 _SUMMARY = select(
     jobs.c.sequence,
@@ -132,11 +133,11 @@ def parse_token(token: str, kind: str) -> int | None:
 def waiting(connection: Connection, wanted: Callable[[str], bool], limit: int) -> list[Waiting]:
     """Of each wanted signature and group: highest priority first, then oldest."""
     found = []
-    for signature in filter(wanted, list(connection.execute(_SIGNATURES).scalars())):
-        for row in connection.execute(_WAITING, {"signature": signature, "limit": limit}):
-            user, campaign_id, avoid = row.queued_group.split(" ", 2)
+    for signature in filter(wanted, [signature for (signature,) in _SIGNATURES.rows(connection, {})]):
+        for job_id, priority, sequence, group in _WAITING.rows(connection, {"signature": signature, "limit": limit}):
+            user, campaign_id, avoid = group.split(" ", 2)
             share = Share(user, campaign_id)
-            found.append(Waiting(row.id, signature, row.priority, row.sequence, frozenset(avoid.split()), share))
+            found.append(Waiting(job_id, signature, priority, sequence, frozenset(avoid.split()), share))
     return found
 
 
@@ -195,7 +196,7 @@ def job(connection: Connection, job_id: str) -> job_pb2.Job | None:
     Raises:
         LookupError: the prefix fits several.
     """
-    row = connection.execute(_ONE, {"job_id": job_id}).one_or_none()
+    row = _ONE.first(connection, {"job_id": job_id})
     if row is None:
         # The last code point: behind everything that goes on after the prefix.
         fitting = connection.execute(_BY_PREFIX, {"low": job_id, "high": job_id + "\U0010ffff"}).scalars().all()
@@ -205,7 +206,8 @@ def job(connection: Connection, job_id: str) -> job_pb2.Job | None:
             )
         if not fitting:
             return None
-        row = connection.execute(_ONE, {"job_id": fitting[0]}).one()
+        row = _ONE.first(connection, {"job_id": fitting[0]})
+        assert row is not None  # one transaction sees one state
     message = job_pb2.Job(
         job_id=row.id,
         spec=job_pb2.JobSpec.FromString(row.spec),
@@ -213,9 +215,9 @@ def job(connection: Connection, job_id: str) -> job_pb2.Job | None:
         submitted_at=rfc3339(row.submitted_at),
         finished_at=rfc3339(row.finished_at),
         user=row.user_name,
-        superseded_results=connection.execute(_COUNT_SUPERSEDED, {"job_id": row.id}).scalar_one(),
+        superseded_results=len(_SUPERSEDED.rows(connection, {"job_id": row.id})),
     )
-    for attempt in connection.execute(_TRIED, {"job_id": row.id}):
+    for attempt in _TRIED.rows(connection, {"job_id": row.id}):
         tried = message.attempts.add(
             number=attempt.number,
             lease_id=attempt.lease_id,

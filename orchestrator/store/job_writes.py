@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from orchestrator import failpoints
 from orchestrator import jobs as machine
 from orchestrator.store import job_reads
 from orchestrator.store.base import Applied, KeyConflictError, NewJob, Submitted
+from orchestrator.store.prepared import Prepared, Row
 from orchestrator.store.tables import attempts, jobs, outcomes, superseded
 from protos import artifacts
 from protos.gauntlet.v1 import failure_pb2, measurement_pb2
@@ -21,15 +22,37 @@ _BEFORE_COMMIT = {
     machine.Failed: "result.before_commit",
 }
 
-#: Keys looked up in one statement: databases limit the number of parameters.
-_LOOKUP = 500
-
-# Statements are built once: building one costs more than SQLite takes to carry it out.
-_KNOWN_KEYS = select(jobs.c.idempotency_key, jobs.c.id, jobs.c.spec).where(
-    jobs.c.idempotency_key.in_(bindparam("keys", expanding=True))
+_KNOWN_KEY = Prepared(select(jobs.c.id, jobs.c.spec).where(jobs.c.idempotency_key == bindparam("key")))
+_NEW_JOB = Prepared(
+    insert(jobs),
+    [
+        "id",
+        "idempotency_key",
+        "state",
+        "signature",
+        "priority",
+        "campaign_id",
+        "user_name",
+        "model_name",
+        "model_digest",
+        "max_attempts",
+        "queue_timeout_s",
+        "queued_signature",
+        "queued_group",
+        "queue_deadline",
+        "deadline",
+        "submitted_at",
+        "device_id",
+        "attempts",
+        "avoid",
+        "artifacts",
+        "failure_kind",
+        "failure_message",
+        "spec",
+    ],
 )
 # The lock is for databases whose transactions write side by side; SQLite has a single writer and does not render it.
-_JOB = (
+_JOB = Prepared(
     select(
         jobs.c.sequence,
         jobs.c.state,
@@ -44,20 +67,23 @@ _JOB = (
     .where(jobs.c.id == bindparam("job_id"))
     .with_for_update()
 )
-_ATTEMPTS = (
+_ATTEMPTS = Prepared(
     select(attempts.c.lease_id, attempts.c.device_id, attempts.c.failure)
     .where(attempts.c.job_id == bindparam("job_id"))
     .order_by(attempts.c.number)
 )
-_FAILURE = select(outcomes.c.failure).where(outcomes.c.job_id == bindparam("job_id"))
-_END_ATTEMPT = (
+_FAILURE = Prepared(select(outcomes.c.failure).where(outcomes.c.job_id == bindparam("job_id")))
+_NEW_ATTEMPT = Prepared(insert(attempts), ["lease_id", "job_id", "number", "device_id", "started_at"])
+_END_ATTEMPT = Prepared(
     update(attempts)
     .where(attempts.c.lease_id == bindparam("ended_lease_id"))
     .values(ended_at=bindparam("ended_at"), failure=bindparam("failure"))
 )
-_REMOVE_ATTEMPT = delete(attempts).where(attempts.c.lease_id == bindparam("removed_lease_id"))
-_SUPERSEDED = select(superseded.c.lease_id).where(superseded.c.lease_id == bindparam("lease_id"))
-_UPDATE_JOB = (
+_REMOVE_ATTEMPT = Prepared(delete(attempts).where(attempts.c.lease_id == bindparam("removed_lease_id")))
+_OUTCOME = Prepared(insert(outcomes), ["job_id", "result", "failure"])
+_KNOWN_SUPERSEDED = Prepared(select(superseded.c.lease_id).where(superseded.c.lease_id == bindparam("lease_id")))
+_SUPERSEDED = Prepared(insert(superseded), ["lease_id", "job_id", "came_at", "result", "failure"])
+_UPDATE_JOB = Prepared(
     update(jobs)
     .where(jobs.c.sequence == bindparam("job_sequence"))
     .values(
@@ -95,32 +121,24 @@ def submit(connection: Connection, new: Sequence[NewJob], now: float, steady: fl
         KeyConflictError: a key is known with another specification.
     """
     specs = [job.spec.SerializeToString(deterministic=True) for job in new]
-    known = _known_keys(connection, [job.spec.idempotency_key for job in new])
+    added: dict[str, tuple[str, bytes]] = {}
     rows = []
     answers = []
     for job, spec in zip(new, specs, strict=True):
         key = job.spec.idempotency_key
-        if key in known:
-            job_id, known_spec = known[key]
+        known = added.get(key) or _KNOWN_KEY.first(connection, {"key": key})
+        if known is not None:
+            job_id, known_spec = known
             if known_spec != spec:
                 raise KeyConflictError(key, job_id)
             answers.append(Submitted(job_id, created=False))
             continue
-        known[key] = (job.job_id, spec)
+        added[key] = (job.job_id, spec)
         rows.append(_row(job, spec, now, steady))
         answers.append(Submitted(job.job_id, created=True))
-    if rows:
-        connection.execute(insert(jobs), rows)
+    _NEW_JOB.run_all(connection, rows)
     failpoints.reach("submit.before_commit")
     return answers
-
-
-def _known_keys(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[str, bytes]]:
-    known = {}
-    for start in range(0, len(keys), _LOOKUP):
-        for row in connection.execute(_KNOWN_KEYS, {"keys": keys[start : start + _LOOKUP]}):
-            known[row.idempotency_key] = (row.id, row.spec)
-    return known
 
 
 def _row(job: NewJob, spec: bytes, now: float, steady: float) -> dict[str, object]:
@@ -142,7 +160,12 @@ def _row(job: NewJob, spec: bytes, now: float, steady: float) -> dict[str, objec
         "queue_deadline": None if timeout_s is None else steady + timeout_s,
         "deadline": steady + job.spec.deadline_s if job.spec.deadline_s else None,
         "submitted_at": now,
+        "device_id": "",
+        "attempts": 0,
+        "avoid": "",
         "artifacts": " ".join(job.artifacts),
+        "failure_kind": 0,
+        "failure_message": "",
         "spec": spec,
     }
 
@@ -165,7 +188,7 @@ def apply(
 
     For `now` and `steady` see `submit`.
     """
-    row = connection.execute(_JOB, {"job_id": job_id}).mappings().one_or_none()
+    row = _JOB.first(connection, {"job_id": job_id})
     if row is None:
         return None
     before = _load(connection, job_id, row)
@@ -181,23 +204,24 @@ def apply(
     return Applied(before, step.job, step.verdict, message)
 
 
-def _load(connection: Connection, job_id: str, row: RowMapping) -> machine.Job:
-    state = machine.State(row["state"])
+def _load(connection: Connection, job_id: str, row: Row) -> machine.Job:
+    state = machine.State(row.state)
     failure = None
     if state in (machine.State.FAILED, machine.State.CANCELLED):
-        failure = parse_failure(connection.execute(_FAILURE, {"job_id": job_id}).scalar())
+        ended = _FAILURE.first(connection, {"job_id": job_id})
+        failure = parse_failure(ended.failure if ended else None)
     tried = tuple(
         machine.Attempt(attempt.lease_id, attempt.device_id, parse_failure(attempt.failure))
-        for attempt in connection.execute(_ATTEMPTS, {"job_id": job_id})
+        for attempt in _ATTEMPTS.rows(connection, {"job_id": job_id})
     )
-    return machine.Job(job_id, row["max_attempts"], state, tried, failure)
+    return machine.Job(job_id, row.max_attempts, state, tried, failure)
 
 
 def _save_attempts(connection: Connection, before: machine.Job, after: machine.Job, now: float) -> None:
     old, new = before.attempts, after.attempts
     if len(new) > len(old):
-        connection.execute(
-            insert(attempts),
+        _NEW_ATTEMPT.run(
+            connection,
             {
                 "lease_id": new[-1].lease_id,
                 "job_id": after.job_id,
@@ -207,11 +231,11 @@ def _save_attempts(connection: Connection, before: machine.Job, after: machine.J
             },
         )
     elif len(new) < len(old):
-        connection.execute(_REMOVE_ATTEMPT, {"removed_lease_id": old[-1].lease_id})
+        _REMOVE_ATTEMPT.run(connection, {"removed_lease_id": old[-1].lease_id})
     elif before.state.is_held and not after.state.is_held:
         failure = new[-1].failure
-        connection.execute(
-            _END_ATTEMPT,
+        _END_ATTEMPT.run(
+            connection,
             {
                 "ended_lease_id": new[-1].lease_id,
                 "ended_at": now,
@@ -224,8 +248,8 @@ def _save_outcome(connection: Connection, after: machine.Job, result: measuremen
     if not after.state.is_final:
         return
     succeeded = after.state is machine.State.SUCCEEDED
-    connection.execute(
-        insert(outcomes),
+    _OUTCOME.run(
+        connection,
         {
             "job_id": after.job_id,
             "result": result.SerializeToString() if succeeded and result is not None else None,
@@ -236,7 +260,7 @@ def _save_outcome(connection: Connection, after: machine.Job, result: measuremen
 
 def _save_job(
     connection: Connection,
-    row: RowMapping,
+    row: Row,
     after: machine.Job,
     result: measurement_pb2.MeasurementResult | None,
     now: float,
@@ -244,24 +268,24 @@ def _save_job(
 ) -> None:
     queued = after.state is machine.State.QUEUED
     deadline = None
-    if queued and row["queue_timeout_s"] is not None:
+    if queued and row.queue_timeout_s is not None:
         # Time spent on a device that let the job down was no waiting.
-        deadline = steady + row["queue_timeout_s"]
+        deadline = steady + row.queue_timeout_s
     avoid = " ".join(sorted(after.avoid))
-    connection.execute(
-        _UPDATE_JOB,
+    _UPDATE_JOB.run(
+        connection,
         {
-            "job_sequence": row["sequence"],
+            "job_sequence": row.sequence,
             "state": after.state.value,
-            "queued_signature": row["signature"] if queued else None,
-            "queued_group": _group(row["user_name"], row["campaign_id"], avoid) if queued else None,
+            "queued_signature": row.signature if queued else None,
+            "queued_group": _group(row.user_name, row.campaign_id, avoid) if queued else None,
             "queue_deadline": deadline,
-            "deadline": None if after.state.is_final else row["deadline"],
+            "deadline": None if after.state.is_final else row.deadline,
             "finished_at": now if after.state.is_final else None,
             "device_id": "" if queued or not after.attempts else after.attempts[-1].device_id,
             "attempts": len(after.attempts),
             "avoid": avoid,
-            "artifacts": _with_produced(row["artifacts"], result if after.state is machine.State.SUCCEEDED else None),
+            "artifacts": _with_produced(row.artifacts, result if after.state is machine.State.SUCCEEDED else None),
             "failure_kind": 0 if after.failure is None else after.failure.kind,
             "failure_message": "" if after.failure is None else after.failure.message,
         },
@@ -281,11 +305,11 @@ def _keep(
     result: measurement_pb2.MeasurementResult | None,
     now: float,
 ) -> None:
-    if connection.execute(_SUPERSEDED, {"lease_id": event.lease_id}).first():
+    if _KNOWN_SUPERSEDED.first(connection, {"lease_id": event.lease_id}):
         return
     failure = event.failure.SerializeToString() if isinstance(event, machine.Failed) else None
-    connection.execute(
-        insert(superseded),
+    _SUPERSEDED.run(
+        connection,
         {
             "lease_id": event.lease_id,
             "job_id": job.job_id,
