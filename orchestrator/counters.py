@@ -1,0 +1,204 @@
+"""What the orchestrator counts as it goes: jobs, failures, sessions, messages. Read by `orchestrator.metrics`.
+
+Counted since this process started, as Prometheus expects it: its `rate` and `increase` see a restart by themselves.
+Nothing carries the id of a job, a model or a campaign.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from sqlalchemy import select
+
+from orchestrator import jobs
+from orchestrator.store import job_reads
+from orchestrator.store.base import Applied, NewJob, Queued, Share, Submitted
+from orchestrator.store.sql import SqlStore
+from orchestrator.store.tables import jobs as table
+from orchestrator.store.writer import Written
+from protos.blame import Blame, blame
+from protos.gauntlet.v1 import agent_pb2, failure_pb2, measurement_pb2
+
+_LEASE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_WORK_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+_WAIT_BUCKETS_S = (*_WORK_BUCKETS_S, 6 * 3600, 24 * 3600)
+_KIND_PREFIX = "FAILURE_KIND_"
+_OUTCOMES = tuple(state.value for state in jobs.State if state.is_final)
+
+
+class Counters:
+    """Counters and histograms, with their registry.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.registry = CollectorRegistry()
+        self._clock = clock
+        #: Since when a job waits, or is held. A job of an earlier life of the orchestrator is not here until it is
+        #: leased or goes back to the queue: what is not known is not observed.
+        self._since: dict[str, float] = {}
+        own: Any = {"registry": self.registry}
+        self._submitted = Counter("gauntlet_jobs_submitted", "Jobs taken into the queue.", **own)
+        self._ended = Counter("gauntlet_jobs_ended", "Jobs that ended, by how.", ["outcome"], **own)
+        self._failures = Counter(
+            "gauntlet_failures",
+            "Attempts that failed, by kind and by whose fault it was; final: the job ended with it.",
+            ["kind", "blame", "final"],
+            **own,
+        )
+        self._superseded = Counter(
+            "gauntlet_results_superseded", "Results and failures that came under a lease that had ended.", **own
+        )
+        self._wait = Histogram(
+            "gauntlet_job_wait_seconds", "From the queue to a lease.", buckets=_WAIT_BUCKETS_S, **own
+        )
+        self._held = Histogram(
+            "gauntlet_job_held_seconds",
+            "From a lease to its end: the way there, the measurement, the way back.",
+            ["outcome"],
+            buckets=_WORK_BUCKETS_S,
+            **own,
+        )
+        self._leasing = Histogram(
+            "gauntlet_dispatch_seconds",
+            "From the choice of a device to the lease in the store.",
+            buckets=_LEASE_BUCKETS_S,
+            **own,
+        )
+        self._sessions = Counter(
+            "gauntlet_sessions", "Connections of agents, by what became of them.", ["event"], **own
+        )
+        self._messages = Counter("gauntlet_messages_received", "Messages of agents, by kind.", ["kind"], **own)
+        # A series that appears with its first event hides that event from `rate`.
+        for outcome in _OUTCOMES:
+            self._ended.labels(outcome)
+        for event in ("opened", "closed", "refused"):
+            self._sessions.labels(event)
+        for field in agent_pb2.SessionRequest.DESCRIPTOR.fields:
+            self._messages.labels(field.name)
+
+    # ------------------------------------------------------------------------------------------------ sessions
+
+    def session(self, event: str) -> None:
+        """A session was "opened", "closed" or "refused"."""
+        self._sessions.labels(event).inc()
+
+    def message(self, request: agent_pb2.SessionRequest) -> None:
+        """An agent said something."""
+        if kind := request.WhichOneof("event"):
+            self._messages.labels(kind).inc()
+
+    # ------------------------------------------------------------------------------------------------ jobs
+
+    def submitting(self, new: Sequence[NewJob]) -> None:
+        """Jobs are on their way to the store; they wait from now on."""
+        now = self._clock()
+        self._since.update((job.job_id, now) for job in new)
+
+    def submitted(self, new: Sequence[NewJob], answers: Sequence[Submitted]) -> None:
+        """What became of them; no answers: nothing was taken."""
+        created = {answer.job_id for answer in answers if answer.created}
+        self._submitted.inc(len(created))
+        for job in new:
+            if job.job_id not in created:
+                self._since.pop(job.job_id, None)
+
+    def applied(self, event: jobs.Event, applied: Applied, took_s: float) -> None:
+        """A job went through an event; the store took `took_s` over it."""
+        if applied.verdict == "superseded" and isinstance(event, jobs.Succeeded | jobs.Failed):
+            self._superseded.inc()
+        if applied.verdict != "applied":
+            return
+        job, now = applied.after, self._clock()
+        since = self._since.get(job.job_id)
+        if isinstance(event, jobs.Leased):
+            self._leasing.observe(took_s)
+            if since is not None:
+                self._wait.observe(max(0.0, now - took_s - since))
+        elif applied.before.state.is_held and not job.state.is_held and since is not None:
+            self._held.labels(job.state.value if job.state.is_final else "again").observe(now - since)
+        if job.state is not applied.before.state and job.state is not jobs.State.RUNNING:
+            self._since[job.job_id] = now
+        if job.state.is_final:
+            self._since.pop(job.job_id, None)
+            self._ended.labels(job.state.value).inc()
+        self._failed(event, job)
+
+    def _failed(self, event: jobs.Event, job: jobs.Job) -> None:
+        failure = event.failure if isinstance(event, jobs.Failed) else job.failure
+        if failure is None:
+            return
+        whose = Blame.USER if job.state is jobs.State.CANCELLED else blame(failure)
+        final = "true" if job.state.is_final else "false"
+        self._failures.labels(kind_name(failure.kind), whose.value, final).inc()
+
+
+def kind_name(kind: int) -> str:
+    """Of a failure, as a label; a kind that only a newer peer knows is "unknown"."""
+    if kind not in failure_pb2.FailureKind.values():
+        return "unknown"
+    return failure_pb2.FailureKind.Name(kind).removeprefix(_KIND_PREFIX).lower()
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What waits and what is held.
+
+    Attributes:
+        waiting_since: Unix time at which the first of those that wait was submitted; None: nothing waits.
+    """
+
+    shares: Mapping[Share, Queued]
+    waiting_since: float | None
+
+
+# By the index over state and sequence: one row, however many have ended.
+_OLDEST = (
+    select(table.c.submitted_at).where(table.c.state == jobs.State.QUEUED.value).order_by(table.c.sequence).limit(1)
+)
+
+
+class CountingStore(SqlStore):
+    """A store that counts what happens to jobs: whoever brings it about comes by here."""
+
+    counters: Counters
+
+    @property
+    def written(self) -> Written:
+        """What its writer has done so far."""
+        return self._writer.written
+
+    async def queue(self) -> Queue:
+        """What waits and what is held; costs no look at what has ended."""
+        return await self._read(lambda c: Queue(job_reads.shares(c), c.execute(_OLDEST).scalar()))
+
+    async def submit(self, new: Sequence[NewJob]) -> list[Submitted]:
+        """See `SqlStore.submit`."""
+        self.counters.submitting(new)
+        answers: list[Submitted] = []
+        try:
+            answers = await super().submit(new)
+        finally:
+            self.counters.submitted(new, answers)
+        return answers
+
+    async def apply(
+        self,
+        job_id: str,
+        event: jobs.Event,
+        result: measurement_pb2.MeasurementResult | None = None,
+        *,
+        whole: bool = False,
+    ) -> Applied | None:
+        """See `SqlStore.apply`."""
+        began = time.perf_counter()
+        applied = await super().apply(job_id, event, result, whole=whole)
+        if applied is not None:
+            self.counters.applied(event, applied, time.perf_counter() - began)
+        return applied
