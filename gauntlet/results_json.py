@@ -60,6 +60,7 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
         "submitted_at": job.submitted_at or None,
         "finished_at": job.finished_at or None,
         "step": job.step or None,
+        "waits_for": job.waits_for or None,
         "suspicion": (
             {
                 "reason": job.suspicion.reason,
@@ -155,6 +156,7 @@ def summary_document(job: fleet_pb2.JobSummary) -> Document:
         "failure": {"kind": kind_name(job.failure_kind), "message": job.failure_message} if failed else None,
         "campaign_id": job.campaign_id or None,
         "suspect_because": job.suspect_because or None,
+        "waits_for": job.waits_for or None,
     }
 
 
@@ -194,6 +196,26 @@ def device_document(device: fleet_pb2.Device) -> Document:
         "state_reason": device.state_reason,
         "last_seen_at": device.last_seen_at or None,
         "job_id": device.job_id or None,
+        "holds": [
+            {
+                "kind": hold.kind,
+                "reason": hold.reason,
+                "by": hold.by or None,
+                "since": hold.since,
+                "until": hold.until or None,
+            }
+            for hold in device.holds
+        ],
+        "maintenance": [
+            {
+                "weekdays": list(window.weekdays) or list(range(1, 8)),
+                "start_minute": window.start_minute,
+                "duration_s": window.duration_s,
+                "reason": window.reason,
+            }
+            for window in device.maintenance
+        ],
+        "events": [{"at": event.at, "kind": event.kind, "detail": event.detail} for event in device.events],
         "labels": dict(described.labels),
         "hardware": {
             "board": hardware.board or None,

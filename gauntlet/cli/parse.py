@@ -34,6 +34,57 @@ def share(text: str, option: str = "--precision", below: float = 1.0) -> float:
     return value
 
 
+_UNITS_S = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
+
+
+def duration_s(text: str, option: str = "--for") -> float:
+    """Read "2h", "90 min" or "1.5d"; seconds.
+
+    Raises:
+        UsageError: it is no duration above 0.
+    """
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz").strip()
+    unit = text[len(text.rstrip("abcdefghijklmnopqrstuvwxyz")) :]
+    try:
+        value = float(number) * _UNITS_S[unit]
+    except (KeyError, ValueError):
+        value = float("nan")
+    if not 0 < value < float("inf"):
+        raise UsageError(f"{option}: {text} is no duration", "give it as 90s, 30min, 2h or 1d")
+    return value
+
+
+def weekdays(text: str, option: str = "--every") -> list[int]:
+    """Read "sat,sun" or "day"; 1 Monday to 7 Sunday, nothing for every day.
+
+    Raises:
+        UsageError: one of them is no weekday.
+    """
+    if text.lower() == "day":
+        return []
+    from gauntlet.render.units import WEEKDAYS
+
+    words = [word.strip().lower() for word in text.split(",")]
+    for word in words:
+        if word not in WEEKDAYS:
+            raise UsageError(
+                f"{option}: {word or 'nothing'} is no weekday", f"give some of {', '.join(WEEKDAYS)}, or day"
+            )
+    return sorted({WEEKDAYS.index(word) + 1 for word in words})
+
+
+def minute_of_day(text: str, option: str = "--at") -> int:
+    """Read "02:00"; minutes after midnight.
+
+    Raises:
+        UsageError: it is no time of day.
+    """
+    hour, colon, minute = text.partition(":")
+    if not (colon and hour.isdecimal() and minute.isdecimal() and int(hour) < 24 and int(minute) < 60):
+        raise UsageError(f"{option}: {text} is no time of day", "give it as HH:MM in UTC, for example 02:00")
+    return int(hour) * 60 + int(minute)
+
+
 def delegate_of_litert(text: str) -> str:
     """Read a delegate of LiteRT.
 

@@ -28,6 +28,8 @@ _VERDICTS: dict[int, str] = {
     fitness_pb2.FITNESS_VERDICT_SHIFTED: "bold yellow",
 }
 
+_EVENTS: dict[str, str] = {"quarantined": "yellow", "failure": "red", "lost": "red", "released": "green"}
+
 
 def pair_grid() -> Table:
     """Two columns: name, text."""
@@ -67,6 +69,12 @@ def devices_table(devices: Sequence[fleet_pb2.Device]) -> RenderableType:
     return table
 
 
+def device_line(device: fleet_pb2.Device) -> RenderableType:
+    """What became of a device, in a line, and its maintenance windows."""
+    line = Text.assemble((device.description.device_id, "bold"), " ", _state(device))
+    return Text("\n").join([line, *(Text(f"  maintenance {text}") for text in _windows(device))])
+
+
 def device_report(device: fleet_pb2.Device) -> RenderableType:
     """All that is known of one device."""
     return Group(*_report(device))
@@ -92,6 +100,10 @@ def _report(device: fleet_pb2.Device) -> Iterator[RenderableType]:
     table.add_row("class", described.device_class)
     table.add_row("agent", device.agent_id)
     table.add_row("state", _state(device))
+    for hold in device.holds:
+        table.add_row(hold.kind, _hold(hold))
+    if device.maintenance:
+        table.add_row("maintenance", "\n".join(_windows(device)))
     table.add_row("last seen", f"{units.age(device.last_seen_at)} ago" if device.last_seen_at else "never")
     if device.job_id:
         table.add_row("job", device.job_id)
@@ -121,6 +133,8 @@ def _report(device: fleet_pb2.Device) -> Iterator[RenderableType]:
         yield _controls(device)
     yield _heading("Fitness")
     yield _fitness(device)
+    yield _heading("History")
+    yield _history(device)
     yield _heading("Can measure")
     yield Padding(Text(", ".join(described.capabilities) or "nothing"), (0, 0, 1, 2))
 
@@ -185,6 +199,35 @@ def _noise_floor(device: fleet_pb2.Device) -> Text:
         return Text("not measured yet", "dim")
     measured = Text(f"  measured {units.clock(device.noise_floor.measured_at)} UTC", "dim")
     return figures.short(device.noise_floor.floor, lambda share: f"{share * 100:.2f} %") + measured
+
+
+def _history(device: fleet_pb2.Device) -> RenderableType:
+    """The last events, newest first."""
+    if not device.events:
+        return Text("  nothing happened yet", "dim")
+    table = lines_table("at (UTC)", "what", "detail")
+    for event in device.events:
+        table.add_row(units.clock(event.at), Text(event.kind, _EVENTS.get(event.kind, "")), Text(event.detail, "dim"))
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _hold(hold: fleet_pb2.Hold) -> Text:
+    """Since when, until when, by whom, and why."""
+    parts = [f"since {units.clock(hold.since)} UTC"]
+    if hold.by:
+        parts.append(f"by {hold.by}")
+    if hold.until:
+        parts.append(f"until {units.clock(hold.until)} UTC")
+    return Text(", ".join(parts)).append(f": {hold.reason}" if hold.reason else "", "dim")
+
+
+def _windows(device: fleet_pb2.Device) -> list[str]:
+    """Maintenance windows as people write them."""
+    return [
+        f"every {units.weekdays(window.weekdays)} at {window.start_minute // 60:02}:{window.start_minute % 60:02} UTC "
+        f"for {units.length(window.duration_s)}" + (f": {window.reason}" if window.reason else "")
+        for window in device.maintenance
+    ]
 
 
 def _state(device: fleet_pb2.Device) -> Text:

@@ -48,6 +48,8 @@ def jobs_table(jobs: Sequence[fleet_pb2.JobSummary]) -> RenderableType:
             str(job.attempts),
             Text.assemble((kind_name(job.failure_kind), "red"), f": {job.failure_message}")
             if failed
+            else Text(job.waits_for, "yellow")
+            if job.waits_for
             else _suspect(job.suspect_because),
         )
     return table
@@ -119,6 +121,8 @@ def _report(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> It
     parts = ("output_check", "latency", "memory", "accuracy", "energy", "fault_plan")
     named = [part.replace("_", " ") for part in parts if spec.HasField(part)]
     table.add_row("measures", f"{', '.join(named) or 'nothing'}; killed after {units.duration(spec.timeout_s)}")
+    if job.waits_for:
+        table.add_row("waits for", Text(job.waits_for.removeprefix("waits for "), "yellow"))
     if job.spec.campaign_id:
         table.add_row("campaign", job.spec.campaign_id)
     table.add_row("submitted", f"{units.clock(job.submitted_at)} UTC, {units.age(job.submitted_at)} ago")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 _TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
@@ -10,6 +11,8 @@ _ENERGY = ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"), (1e-9, "nJ"))
 _POWER = ((1.0, "W"), (1e-3, "mW"), (1e-6, "µW"))
 _FREQUENCY = ((1e9, "GHz"), (1e6, "MHz"), (1e3, "kHz"), (1.0, "Hz"))
 _BYTES = ((1024.0**3, "GiB"), (1024.0**2, "MiB"), (1024.0, "KiB"), (1.0, "B"))
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 Units = tuple[tuple[float, str], ...]
 
@@ -100,6 +103,18 @@ def age(since: str, now: datetime | None = None) -> str:
         if seconds < limit:
             return f"{seconds // unit:.0f} {name}"
     return f"{seconds // 86400:.0f} d"
+
+
+def weekdays(numbers: Iterable[int]) -> str:
+    """Of 1 Monday to 7 Sunday: "sat, sun"; "day" for none, which means every one."""
+    return ", ".join(WEEKDAYS[number - 1] for number in sorted(set(numbers))) or "day"
+
+
+def length(seconds: float) -> str:
+    """A length of time that somebody set: 10,800 is "3 h", 5,400 "1 h 30 min"."""
+    minutes = round(seconds / 60)
+    parts = ((minutes // 1440, "d"), (minutes % 1440 // 60, "h"), (minutes % 60, "min"))
+    return " ".join(f"{count} {name}" for count, name in parts if count)
 
 
 def _scaled(value: float, units: Units) -> str:

@@ -108,6 +108,16 @@ class Client:
         response = await self._call(self._fleet.ListDevices, fleet_pb2.ListDevicesRequest())
         return list(response.devices)
 
+    async def control_device(self, request: fleet_pb2.ControlDeviceRequest) -> fleet_pb2.Device:
+        """Drain, reserve, quarantine or maintain a device, or end that; the device as it is then.
+
+        Raises:
+            NotFound: nobody knows the device.
+            Refused: it makes no sense, somebody else has reserved it, or only an admin may.
+        """
+        response: fleet_pb2.ControlDeviceResponse = await self._call(self._fleet.ControlDevice, request)
+        return response.device
+
     # ------------------------------------------------------------------------------------------------ artifacts
 
     async def put_file(self, path: Path, media_type: str) -> artifact_pb2.ArtifactRef:

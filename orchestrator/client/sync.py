@@ -56,6 +56,10 @@ class SyncClient:
         """See `Client.devices`."""
         return self._do(self._client.devices())
 
+    def control_device(self, request: fleet_pb2.ControlDeviceRequest) -> fleet_pb2.Device:
+        """See `Client.control_device`."""
+        return self._do(self._client.control_device(request))
+
     def put_file(self, path: Path, media_type: str) -> artifact_pb2.ArtifactRef:
         """See `Client.put_file`."""
         return self._do(self._client.put_file(path, media_type))
