@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from protos.addresses import AddressError, check_local
+from orchestrator.security import has_authority
+from protos.addresses import AddressError, check_form, check_local, join, split
 
 DEFAULT_ADDRESS = "127.0.0.1:50151"
 
@@ -37,7 +38,13 @@ class Config:
     `orchestrator.settings`; the text beside its type says to people what it means.
     """
 
-    address: Annotated[str, "where to listen: HOST:PORT on loopback, or unix:/PATH"] = DEFAULT_ADDRESS
+    address: Annotated[
+        str, "where to listen: HOST:PORT, on loopback unless `gauntlet lab init` was run; or unix:/PATH"
+    ] = DEFAULT_ADDRESS
+    open_address: Annotated[
+        str, "with TLS: where people join and use API tokens; empty: the next port after that of `address`"
+    ] = ""
+    certificate_life_s: Annotated[Seconds, "certificates of agents and users last so long"] = 30 * 86_400.0
     folder: Annotated[Path, "folder of the lab's database and artifacts"]
     heartbeat_interval_s: Annotated[Seconds, "how often agents report"] = 2.0
     lease_duration_s: Annotated[
@@ -59,7 +66,11 @@ class Config:
 
     def __post_init__(self) -> None:
         try:
-            check_local(self.address)
+            check_form(self.address)
+            if self.open_address:
+                split(self.open_address)
+            if not self.has_authority:
+                check_local(self.address)
         except AddressError as error:
             raise ConfigError(str(error)) from error
         if self.metrics_address:
@@ -69,6 +80,22 @@ class Config:
                 "a lease must last at least two heartbeats\n"
                 f"lease_duration_s is {self.lease_duration_s:g}, heartbeat_interval_s {self.heartbeat_interval_s:g}"
             )
+
+    @property
+    def has_authority(self) -> bool:
+        """Has `gauntlet lab init` been run in the folder?"""
+        return has_authority(self.folder)
+
+    @property
+    def secure(self) -> bool:
+        """Does it serve with TLS? Always, once there is an authority, but for a unix socket."""
+        return self.has_authority and not self.address.startswith("unix:")
+
+    @property
+    def entrance(self) -> str:
+        """With TLS: where those connect who have no certificate."""
+        host, port = split(self.address)
+        return self.open_address or join(host, port + 1)
 
 
 def host_and_port(address: str) -> tuple[str, int]:

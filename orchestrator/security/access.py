@@ -53,7 +53,7 @@ class Access:
     """The lab's door.
 
     Args:
-        authority: signs.
+        authority: signs; None in a lab without TLS, where nobody needs to be let in.
         books: what outlives the process.
         clock: Unix time.
         lifetime_s: of certificates for agents, users and administrators.
@@ -61,12 +61,12 @@ class Access:
 
     def __init__(
         self,
-        authority: Authority,
+        authority: Authority | None,
         books: SecurityBooks,
         clock: Callable[[], float],
         lifetime_s: float = CERTIFICATE_LIFE_S,
     ) -> None:
-        self.authority = authority
+        self._authority = authority
         self.books = books
         self.lifetime_s = lifetime_s
         self._clock = clock
@@ -75,6 +75,20 @@ class Access:
         self._api_tokens: dict[str, TokenRow] = {}
         self._serials: dict[bytes, str] = {}
         self._lines: defaultdict[str, set[Line]] = defaultdict(set)
+
+    @property
+    def authority(self) -> Authority:
+        """The lab's authority.
+
+        Raises:
+            AccessRefusedError: it has none.
+        """
+        if self._authority is None:
+            raise AccessRefusedError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "this lab has no authority: whoever reaches it may do everything\nrun gauntlet lab init and restart it",
+            )
+        return self._authority
 
     async def load(self) -> None:
         """Know what earlier lives of the orchestrator let in."""

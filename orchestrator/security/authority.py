@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from orchestrator.security import FOLDER, has_authority
 from protos.gauntlet.v1 import admin_pb2
 from protos.joining import ANY_ORCHESTRATOR, pin_of
 
-FOLDER = "security"
 _AUTHORITY_LIFE = timedelta(days=3650)
 _SERVER_LIFE = timedelta(days=90)
 #: Clocks of boards differ a little from the orchestrator's.
@@ -78,18 +78,13 @@ class Authority:
         self.pin = pin_of(certificate)
 
     @classmethod
-    def exists(cls, lab: Path) -> bool:
-        """Has this lab folder an authority?"""
-        return (lab / FOLDER / "authority.pem").exists()
-
-    @classmethod
     def create(cls, lab: Path, clock: Callable[[], float]) -> Authority:
         """Make the authority of a lab; one that is there already is loaded.
 
         Raises:
             AuthorityError: the folder cannot be written, or what is there cannot be used.
         """
-        if cls.exists(lab):
+        if has_authority(lab):
             return cls.load(lab, clock)
         key = ec.generate_private_key(ec.SECP256R1())
         now = _time(clock())
