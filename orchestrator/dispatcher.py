@@ -6,19 +6,20 @@ import asyncio
 import logging
 import time
 
-from orchestrator import jobs
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.clocks import steady
 from orchestrator.hub import Hub
 from orchestrator.store.base import StoreError
-from protos.gauntlet.v1 import failure_pb2
 
 log = logging.getLogger(__name__)
 
 _TICK_S = 0.5
 _COLLECT_EVERY_S = 3600.0
 _RETRY_S = 1.0
-# Enough to keep every device busy for one round; the next kick looks again.
+# Of each group, jobs for every device that could take one and some that are gone when it comes to it. The next round
+# goes on where a window was too small.
 _SPARE_WINDOW = 8
+_LARGEST_WINDOW = 256
 
 
 async def dispatch_forever(hub: Hub) -> None:
@@ -35,16 +36,23 @@ async def dispatch_forever(hub: Hub) -> None:
 
 
 async def _dispatch(hub: Hub) -> None:
-    idle = hub.registry.idle()
-    if not idle:
+    idle, room = hub.registry.idle(), hub.room()
+    takers = [*idle, *room]
+    if not takers:
         return
     hub.dispatching = True
     try:
-        # A signature that no idle device can serve costs no look at its jobs.
+        window = min(len(idle) + sum(room.values()) + _SPARE_WINDOW, _LARGEST_WINDOW)
+        # A signature that no taker can serve costs no look at its jobs: those of a dead site fill no window.
         waiting = await hub.store.waiting(
-            lambda signature: any(hub.fits(signature, device_id) for device_id in idle), len(idle) + _SPARE_WINDOW
+            lambda signature: any(hub.fits(signature, device_id) for device_id in takers), window
         )
-        await asyncio.gather(*map(hub.lease, hub.propose(waiting)))
+        assignments = hub.propose(waiting, hub.room())
+        leasing = [hub.lease(assignment) for assignment in assignments]
+        if assignments and window == _LARGEST_WINDOW:
+            hub.kick.set()
+        await asyncio.gather(*leasing)
+        await hub.share_out()
     finally:
         hub.dispatching = False
 
@@ -74,19 +82,19 @@ async def _keep_time(hub: Hub, now: float) -> None:
         if now - session.heard_at > limit:
             await hub.close_session(session, f"no heartbeat for {limit:g} s")
     await hub.custody.keep_time()
-    for lease in hub.leases.expired():
+    expired = hub.leases.expired()
+    for lease in expired:
         holder = hub.registry.session_for(lease.device_id)
         if holder is not None and now - holder.heard_at > 2 * hub.config.heartbeat_interval_s:
             # Silent as well, if not yet for the full time: its device must not get the job again.
             await hub.close_session(holder, f"no heartbeat for {now - holder.heard_at:.0f} s")
-        failure = failure_pb2.Failure(
-            kind=failure_pb2.FAILURE_KIND_DEVICE_LOST,
-            message=f"device {lease.device_id} was not heard for {limit:g} s while it held the job",
-            remedy="look at its agent: is it running, is the link up?",
-        )
-        await hub.end_lease(lease, jobs.Failed(lease.lease_id, failure))
-    for job_id in await hub.store.overdue(time.time()):
+    await hub.lose(expired, f"was not heard for {limit:g} s while it held the job")
+    for device in hub.registry.held():
+        await hub.hand_back(device.device_id)
+    for job_id in await hub.store.overdue(steady()):
         await hub.expire(job_id)
+    for job_id in await hub.store.late(steady()):
+        await hub.end_late(job_id)
 
 
 async def collect_forever(hub: Hub, artifacts: ArtifactStore) -> None:

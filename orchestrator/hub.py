@@ -9,20 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import grpc
 
-from orchestrator import failpoints, fitness, jobs
+from orchestrator import devices, failpoints, fitness, jobs
 from orchestrator.artifacts import ArtifactError, ArtifactStore
 from orchestrator.config import Config
 from orchestrator.custody import Custody
 from orchestrator.demands import Demand
+from orchestrator.fairshare import FairShare
+from orchestrator.hands import Hands
 from orchestrator.leases import Lease, Leases
 from orchestrator.registry import Registry, Session
-from orchestrator.scheduler import Assignment, propose
-from orchestrator.store.base import Applied, NewJob, Store, StoreError, Submitted, Waiting
+from orchestrator.scheduler import Assignment, Fleet, propose
+from orchestrator.store.base import Applied, NewJob, Queued, Share, Store, StoreError, Submitted, Waiting
 from orchestrator.watchers import Change, Watchers
 from protos import contract
 from protos.gauntlet.v1 import agent_pb2, device_pb2, failure_pb2, fleet_pb2, measurement_pb2
@@ -57,6 +59,8 @@ class Hub:
         self.watchers = watchers
         self.registry = Registry(clock)
         self.leases = Leases(config.lease_duration_s, clock)
+        self.hands = Hands(clock)
+        self.fair = FairShare(clock)
         #: The dispatcher waits for it: something may be assignable.
         self.kick = asyncio.Event()
         self.custody = Custody(self.registry, store, self.kick.set, config.quarantine, config.first_probe_s, clock)
@@ -65,6 +69,8 @@ class Hub:
         #: Steps of running jobs, as last reported.
         self.steps: dict[str, str] = {}
         self._clock = clock
+        #: The last process that was heard of each agent.
+        self._epochs: dict[str, str] = {}
         self._hello_lock = asyncio.Lock()
 
     async def load(self) -> None:
@@ -72,7 +78,8 @@ class Hub:
         self.registry.load(await self.store.devices())
         self.custody.load()
         for held in await self.store.held():
-            self._granted(Lease(held.lease_id, held.job_id, held.device_id))
+            self.leases.grant(Lease(held.lease_id, held.job_id, held.device_id))
+            self._take(held.lease_id, held.device_id, held.share)
         self.kick.set()
 
     # ------------------------------------------------------------------------------------------------ sessions
@@ -113,8 +120,7 @@ class Hub:
         log.info("agent %s: %s", session.agent_id, session.goodbye or session.closed_because)
         if session.goodbye:
             for device_id in sorted(session.device_ids):
-                lease = self.leases.get(self.registry.lease_of(device_id) or "")
-                if lease is not None:
+                for lease in reversed(self._leases_of(device_id)):
                     await self.end_lease(lease, jobs.Returned(lease.lease_id))
 
     async def handle(self, session: Session, request: agent_pb2.SessionRequest) -> None:
@@ -179,14 +185,15 @@ class Hub:
         """Leases of its devices that the agent still holds go on; those that it lost go back to the queue at once."""
         held = set(hello.held_lease_ids)
         self.leases.renew(lease_id for lease_id in self._own(hello.agent.agent_id, held) if lease_id in self.leases)
+        restarted = self._epochs.get(hello.agent.agent_id, hello.session_epoch) != hello.session_epoch
+        self._epochs[hello.agent.agent_id] = hello.session_epoch
         for description in hello.devices:
-            lease = self.leases.get(self.registry.lease_of(description.device_id) or "")
-            if lease is not None and lease.lease_id not in held:
-                failure = failure_pb2.Failure(
-                    kind=failure_pb2.FAILURE_KIND_DEVICE_LOST,
-                    message="the agent came back without this job: it was restarted, or never received the lease",
-                )
-                await self.end_lease(lease, jobs.Failed(lease.lease_id, failure))
+            out = self._leases_of(description.device_id)
+            lost = [lease for lease in out if lease.lease_id not in held]
+            # What the process that ended had finished is still held; it worked on the next one. A lease that a living
+            # process does not hold never reached it.
+            begun = lost[:1] if restarted or lost[:1] == out[:1] else []
+            await self._lose(lost, begun, "came back without this job: it was restarted, or never received the lease")
 
     async def _devices_changed(self, session: Session, changed: agent_pb2.DevicesChanged) -> None:
         _check_devices(changed.devices)
@@ -204,8 +211,11 @@ class Hub:
         Raises:
             KeyConflictError, StoreError: nothing was queued.
         """
-        waiting = [Waiting(job.job_id, job.signature, job.spec.priority, n, frozenset()) for n, job in enumerate(new)]
-        assignments = self.propose(waiting) if self._settled else []
+        waiting = [
+            Waiting(job.job_id, job.signature, job.spec.priority, n, frozenset(), Share(job.user, job.spec.campaign_id))
+            for n, job in enumerate(new)
+        ]
+        assignments = self.propose(waiting, {}) if self._settled else []
         # The writer works in the order in which it is given work: first the jobs, then their leases.
         submitting = asyncio.ensure_future(self.store.submit(new))
         leasing = [self.lease(assignment) for assignment in assignments]
@@ -223,9 +233,15 @@ class Hub:
         """Is all that waits known to fit no idle device? Then a new job can take one without overtaking another."""
         return not self.kick.is_set() and not self.dispatching
 
-    def propose(self, waiting: Sequence[Waiting]) -> list[Assignment]:
-        """Which idle device should get which of these jobs."""
-        return propose(self.registry.idle(), waiting, self.fits, self.registry.connected())
+    def propose(self, waiting: Sequence[Waiting], room: Mapping[str, int]) -> list[Assignment]:
+        """Which device should get which of these jobs: the idle ones, and busy ones that have room for so many more."""
+        fleet = Fleet(self.registry.idle(), room, self.registry.connected(), self._pool, self.fits)
+        return propose(fleet, waiting, self.fair.round())
+
+    def room(self) -> dict[str, int]:
+        """Busy devices that should get more jobs, and how many each."""
+        busy = ((device_id, self.registry.device(device_id), room) for device_id, room in self.hands.room().items())
+        return {device_id: room for device_id, device, room in busy if device and device.state is devices.State.BUSY}
 
     def fits(self, signature: str, device_id: str) -> bool:
         """Can the device do what the signature asks?"""
@@ -236,22 +252,23 @@ class Hub:
 
         The device is taken when this returns, not only when the store has decided: nobody else may count on it.
         """
-        lease_id = uuid.uuid4().hex
-        self.registry.lease_granted(assignment.device_id, lease_id)
-        return asyncio.ensure_future(self._lease(assignment.job_id, assignment.device_id, lease_id))
+        job = assignment.job
+        lease = Lease(uuid.uuid4().hex, job.job_id, assignment.device_id, job)
+        self._take(lease.lease_id, lease.device_id, job.share)
+        return asyncio.ensure_future(self._lease(lease))
 
-    async def _lease(self, job_id: str, device_id: str, lease_id: str) -> bool:
+    async def _lease(self, lease: Lease) -> bool:
+        lease_id, job_id, device_id = lease.lease_id, lease.job_id, lease.device_id
         applied: Applied | None = None
         try:
             applied = await self.store.apply(job_id, jobs.Leased(lease_id, device_id), whole=True)
         finally:
             if applied is None or applied.job is None:
-                self.registry.lease_ended(device_id, lease_id)
+                self._drop(lease_id, device_id, finished=False)
                 self.kick.set()
         if applied is None or applied.job is None:
             return False
         failpoints.reach("lease.after_commit")
-        lease = Lease(lease_id, job_id, device_id)
         self.leases.grant(lease)
         session = self.registry.session_for(device_id)
         if session is None:  # it left in the meantime
@@ -265,21 +282,73 @@ class Hub:
         return True
 
     async def end_lease(self, lease: Lease, event: jobs.Event) -> Applied | None:
-        """Take a lease in, the job going through `event`; the device is free again."""
+        """Take a lease in, the job going through `event`; the device is free for what it has next."""
         applied = await self._apply(lease.job_id, event)
         self._released(lease)
         return applied
 
+    async def lose(self, leases: Sequence[Lease], why: str) -> None:
+        """Devices are lost with these leases: what each worked on has failed, what it had not begun goes back."""
+        begun = [lease for lease in leases if self.hands.of(lease.device_id)[:1] == [lease.lease_id]]
+        await self._lose(leases, begun, why)
+
+    async def _lose(self, leases: Sequence[Lease], begun: Sequence[Lease], why: str) -> None:
+        for lease in reversed(leases):
+            failure = failure_pb2.Failure(
+                kind=failure_pb2.FAILURE_KIND_DEVICE_LOST,
+                message=f"device {lease.device_id} {why}",
+                remedy="look at its agent: is it running, is the link up?",
+            )
+            failed = jobs.Failed(lease.lease_id, failure)
+            await self.end_lease(lease, failed if lease in begun else jobs.Returned(lease.lease_id))
+
+    async def hand_back(self, device_id: str) -> None:
+        """What the device has not begun goes back to the queue, for others."""
+        for lease in reversed(self._leases_of(device_id)[1:]):
+            await self._take_back(lease)
+
+    async def share_out(self) -> None:
+        """For each device that is still idle, take back a job that another one has not begun."""
+        for device_id in self.registry.idle():
+            lease = self._not_begun(device_id)
+            if lease is not None:
+                await self._take_back(lease)
+
+    def _not_begun(self, device_id: str) -> Lease | None:
+        """A job that this device could do, at the end of the longest row."""
+        for lease_ids in self.hands.behind().values():
+            for lease_id in reversed(lease_ids):
+                lease = self.leases.get(lease_id)
+                job = lease.job if lease else None
+                if job and device_id not in job.avoid and self.fits(job.signature, device_id):
+                    return lease
+        return None
+
+    async def _take_back(self, lease: Lease) -> None:
+        self._stop(lease)
+        await self.end_lease(lease, jobs.Returned(lease.lease_id))
+
+    def _stop(self, lease: Lease) -> None:
+        """Nobody waits for its result."""
+        session = self.registry.session_for(lease.device_id)
+        if session is not None:
+            session.send(cancel_lease=agent_pb2.CancelLease(lease_id=lease.lease_id))
+
     async def cancel(self, job_id: str, reason: str) -> bool:
         """End a job by a user's wish; False when it had ended or does not exist."""
-        applied = await self._apply(job_id, jobs.Cancelled(reason))
+        return await self._end(job_id, jobs.Cancelled(reason))
+
+    async def end_late(self, job_id: str) -> bool:
+        """End a job that took longer than it may, wherever it is; False when it had ended."""
+        return await self._end(job_id, jobs.Late("not done within its deadline_s of being submitted"))
+
+    async def _end(self, job_id: str, event: jobs.Event) -> bool:
+        applied = await self._apply(job_id, event)
         if applied is None or applied.verdict != "applied":
             return False
         lease = self.leases.of_job(job_id)
         if lease is not None:
-            session = self.registry.session_for(lease.device_id)
-            if session is not None:
-                session.send(cancel_lease=agent_pb2.CancelLease(lease_id=lease.lease_id))
+            self._stop(lease)
             self._released(lease)
         return True
 
@@ -325,7 +394,7 @@ class Hub:
         session.send(finished_ack=agent_pb2.FinishedAck(lease_id=finished.lease_id, disposition=disposition))
         lease = self.leases.get(finished.lease_id)
         if lease is not None:
-            self._released(lease)
+            self._released(lease, finished=True)
 
     async def _fitness(self, session: Session, report: agent_pb2.FitnessReport) -> None:
         try:
@@ -365,15 +434,49 @@ class Hub:
                 await self.custody.applied(applied.before, event)
         return applied
 
-    def _granted(self, lease: Lease) -> None:
-        self.leases.grant(lease)
-        self.registry.lease_granted(lease.device_id, lease.lease_id)
+    def _take(self, lease_id: str, device_id: str, share: Share) -> None:
+        self.fair.lease(lease_id, self._pool(device_id), share)
+        if self.hands.take(device_id, lease_id):
+            self._work_on(lease_id, device_id)
 
-    def _released(self, lease: Lease) -> None:
+    def _work_on(self, lease_id: str, device_id: str) -> None:
+        self.registry.lease_granted(device_id, lease_id)
+        self.fair.begin(lease_id)
+
+    def _drop(self, lease_id: str, device_id: str, *, finished: bool) -> None:
+        self.fair.end(lease_id, finished=finished)
+        self.registry.lease_ended(device_id, lease_id)
+        following = self.hands.drop(device_id, lease_id, finished=finished)
+        if following is not None:
+            self._work_on(following, device_id)
+
+    def _released(self, lease: Lease, *, finished: bool = False) -> None:
         self.leases.end(lease.lease_id)
-        self.registry.lease_ended(lease.device_id, lease.lease_id)
+        self._drop(lease.lease_id, lease.device_id, finished=finished)
         self.steps.pop(lease.job_id, None)
         self.kick.set()
+
+    def _leases_of(self, device_id: str) -> list[Lease]:
+        """Those that are out, in the order in which its agent works on them."""
+        return [lease for lease_id in self.hands.of(device_id) if (lease := self.leases.get(lease_id))]
+
+    def _pool(self, device_id: str) -> str:
+        return self.registry.description(device_id).device_class
+
+    async def shares(self) -> list[fleet_pb2.QueueShare]:
+        """What waits for each user and campaign, and what they have had lately."""
+        queued, recent = await self.store.shares(), self.fair.recent()
+        none = Queued(waiting=0, held=0)
+        return [
+            fleet_pb2.QueueShare(
+                user=share.user,
+                campaign_id=share.campaign_id,
+                queued=queued.get(share, none).waiting,
+                held=queued.get(share, none).held,
+                device_s=recent.get(share, 0.0),
+            )
+            for share in sorted({*queued, *recent})
+        ]
 
     def waits_for(self, signature: str) -> str:
         """Why no device takes the jobs of this signature now; empty: one does, even if it is busy."""
@@ -386,7 +489,9 @@ class Hub:
     def device_view(self, device_id: str) -> fleet_pb2.Device:
         """How clients see a known device."""
         lease = self.leases.get(self.registry.lease_of(device_id) or "")
-        return self.registry.view(device_id, lease.job_id if lease else "")
+        view = self.registry.view(device_id, lease.job_id if lease else "")
+        view.prefetched = len(self.hands.of(device_id)[1:])
+        return view
 
 
 #: Of one agent, in all.

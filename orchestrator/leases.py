@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from orchestrator.store.base import Waiting
+
 
 @dataclass(frozen=True)
 class Lease:
@@ -13,6 +15,8 @@ class Lease:
     lease_id: str
     job_id: str
     device_id: str
+    #: The job as it waited; None for a lease of an earlier life of the orchestrator.
+    job: Waiting | None = None
 
 
 class Leases:
@@ -31,6 +35,7 @@ class Leases:
         self._clock = clock
         self._leases: dict[str, Lease] = {}
         self._deadlines: dict[str, float] = {}
+        self._of_job: dict[str, str] = {}
 
     def __contains__(self, lease_id: object) -> bool:
         return lease_id in self._leases
@@ -38,6 +43,7 @@ class Leases:
     def grant(self, lease: Lease) -> None:
         """Put a lease out, or give it its full duration again."""
         self._leases[lease.lease_id] = lease
+        self._of_job[lease.job_id] = lease.lease_id
         self._deadlines[lease.lease_id] = self._clock() + self.duration_s
 
     def renew(self, lease_ids: Iterable[str]) -> list[str]:
@@ -53,7 +59,10 @@ class Leases:
     def end(self, lease_id: str) -> Lease | None:
         """Take a lease in; None when it was not out."""
         self._deadlines.pop(lease_id, None)
-        return self._leases.pop(lease_id, None)
+        lease = self._leases.pop(lease_id, None)
+        if lease is not None and self._of_job.get(lease.job_id) == lease_id:
+            del self._of_job[lease.job_id]
+        return lease
 
     def get(self, lease_id: str) -> Lease | None:
         """The lease, if it is out."""
@@ -61,7 +70,7 @@ class Leases:
 
     def of_job(self, job_id: str) -> Lease | None:
         """The lease on this job, if one is out."""
-        return next((lease for lease in self._leases.values() if lease.job_id == job_id), None)
+        return self._leases.get(self._of_job.get(job_id, ""))
 
     def expired(self) -> list[Lease]:
         """Leases whose time is over; they stay out until `end`."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,18 +12,38 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from orchestrator import devices
 from orchestrator.demands import Demand
+from orchestrator.fairshare import FairShare
 from orchestrator.leases import Lease, Leases
-from orchestrator.scheduler import Assignment, propose
-from orchestrator.store.base import Waiting
+from orchestrator.scheduler import Fleet, propose
+from orchestrator.store.base import LOCAL, Share, Waiting
 from protos.gauntlet.v1 import device_pb2, job_pb2, measurement_pb2
 
 
-def waiting(job_id: str, signature: str = "s", priority: int = 0, sequence: int = 0, avoid: set[str] = frozenset()):  # type: ignore[assignment]
-    return Waiting(job_id, signature, priority, sequence, frozenset(avoid))
+def waiting(
+    job_id: str,
+    signature: str = "s",
+    priority: int = 0,
+    sequence: int = 0,
+    avoid: Collection[str] = (),
+    share: Share = LOCAL,
+) -> Waiting:
+    return Waiting(job_id, signature, priority, sequence, frozenset(avoid), share)
 
 
 def anything_fits(signature: str, device: str) -> bool:
     return True
+
+
+def proposed(
+    idle: Sequence[str],
+    jobs: Sequence[Waiting],
+    busy: Sequence[str] = (),
+    room: Mapping[str, int] = MappingProxyType({}),
+    fits: Callable[[str, str], bool] = anything_fits,
+) -> list[tuple[str, str]]:
+    """Ids of jobs and of the devices that get them."""
+    fleet = Fleet(idle, room, [*idle, *busy], lambda device: "pool", fits)
+    return [(a.job.job_id, a.device_id) for a in propose(fleet, jobs, FairShare(lambda: 0.0).round())]
 
 
 # ---------------------------------------------------------------------------------------------------- scheduler
@@ -28,17 +51,46 @@ def anything_fits(signature: str, device: str) -> bool:
 
 def test_the_most_urgent_goes_first_then_the_oldest() -> None:
     jobs = [waiting("old", sequence=1), waiting("young", sequence=2), waiting("urgent", priority=5, sequence=3)]
-    assert propose(["d1", "d2"], jobs, anything_fits, ["d1", "d2"]) == [
-        Assignment("urgent", "d1"),
-        Assignment("old", "d2"),
-    ]
+    assert proposed(["d1", "d2"], jobs) == [("urgent", "d1"), ("old", "d2")]
 
 
 def test_a_device_that_failed_a_job_gets_it_again_only_when_no_other_fits() -> None:
     jobs = [waiting("j", avoid={"broken"})]
-    assert propose(["broken"], jobs, anything_fits, ["broken", "sound"]) == []  # the sound one is busy: wait for it
-    assert propose(["broken", "sound"], jobs, anything_fits, ["broken", "sound"]) == [Assignment("j", "sound")]
-    assert propose(["broken"], jobs, anything_fits, ["broken"]) == [Assignment("j", "broken")]
+    assert proposed(["broken"], jobs, busy=["sound"]) == []  # wait for it
+    assert proposed(["broken", "sound"], jobs) == [("j", "sound")]
+    assert proposed(["broken"], jobs) == [("j", "broken")]
+
+
+def test_users_and_their_campaigns_take_turns() -> None:
+    jobs = [waiting(f"a{n}", sequence=n, share=Share("ann", "big")) for n in range(4)]
+    jobs += [waiting("s", sequence=8, share=Share("ann", "small")), waiting("b", sequence=9, share=Share("bob", ""))]
+    devices = [f"d{n}" for n in range(6)]
+    assert [job for job, _ in proposed(devices, jobs)] == ["a0", "b", "s", "a1", "a2", "a3"]
+
+
+def test_busy_devices_are_filled_evenly_and_only_with_what_no_idle_one_can_begin() -> None:
+    jobs = [waiting(f"j{n}", sequence=n) for n in range(4)] + [waiting("other", "t", sequence=9)]
+
+    def fits(signature: str, device: str) -> bool:
+        return device != "idle" or signature == "s"
+
+    assert proposed(["idle"], jobs, busy=["d1", "d2"], room={"d1": 3, "d2": 1}, fits=fits) == [
+        ("j0", "idle"),
+        ("j1", "d1"),
+        ("j2", "d2"),
+        ("j3", "d1"),
+        ("other", "d1"),
+    ]
+
+
+def test_jobs_for_a_dead_site_keep_nobody_waiting() -> None:
+    dead = [waiting(f"dead{n}", "dead", priority=9, sequence=n) for n in range(50)]
+    alive = waiting("alive", "alive", sequence=99)
+
+    def fits(signature: str, device: str) -> bool:
+        return signature in device
+
+    assert proposed(["alive-1"], [*dead, alive], fits=fits) == [("alive", "alive-1")]
 
 
 _NAMES = st.sampled_from(["a", "b", "c", "d"])
@@ -57,14 +109,15 @@ def test_assignments_fit_are_unique_and_leave_nothing_to_do(idle, busy, jobs, co
     def fits(signature: str, device: str) -> bool:
         return (signature, device) in compatible
 
-    assignments = propose(idle, queue, fits, [*idle, *busy])
-    assert len({a.device_id for a in assignments}) == len({a.job_id for a in assignments}) == len(assignments)
-    for a in assignments:
-        assert a.device_id in idle
-        assert fits(by_id[a.job_id].signature, a.device_id)
-    left = set(idle) - {a.device_id for a in assignments}
+    assignments = proposed(idle, queue, busy=busy, fits=fits)
+    taken = {job_id for job_id, _ in assignments}
+    assert len({device for _, device in assignments}) == len(taken) == len(assignments)
+    for job_id, device in assignments:
+        assert device in idle
+        assert fits(by_id[job_id].signature, device)
+    left = set(idle) - {device for _, device in assignments}
     for job in by_id.values():
-        if job.job_id not in {a.job_id for a in assignments}:  # nobody idle could take it without harm
+        if job.job_id not in taken:  # nobody idle could take it without harm
             assert not any(fits(job.signature, device) and device not in job.avoid for device in left)
 
 

@@ -1,0 +1,85 @@
+"""What each device has in hand, and how much more it should have, so that brief jobs are not bound by round trips.
+
+    d1:  l1 ── l2 ── l3        l1 is worked on, the others wait in the agent
+
+A device whose jobs take a second gains nothing by a second one: it would only keep it from another device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+#: Work that a device may have ahead of it, and the most jobs that may be.
+_AHEAD_S = 1.0
+_DEEPEST = 8
+#: Weight of the newest job in what is usual.
+_NEWEST = 0.3
+
+
+class Hands:
+    """The leases of each device, in the order in which its agent works on them.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._held: dict[str, list[str]] = {}
+        self._since: dict[str, float] = {}
+        self._usual_s: dict[str, float] = {}
+
+    def take(self, device_id: str, lease_id: str) -> bool:
+        """The device has one more; True: nothing else comes first."""
+        held = self._held.setdefault(device_id, [])
+        held.append(lease_id)
+        if len(held) == 1:
+            self._since[device_id] = self._clock()
+        return len(held) == 1
+
+    def drop(self, device_id: str, lease_id: str, *, finished: bool) -> str | None:
+        """The device has it no longer; the lease that it works on from now on, if that is another one than before.
+
+        Args:
+            device_id: the device.
+            lease_id: what it had; one that it has not changes nothing.
+            finished: it carried it out.
+        """
+        held = self._held.get(device_id, [])
+        if lease_id not in held:
+            return None
+        was_first = held[0] == lease_id
+        held.remove(lease_id)
+        if not held:
+            del self._held[device_id]
+        if not was_first:
+            return None
+        now = self._clock()
+        if finished:
+            taken_s = now - self._since[device_id]
+            usual_s = self._usual_s.get(device_id, taken_s)
+            self._usual_s[device_id] = usual_s + _NEWEST * (taken_s - usual_s)
+        self._since[device_id] = now
+        return held[0] if held else None
+
+    def of(self, device_id: str) -> list[str]:
+        """Its leases; it works on the first."""
+        return list(self._held.get(device_id, ()))
+
+    def behind(self) -> dict[str, list[str]]:
+        """Devices and their leases that nobody works on yet, most first."""
+        laden = {device_id: held[1:] for device_id, held in self._held.items() if len(held) > 1}
+        return dict(sorted(laden.items(), key=lambda item: -len(item[1])))
+
+    def room(self) -> dict[str, int]:
+        """Busy devices and how many more jobs each should have: none before half of what it may have is done."""
+        room = {}
+        for device_id, held in self._held.items():
+            depth = self._depth(device_id)
+            if depth > 1 and len(held) <= depth // 2:
+                room[device_id] = depth - len(held)
+        return room
+
+    def _depth(self, device_id: str) -> int:
+        usual_s = self._usual_s.get(device_id, _AHEAD_S)
+        return max(1, min(_DEEPEST, int(_AHEAD_S / max(usual_s, 1e-3))))
