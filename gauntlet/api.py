@@ -12,7 +12,6 @@ import contextlib
 import os
 import sys
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -301,8 +300,21 @@ class Lab:
         return next((entry for entry in self.client.devices() if entry.description.device_id == device_id), None)
 
     def raw_samples_s(self, result: BenchResult) -> list[float]:
-        """The steady state's samples in the order taken: seconds a call."""
-        samples = array.array("d", zlib.decompress(self.client.get_artifact(result.result.latency.raw_samples.digest)))
+        """The steady state's samples in the order taken: seconds a call.
+
+        Raises:
+            LabError: the device sent something else.
+        """
+        from protos.inflate import inflate
+
+        most = result.job.spec.measurement.latency.max_samples * array.array("d").itemsize
+        content = self.client.get_artifact(result.result.latency.raw_samples.digest)
+        try:
+            samples = array.array("d", inflate(content, most))
+        except ValueError as error:
+            raise LabError(
+                f"a device sent raw samples that do not read: {error}", "is its agent up to date?"
+            ) from error
         if sys.byteorder == "big":
             samples.byteswap()
         return samples.tolist()

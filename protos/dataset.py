@@ -12,6 +12,7 @@ a quantised model. Integer inputs of the model's own type are passed as they are
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,9 @@ from numpy.typing import NDArray
 FORMAT = 1
 MAX_UNCOMPRESSED_BYTES = 2 * 1024**3
 _META = "meta.json"
+_MAX_META_BYTES = 64 * 1024
+#: What `numpy.save` writes; format 3 is for names of fields, which plain arrays do not have.
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 class DataSetError(ValueError):
@@ -99,14 +103,17 @@ def load(path: Path) -> DataSet:
             unpacked = sum(info.file_size for info in archive.infolist())
             if unpacked > MAX_UNCOMPRESSED_BYTES:
                 raise DataSetError(f"{unpacked} bytes unpacked, more than {MAX_UNCOMPRESSED_BYTES}")
+            if archive.getinfo(_META).file_size > _MAX_META_BYTES:
+                raise DataSetError(f"meta.json has more than {_MAX_META_BYTES} bytes")
             meta = json.loads(archive.read(_META))
             if not isinstance(meta, dict) or meta.get("format") != FORMAT:
                 raise DataSetError(f"meta.json does not say format {FORMAT}")
-            arrays = {name[: -len(".npy")]: _read(archive, name) for name in archive.namelist() if name != _META}
-    except (OSError, zipfile.BadZipFile, KeyError, EOFError, ValueError) as error:
-        if isinstance(error, DataSetError):
-            raise
-        raise DataSetError(f"not a data set: {error}") from error
+            members = [info for info in archive.infolist() if info.filename != _META]
+            arrays = {info.filename[: -len(".npy")]: _read(archive, info) for info in members}
+    except DataSetError:
+        raise
+    except Exception as error:  # of zipfile, zlib, numpy and json there is no end of them
+        raise DataSetError(f"not a data set: {' '.join(str(error).split())}") from error
     return DataSet(
         inputs=_below("inputs/", arrays),
         labels=arrays.get("labels"),  # type: ignore[arg-type]  # checked by DataSet
@@ -115,8 +122,16 @@ def load(path: Path) -> DataSet:
     )
 
 
-def _read(archive: zipfile.ZipFile, name: str) -> NDArray[np.generic]:
-    with archive.open(name) as member:
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[np.generic]:
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        if version not in _HEADERS:
+            raise DataSetError(f"{info.filename}: an array in format {version} of numpy")
+        shape, _, dtype = _HEADERS[version](member)
+        # numpy takes the memory that the header promises before it reads what comes.
+        if math.prod(shape) * dtype.itemsize > info.file_size:
+            raise DataSetError(f"{info.filename}: is shorter than its shape {shape} says")
+    with archive.open(info) as member:
         array: NDArray[np.generic] = np.lib.format.read_array(member, allow_pickle=False)
     return array
 

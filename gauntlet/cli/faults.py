@@ -254,11 +254,14 @@ def faults(
     if as_json:
         print_json(campaign.to_dict())
         return 0
+    from rich.text import Text
+
     from gauntlet.render.faults import report
 
     console = stdout()
     console.print(report(campaign, console.width))
-    console.print(f"[dim]report, figures, tables and faults:[/] {folder}/report.html", soft_wrap=True)
+    where = Text.assemble(("report, figures, tables and faults: ", "dim"), f"{folder}/report.html")
+    console.print(where, soft_wrap=True)
     return 0
 
 

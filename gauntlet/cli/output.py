@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from gauntlet.api import Lab
 
 EXIT_INTERRUPTED = 130
+#: Control characters of ASCII and Latin-1 but the line's end, and Unicode's of direction (UAX #9).
+_COMMANDS = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u061c\\u202a-\\u202e\\u2066-\\u2069]")
 
 _PANEL = "Which lab"
 LabOption = Annotated[
@@ -64,21 +67,38 @@ def open_lab(address: str, folder: Path | None, measures: bool = True) -> Lab:
 
 def stdout() -> Console:
     """Where results go."""
-    from rich.console import Console
-
-    return Console(highlight=False, soft_wrap=False)
+    return _console(soft_wrap=False)
 
 
 def stderr() -> Console:
     """Where errors and progress go."""
-    from rich.console import Console
+    return _console(stderr=True)
 
-    return Console(stderr=True, highlight=False)
+
+def _console(**options: Any) -> Console:
+    """A console on which names of models, devices and users are nothing but text: no markup, no terminal commands."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class Plain(Console):
+        def render(self, renderable: Any, options: Any = None) -> Any:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(harmless(segment.text), segment.style)
+
+    return Plain(highlight=False, markup=False, emoji=False, **options)
+
+
+def harmless(text: str) -> str:
+    """Without characters that command a terminal or turn the direction of writing: they have no width, so that tables
+    stay as they are; lines still end.
+    """
+    return _COMMANDS.sub("", text)
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """One document on standard output."""
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    """One document on standard output; what commands a terminal is written as JSON's escapes, and stays."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    typer.echo(_COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def print_wrapped(text: Text) -> None:

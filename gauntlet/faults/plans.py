@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 
 from fault_injection.campaign import Outcomes
@@ -11,6 +9,7 @@ from fault_injection.plan import FaultPlan, Lifetime, Position, Scale
 from gauntlet.errors import LabError
 from protos import figures
 from protos.gauntlet.v1 import artifact_pb2, fault_pb2, measurement_pb2
+from protos.inflate import inflate
 
 _POSITIONS = {
     Position.WEIGHTS: fault_pb2.FAULT_SITE_WEIGHTS,
@@ -106,8 +105,8 @@ def outcomes_of(result: measurement_pb2.FaultResult, right_patterns: bytes) -> O
     """
     clean = figures.value_of(result.clean_accuracy)
     try:
-        counts = np.frombuffer(zlib.decompress(right_patterns), "<u4").astype(np.int64)
-    except (zlib.error, ValueError) as error:
+        counts = np.frombuffer(inflate(right_patterns, 4 * result.samples), "<u4").astype(np.int64)
+    except ValueError as error:
         raise LabError(f"a device sent counts that do not read: {error}") from error
     patterns = len(result.pattern_accuracies)
     lists = (result.fault_counts, result.changed, result.critical, result.non_finite_samples, result.digests)
