@@ -258,7 +258,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("software_version", "protocol_version", "connected_agents", "jobs_by_state", "artifact_bytes", "uptime_s", "max_artifact_bytes", "caller", "secure", "shares")
+    __slots__ = ("software_version", "protocol_version", "connected_agents", "jobs_by_state", "artifact_bytes", "uptime_s", "max_artifact_bytes", "caller", "secure", "shares", "store_bytes", "artifact_files")
     class JobsByStateEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -276,6 +276,8 @@ class GetStatusResponse(_message.Message):
     CALLER_FIELD_NUMBER: _ClassVar[int]
     SECURE_FIELD_NUMBER: _ClassVar[int]
     SHARES_FIELD_NUMBER: _ClassVar[int]
+    STORE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_FILES_FIELD_NUMBER: _ClassVar[int]
     software_version: str
     protocol_version: int
     connected_agents: int
@@ -286,7 +288,9 @@ class GetStatusResponse(_message.Message):
     caller: str
     secure: bool
     shares: _containers.RepeatedCompositeFieldContainer[QueueShare]
-    def __init__(self, software_version: _Optional[str] = ..., protocol_version: _Optional[int] = ..., connected_agents: _Optional[int] = ..., jobs_by_state: _Optional[_Mapping[str, int]] = ..., artifact_bytes: _Optional[int] = ..., uptime_s: _Optional[float] = ..., max_artifact_bytes: _Optional[int] = ..., caller: _Optional[str] = ..., secure: bool = ..., shares: _Optional[_Iterable[_Union[QueueShare, _Mapping]]] = ...) -> None: ...
+    store_bytes: int
+    artifact_files: int
+    def __init__(self, software_version: _Optional[str] = ..., protocol_version: _Optional[int] = ..., connected_agents: _Optional[int] = ..., jobs_by_state: _Optional[_Mapping[str, int]] = ..., artifact_bytes: _Optional[int] = ..., uptime_s: _Optional[float] = ..., max_artifact_bytes: _Optional[int] = ..., caller: _Optional[str] = ..., secure: bool = ..., shares: _Optional[_Iterable[_Union[QueueShare, _Mapping]]] = ..., store_bytes: _Optional[int] = ..., artifact_files: _Optional[int] = ...) -> None: ...
 
 class QueueShare(_message.Message):
     __slots__ = ("user", "campaign_id", "queued", "held", "device_s")
