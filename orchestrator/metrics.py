@@ -251,7 +251,7 @@ def export(hub: Hub, store: CountingStore, artifacts: ArtifactStore) -> Collecto
             log.error("a scrape without fleet and queue: they were not to be had within %g s", _SNAPSHOT_TIMEOUT_S)
             return None
 
-    disable_created_metrics()  # a second series beside each counter, which nobody asks for
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which nobody asks for
     registry = store.counters.registry
     registry.register(FleetCollector(snapshot, time.time()))
     ProcessCollector(registry=registry)

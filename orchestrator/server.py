@@ -10,20 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-import grpc
-
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.config import Config, ConfigError
+from orchestrator.counters import Counters, CountingStore
 from orchestrator.dispatcher import collect_forever, dispatch_forever, keep_time_forever
 from orchestrator.hub import Hub
-from orchestrator.services.agents import AgentService
-from orchestrator.services.artifacts import ArtifactService
-from orchestrator.services.campaigns import CampaignService
-from orchestrator.services.fleet import FleetService
-from orchestrator.store.sql import SqlStore
+from orchestrator.metrics import MetricsServer, export
+from orchestrator.ports import bind
+from orchestrator.services.health import Health
 from orchestrator.watchers import Watchers
-from protos import contract, folderlock
-from protos.gauntlet.v1 import agent_pb2_grpc, artifact_pb2_grpc, campaign_pb2_grpc, fleet_pb2_grpc
+from protos import folderlock
 
 log = logging.getLogger(__name__)
 _STOP_GRACE_S = 1.0
@@ -44,14 +40,15 @@ async def serve(config: Config, until: asyncio.Event, on_ready: Callable[[], Non
     _raise_file_limit()
     config.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _lock(config.folder):
-        store = await SqlStore.open(config.folder / "lab.sqlite")
+        store = await CountingStore.open(config.folder / "lab.sqlite")
+        store.counters = Counters()
         try:
             await _serve(config, store, until, on_ready)
         finally:
             await store.close()
 
 
-async def _serve(config: Config, store: SqlStore, until: asyncio.Event, on_ready: Callable[[], None]) -> None:
+async def _serve(config: Config, store: CountingStore, until: asyncio.Event, on_ready: Callable[[], None]) -> None:
     artifacts = ArtifactStore(
         config.folder / "artifacts",
         config.max_artifact_bytes,
@@ -62,16 +59,12 @@ async def _serve(config: Config, store: SqlStore, until: asyncio.Event, on_ready
     )
     hub = Hub(config, store, artifacts, Watchers())
     await hub.load()
-    server = grpc.aio.server(options=contract.SERVER_OPTIONS)
-    agent_pb2_grpc.add_AgentServiceServicer_to_server(AgentService(hub), server)  # type: ignore[no-untyped-call]
-    fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(hub, artifacts), server)  # type: ignore[no-untyped-call]
-    artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(ArtifactService(artifacts), server)  # type: ignore[no-untyped-call]
-    campaign_pb2_grpc.add_CampaignServiceServicer_to_server(CampaignService(store), server)  # type: ignore[no-untyped-call]
-    try:
-        server.add_insecure_port(config.address)
-    except RuntimeError as error:
-        raise ConfigError(f"cannot listen on {config.address}: is it in use?\nchoose another --address") from error
-    await server.start()
+    health = Health()
+    servers = await bind(config, hub, artifacts, store, health)
+    metrics = MetricsServer(config.metrics_address, export(hub, store, artifacts)) if config.metrics_address else None
+    for server in servers:
+        await server.start()
+    await health.begin()
     log.info("listening on %s, state in %s", config.address, config.folder)
     on_ready()
     duties = [
@@ -83,9 +76,12 @@ async def _serve(config: Config, store: SqlStore, until: asyncio.Event, on_ready
     done, _ = await asyncio.wait([stop, *duties], return_when=asyncio.FIRST_COMPLETED)
     for task in (stop, *duties):
         task.cancel()
+    await health.end()
     for session in hub.registry.sessions():
         session.close("the orchestrator stops")
-    await server.stop(_STOP_GRACE_S)
+    await asyncio.gather(*(server.stop(_STOP_GRACE_S) for server in servers))
+    if metrics is not None:
+        await asyncio.to_thread(metrics.close)
     for task in done - {stop}:
         task.result()  # a duty ends only by a bug: let it be seen
 

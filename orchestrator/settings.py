@@ -143,13 +143,15 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _config(given: Mapping[str, Given], problems: Sequence[str]) -> Config:
     values = {_FIELDS[key].name: one.value for key, one in given.items()}
+    if isinstance(folder := values.get("folder"), str | Path):
+        values["folder"] = Path(folder).expanduser().absolute()
     try:
         config = TypeAdapter(Config).validate_python(values)
     except ValidationError as error:
         raise ConfigError(*problems, *(_complaint(dict(one), given) for one in error.errors())) from error
     if problems:
         raise ConfigError(*problems)
-    return dataclasses.replace(config, folder=config.folder.expanduser().absolute())
+    return config
 
 
 def _complaint(error: Mapping[str, Any], given: Mapping[str, Given]) -> str:
@@ -176,6 +178,8 @@ def _meaning(field: dataclasses.Field[Any]) -> str:
 
 def _text(value: object) -> str:
     """A setting as YAML has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:.15g}" if isinstance(value, float) else str(value) or "''"
 
 

@@ -139,15 +139,21 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         self, request: fleet_pb2.GetStatusRequest, context: Context
     ) -> fleet_pb2.GetStatusResponse:
         """See fleet.proto."""
-        counts, stored = await asyncio.gather(self._hub.store.count_by_state(), self._artifacts.total_bytes())
+        store = self._hub.store
+        counts, shares = await asyncio.gather(store.count_by_state(), self._hub.shares())
         return fleet_pb2.GetStatusResponse(
             software_version=contract.software_version(),
             protocol_version=contract.PROTOCOL_VERSION,
             connected_agents=len(self._hub.registry.sessions()),
             jobs_by_state={state.value: counts.get(state, 0) for state in jobs.State},
-            artifact_bytes=stored,
+            artifact_bytes=await self._artifacts.total_bytes(),
+            artifact_files=await self._artifacts.total_files(),
+            store_bytes=await store.size_bytes(),
             uptime_s=time.monotonic() - self._started,
             max_artifact_bytes=self._hub.config.max_artifact_bytes,
+            caller=str(caller(context)),
+            secure=self._hub.config.secure,
+            shares=shares,
         )
 
     async def _new_job(self, spec: job_pb2.JobSpec, fits: set[Demand], context: Context) -> NewJob:

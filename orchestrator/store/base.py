@@ -178,6 +178,9 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish what was accepted, then let go of the files."""
 
+    async def size_bytes(self) -> int:
+        """Of the database on disk."""
+
     # Jobs.
     async def submit(self, new: Sequence[NewJob]) -> list[Submitted]:
         """Queue all or none, in order; known idempotency keys attach to their jobs.

@@ -94,6 +94,11 @@ class SqlStore:
         self._reading.dispose()
         self._writing.dispose()
 
+    async def size_bytes(self) -> int:
+        """Of the file, and of the log beside it that is not folded into it yet."""
+        files = (self._path, self._path.with_name(self._path.name + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
     async def _read(self, query: Callable[[Connection], T]) -> T:
         if self._closed:
             raise StoreError("the store is closed")
