@@ -31,6 +31,9 @@ class BenchOptions(SetupOptions, total=False):
     device: str
     #: Labels that the device must carry.
     labels: Mapping[str, str]
+    #: Quantities that it must be able to sense, such as "energy_j", and the least memory that it must have.
+    needs: Sequence[str]
+    min_memory_bytes: int
     #: "litert", …; empty: the device's first that takes the model.
     runtime: str
     threads: int
@@ -197,6 +200,8 @@ def job_specs(client: SyncClient, models: Sequence[Path], options: BenchOptions)
             device_id=device_id,
             device_class=device_class,
             labels=options.get("labels"),
+            sensors=options.get("needs", ()),
+            min_memory_bytes=options.get("min_memory_bytes", 0),
             queue_timeout_s=chosen.job.queue_timeout_s,
             max_attempts=chosen.job.max_attempts,
         )

@@ -8,7 +8,7 @@ keys are only ever added.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gauntlet.asked_json import asked_document
@@ -71,6 +71,7 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
             else None
         ),
         "repeats_job_id": job.spec.repeats_job_id or None,
+        "user": job.user or None,
         "model": {**artifact_document(spec.model), **_model_facts(result.model)},
         "specification": {
             "runtime": spec.runtime.name or None,
@@ -79,10 +80,13 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
             "timeout_s": spec.timeout_s,
             "max_attempts": job.spec.max_attempts,
             "queue_timeout_s": job.spec.queue_timeout_s or None,
+            "deadline_s": job.spec.deadline_s or None,
             "campaign_id": job.spec.campaign_id or None,
             "device_id": job.spec.device.device_id or None,
             "device_class": job.spec.device.device_class or None,
             "labels": dict(job.spec.device.labels),
+            "min_memory_bytes": job.spec.device.min_memory_bytes or None,
+            "sensors": list(job.spec.device.sensors),
             "latency": _latency_spec(spec.latency) if spec.HasField("latency") else None,
             "throttle": _throttle_spec(spec.throttle) if spec.HasField("throttle") else None,
             "output_check_tolerance": spec.output_check.tolerance if spec.HasField("output_check") else None,
@@ -155,6 +159,7 @@ def summary_document(job: fleet_pb2.JobSummary) -> Document:
         "attempts": job.attempts,
         "failure": {"kind": kind_name(job.failure_kind), "message": job.failure_message} if failed else None,
         "campaign_id": job.campaign_id or None,
+        "user": job.user or None,
         "suspect_because": job.suspect_because or None,
         "waits_for": job.waits_for or None,
     }
@@ -262,15 +267,38 @@ def device_document(device: fleet_pb2.Device) -> Document:
     }
 
 
-def status_document(status: fleet_pb2.GetStatusResponse, address: str) -> Document:
-    """How the orchestrator is."""
+def status_document(status: fleet_pb2.GetStatusResponse, devices: Sequence[fleet_pb2.Device], address: str) -> Document:
+    """How the orchestrator, its fleet and its queue are."""
     jobs = dict(status.jobs_by_state)
     return {
         "address": address,
+        "secure": status.secure,
+        "caller": status.caller,
         "orchestrator_version": status.software_version,
         "protocol_version": status.protocol_version,
         "connected_agents": status.connected_agents,
+        "devices": [
+            {
+                "device_id": device.description.device_id,
+                "state": device_state_name(device.state),
+                "state_reason": device.state_reason or None,
+                "last_seen_at": device.last_seen_at,
+            }
+            for device in devices
+        ],
         "jobs_by_state": jobs,
+        "queue": [
+            {
+                "user": share.user,
+                "campaign_id": share.campaign_id or None,
+                "queued": share.queued,
+                "held": share.held,
+                "device_s": share.device_s,
+            }
+            for share in status.shares
+        ],
+        "store_bytes": status.store_bytes,
+        "artifact_files": status.artifact_files,
         "artifact_bytes": status.artifact_bytes,
         "max_artifact_bytes": status.max_artifact_bytes,
         "uptime_s": status.uptime_s,

@@ -31,6 +31,8 @@ class Demand:
         delegate: delegate that the runtime must offer; empty: none.
         capabilities: parts of the specification that the agent must know, sorted.
         controls: (name, value) pairs of what is to be set up, sorted.
+        min_memory_bytes: of the device; 0: any.
+        sensors: quantities that it must be able to sense, sorted.
     """
 
     device_id: str
@@ -41,12 +43,15 @@ class Demand:
     delegate: str
     capabilities: tuple[str, ...]
     controls: tuple[tuple[str, str], ...] = ()
+    min_memory_bytes: int = 0
+    sensors: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, spec: job_pb2.JobSpec) -> Demand:
         """What `spec` asks for."""
         measurement = spec.measurement
-        # Energy and profile are no demands: where they cannot be had, the figure is absent with its reason.
+        # Energy and profile are no demands: where they cannot be had, the figure is absent with its reason. Who wants
+        # no such figure names the sensor.
         parts = {
             "latency": measurement.HasField("latency"),
             "memory": measurement.HasField("memory"),
@@ -67,6 +72,8 @@ class Demand:
             delegate="" if measurement.runtime.delegate == "none" else measurement.runtime.delegate,
             capabilities=tuple(sorted(name for name, asked in parts.items() if asked)),
             controls=_controls(measurement.setup),
+            min_memory_bytes=spec.device.min_memory_bytes,
+            sensors=tuple(sorted(set(spec.device.sensors))),
         )
 
     @classmethod
@@ -76,6 +83,7 @@ class Demand:
         fields["labels"] = tuple((key, value) for key, value in fields["labels"])
         fields["capabilities"] = tuple(fields["capabilities"])
         fields["controls"] = tuple((name, value) for name, value in fields.get("controls", ()))
+        fields["sensors"] = tuple(fields.get("sensors", ()))
         return cls(**fields)
 
     @property
@@ -95,8 +103,12 @@ class Demand:
         missing = [name for name in self.capabilities if name not in device.capabilities]
         if missing:
             return f"cannot measure {', '.join(_WORDS.get(name, name) for name in missing)}"
-        if reason := self._unset(device):
+        if reason := self._unset(device) or self._unsensed(device):
             return reason
+        memory_bytes = device.hardware.memory_bytes
+        if memory_bytes < self.min_memory_bytes:
+            asked = f"not the {self.min_memory_bytes / 1e9:.3g} GB asked for"
+            return f"has {memory_bytes / 1e9:.3g} GB of memory, {asked}" if memory_bytes else "does not tell its memory"
         runtimes = [r for r in device.runtimes if self.format in r.formats]
         if not runtimes:
             return f"has no runtime for {self.format} models{_HINTS.get(self.format, '')}"
@@ -119,6 +131,14 @@ class Demand:
                 return f"cannot set {words}: {control.unavailable}"
             if control.choices and value not in control.choices and not (name == "cores" and value[:1].isdigit()):
                 return f"has no {words} {value} (it has {', '.join(control.choices)})"
+        return None
+
+    def _unsensed(self, device: device_pb2.DeviceDescription) -> str | None:
+        """Which quantity the device cannot sense, with its own reason."""
+        known = {sensor.quantity: sensor.unavailable for sensor in device.sensors}
+        for quantity in self.sensors:
+            if reason := known.get(quantity, "no sensor is known for it"):
+                return f"cannot sense {quantity}: {reason}"
         return None
 
     def refusal(self, known: list[device_pb2.DeviceDescription]) -> str | None:

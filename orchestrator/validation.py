@@ -23,6 +23,9 @@ _MAX_PATTERNS = 10_000
 _MAX_FREQUENCY_HZ = 1e11
 #: Names of governors and power modes, numbers of cores: they become words of files and commands on a device.
 _SETUP_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_,-]{0,63}")
+#: As a device names what it senses.
+_QUANTITY = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_MAX_DEADLINE_S = 1e9
 _MAX_PROCESSES = 100
 _MAX_REPEATS = 10
 _MAX_TEMPERATURE_C = 150.0
@@ -55,6 +58,9 @@ def check_job(spec: job_pb2.JobSpec) -> None:
         raise InvalidSpecError("repeats_job_id is set by the orchestrator alone")
     _within("max_attempts", spec.max_attempts, 1, _MAX_ATTEMPTS)
     _within("queue_timeout_s", spec.queue_timeout_s, 0, math.inf)
+    _within("deadline_s", spec.deadline_s, 0, _MAX_DEADLINE_S)
+    if not all(_QUANTITY.fullmatch(name) for name in spec.device.sensors):
+        raise InvalidSpecError("device.sensors must be names of quantities, such as energy_j")
     _check_measurement(spec.measurement)
 
 

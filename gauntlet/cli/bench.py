@@ -28,7 +28,7 @@ from gauntlet.cli.choices import (
 )
 from gauntlet.cli.follow import Follower
 from gauntlet.cli.output import JsonOption, LabDirOption, LabOption, open_lab
-from gauntlet.cli.parse import label_pair
+from gauntlet.cli.parse import label_pair, size_bytes
 from gauntlet.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -53,6 +53,17 @@ def bench(
         ),
     ] = "",
     label: LabelOption = None,
+    needs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="QUANTITY",
+            help="What the device must be able to sense, such as energy_j; repeatable.",
+            rich_help_panel=DEVICE,
+        ),
+    ] = None,
+    min_memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Least memory of the device, such as 2GB.", rich_help_panel=DEVICE)
+    ] = "",
     runtime: RuntimeOption = "",
     threads: ThreadsOption = 1,
     delegate: Annotated[
@@ -206,6 +217,8 @@ def bench(
     asked: BenchOptions = {
         "device": device,
         "labels": dict(label_pair(text) for text in label or []),
+        "needs": needs or [],
+        "min_memory_bytes": size_bytes(min_memory, "--min-memory") if min_memory else 0,
         "runtime": runtime,
         "threads": threads,
         "delegate": delegate,

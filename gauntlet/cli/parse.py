@@ -34,6 +34,25 @@ def share(text: str, option: str = "--precision", below: float = 1.0) -> float:
     return value
 
 
+_UNITS_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def size_bytes(text: str, option: str) -> int:
+    """Read "2GB", "512 MB" or "1.5GiB"; bytes.
+
+    Raises:
+        UsageError: it is no size above 0.
+    """
+    number = text.upper().rstrip("KMGIB")
+    try:
+        value = float(number) * _UNITS_BYTES[text.upper()[len(number) :]]
+    except (KeyError, ValueError):
+        value = float("nan")
+    if not 1 <= value < 2**63:
+        raise UsageError(f"{option}: {text} is no size", "give it as 512MB, 2GB or 1.5GiB")
+    return int(value)
+
+
 _UNITS_S = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400}
 
 

@@ -30,11 +30,13 @@ def jobs_table(jobs: Sequence[fleet_pb2.JobSummary]) -> RenderableType:
     """One line for each job."""
     if not jobs:
         return Text("no jobs")
-    table = lines_table("job", "state", "model", "device", "age", "tries", "remark")
+    # In a lab without TLS all jobs are one user's.
+    users = any(job.user not in ("", "local") for job in jobs)
+    table = lines_table("job", "state", *(["user"] if users else []), "model", "device", "age", "tries", "remark")
     # One line for each job; a long failure is whole in `gauntlet jobs show`.
     for column in table.columns:
         column.no_wrap, column.overflow = True, "ellipsis"
-    table.columns[2].max_width = 30
+    table.columns[2 + users].max_width = 30
     # What the others leave.
     table.expand, table.columns[-1].ratio = True, 1
     for job in jobs:
@@ -42,6 +44,7 @@ def jobs_table(jobs: Sequence[fleet_pb2.JobSummary]) -> RenderableType:
         table.add_row(
             Text(job.job_id[:8], "bold"),
             Text("succeeded", "yellow") if job.suspect_because else _state(job.state),
+            *([job.user] if users else []),
             job.model_name,
             job.device_id or Text("–", "dim"),
             units.age(job.submitted_at),
@@ -113,6 +116,8 @@ def _report(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> It
         *([f"device {wanted.device_id}"] if wanted.device_id else []),
         *([f"class {wanted.device_class}"] if wanted.device_class else []),
         *(f"{key}={value}" for key, value in sorted(wanted.labels.items())),
+        *(f"senses {quantity}" for quantity in wanted.sensors),
+        *([f"{units.size(wanted.min_memory_bytes)} of memory"] if wanted.min_memory_bytes else []),
     ]
     table.add_row("asked for", ", ".join(asked) or "any device that can")
     runtime = spec.runtime.name or "any runtime that takes the model"
@@ -123,8 +128,12 @@ def _report(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> It
     table.add_row("measures", f"{', '.join(named) or 'nothing'}; killed after {units.duration(spec.timeout_s)}")
     if job.waits_for:
         table.add_row("waits for", Text(job.waits_for.removeprefix("waits for "), "yellow"))
+    if job.user not in ("", "local"):
+        table.add_row("for", job.user)
     if job.spec.campaign_id:
         table.add_row("campaign", job.spec.campaign_id)
+    if job.spec.deadline_s:
+        table.add_row("deadline", f"{units.duration(job.spec.deadline_s)} after submission")
     table.add_row("submitted", f"{units.clock(job.submitted_at)} UTC, {units.age(job.submitted_at)} ago")
     if job.finished_at:
         table.add_row("finished", f"{units.clock(job.finished_at)} UTC")

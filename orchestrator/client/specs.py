@@ -247,19 +247,44 @@ def job_spec(
     device_id: str = "",
     device_class: str = "",
     labels: Mapping[str, str] | None = None,
+    min_memory_bytes: int = 0,
+    sensors: Sequence[str] = (),
     idempotency_key: str | None = None,
     priority: int = 0,
     campaign_id: str = "",
     max_attempts: int = DEFAULT.job.max_attempts,
     queue_timeout_s: float = DEFAULT.job.queue_timeout_s,
+    deadline_s: float = 0.0,
 ) -> job_pb2.JobSpec:
-    """A job for any device that fits; without an idempotency key each call makes a job of its own."""
+    """A job for any device that fits; without an idempotency key each call makes a job of its own.
+
+    Args:
+        measurement: what to measure.
+        device_id: this very device; empty: any.
+        device_class: any device of the class; empty: any.
+        labels: that the device must carry.
+        min_memory_bytes: that it must have.
+        sensors: quantities that it must be able to sense, for example "energy_j".
+        idempotency_key: two submissions with one key are one job.
+        priority: higher goes first.
+        campaign_id: the campaign that it belongs to; a user's campaigns get equal shares of the devices.
+        max_attempts: leases that may be tried.
+        queue_timeout_s: it fails after so long in the queue, counted anew whenever it comes back there; 0: never.
+        deadline_s: it fails so long after its submission, wherever it is then; 0: never.
+    """
     return job_pb2.JobSpec(
         idempotency_key=uuid.uuid4().hex if idempotency_key is None else idempotency_key,
-        device=job_pb2.DeviceSelector(device_id=device_id, device_class=device_class, labels=labels),
+        device=job_pb2.DeviceSelector(
+            device_id=device_id,
+            device_class=device_class,
+            labels=labels,
+            min_memory_bytes=min_memory_bytes,
+            sensors=sensors,
+        ),
         measurement=measurement,
         priority=priority,
         campaign_id=campaign_id,
         max_attempts=max_attempts,
         queue_timeout_s=queue_timeout_s,
+        deadline_s=deadline_s,
     )

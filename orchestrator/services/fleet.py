@@ -92,7 +92,10 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         ids = [i for job in named for i in (job.job_id, job.suspicion.successor_job_id) if i]
         if request.campaign_id:
             ids += await self._hub.store.unfinished(request.campaign_id)
-        cancelled = [job_id for job_id in dict.fromkeys(ids) if await self._hub.cancel(job_id, "cancelled by a user")]
+        # All in one go: between two of them a device that became free would begin another job of the campaign.
+        ids = list(dict.fromkeys(ids))
+        ended = await asyncio.gather(*(self._hub.cancel(job_id, "cancelled by a user") for job_id in ids))
+        cancelled = [job_id for job_id, did in zip(ids, ended, strict=True) if did]
         return fleet_pb2.CancelJobsResponse(cancelled_job_ids=cancelled)
 
     async def WatchJobs(  # noqa: N802
@@ -173,7 +176,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             if refusal is not None:
                 await abort(context, grpc.StatusCode.FAILED_PRECONDITION, refusal)
             fits.add(demand)
-        return NewJob(uuid.uuid4().hex, spec, demand.signature, digests)
+        return NewJob(uuid.uuid4().hex, spec, demand.signature, digests, caller(context).name)
 
     async def _job(self, job_id: str, context: Context) -> job_pb2.Job:
         try:

@@ -169,6 +169,31 @@ def test_each_part_of_a_demand_can_be_what_does_not_fit() -> None:
     assert "xnnpack" in str(Demand.of(spec()).misfit(pi(runtimes=[bare])))
 
 
+@pytest.mark.parametrize(
+    ("sensors", "reason"),
+    [
+        ([device_pb2.Sensor(quantity="energy_j", source="RAPL")], None),
+        ([device_pb2.Sensor(quantity="energy_j", unavailable="may not be read")], "cannot sense energy_j: may not be"),
+        ([], "cannot sense energy_j: no sensor"),
+    ],
+)
+def test_a_job_that_needs_a_sensor_goes_only_where_it_can_be_read(
+    sensors: list[device_pb2.Sensor], reason: str | None
+) -> None:
+    demand = Demand.of(spec(sensors=["energy_j"]))
+    assert Demand.parse(demand.signature) == demand
+    misfit = demand.misfit(pi(sensors=sensors))
+    assert misfit is None if reason is None else reason in str(misfit)
+
+
+def test_a_job_may_ask_for_memory() -> None:
+    demand = Demand.of(spec(min_memory_bytes=4 * 10**9))
+    assert demand.misfit(pi(hardware=device_pb2.Hardware(memory_bytes=8 * 10**9))) is None
+    small = demand.misfit(pi(hardware=device_pb2.Hardware(memory_bytes=1_900_000_000)))
+    assert small == "has 1.9 GB of memory, not the 4 GB asked for"
+    assert "does not tell" in str(demand.misfit(pi()))
+
+
 @pytest.mark.parametrize(("media_type", "remedy"), [("model/onnx", "gauntlet[onnx]"), ("model/pt2", "--allow-pt2")])
 def test_a_format_without_a_runtime_is_refused_with_what_its_owner_can_do(media_type: str, remedy: str) -> None:
     asked = spec()
