@@ -17,7 +17,7 @@ from orchestrator import health, holds, jobs
 from orchestrator.holds import Hold, Kind
 from orchestrator.registry import Registry, Session
 from orchestrator.store.base import DeviceChange, Store, StoreError
-from orchestrator.times import rfc3339
+from orchestrator.times import minute, rfc3339
 from protos.blame import Blame, blame, kind_name
 from protos.gauntlet.v1 import agent_pb2, failure_pb2, fitness_pb2, fleet_pb2
 
@@ -39,7 +39,7 @@ class _Probe:
         session: through which it is asked.
         due: monotonic time of the next one.
         asked: how many were.
-        waiting: is an answer due? Bound to the session: what an agent kept from an earlier one is no answer.
+        waiting: has it been asked in this session? What an agent kept from an earlier one is no answer.
     """
 
     session: str
@@ -148,7 +148,7 @@ class Custody:
             InvalidHoldError: one of them is none.
         """
         checked = holds.check_windows(windows)
-        event = self._event("maintenance set", f"{len(checked)} windows, by {by}")
+        event = self._event("maintenance set", f"{len(checked) or 'no'} window{'s' * (len(checked) != 1)}, by {by}")
         await self._store.change_device(device_id, DeviceChange(windows=checked, event=event))
         self._registry.set_windows(device_id, checked)
         self._registry.happened(device_id, event)
@@ -203,7 +203,7 @@ class Custody:
         session = self._registry.session_for(check.device_id)
         if probe is None or not probe.waiting or session is None or session.session_id != probe.session:
             return None
-        probe.waiting = False
+        # After a shift the agent rests, and checks once more by itself: that counts as well.
         match health.answer(check, quarantine.cause):
             case health.Answer.BACK:
                 await self._lift(check.device_id, f"a probe found it well: {check.reason}")
@@ -315,7 +315,8 @@ class Custody:
         return device.hold(Kind.RESERVED) if device else None
 
     async def _hold(self, device_id: str, hold: Hold, kind: str) -> None:
-        event = self._event(kind, hold.details)
+        until = f"until {minute(hold.until)}, " if hold.until is not None else ""
+        event = self._event(kind, until + hold.terms)
         await self._store.change_device(device_id, DeviceChange(hold=hold, event=event))
         self._registry.hold(device_id, hold)
         self._registry.happened(device_id, event)

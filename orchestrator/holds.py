@@ -60,10 +60,14 @@ class Hold:
 
     @property
     def details(self) -> str:
-        """The same without its kind."""
-        by = f", by {self.by}" if self.by else ""
-        until = f", until {minute(self.until)}" if self.until is not None else ""
-        return f"since {minute(self.since)}{by}{until}" + (f": {self.reason}" if self.reason else "")
+        """The same without its kind: until when, or else since when, by whom and why."""
+        when = f"since {minute(self.since)}" if self.until is None else f"until {minute(self.until)}"
+        return f"{when}, {self.terms}" if self.by else f"{when}: {self.terms}" if self.reason else when
+
+    @property
+    def terms(self) -> str:
+        """By whom and why."""
+        return ": ".join(text for text in (f"by {self.by}" if self.by else "", self.reason) if text)
 
     def message(self) -> fleet_pb2.Hold:
         """How clients see it."""
@@ -139,9 +143,8 @@ def check_windows(windows: Iterable[fleet_pb2.MaintenanceWindow]) -> list[fleet_
         if window.start_minute >= DAY_S // 60:
             raise InvalidHoldError(f"a maintenance window that begins at minute {window.start_minute}\ngive 0 to 1439")
         if not (math.isfinite(window.duration_s) and 60 <= window.duration_s <= WEEK_S):
-            raise InvalidHoldError(
-                f"a maintenance window of {window.duration_s:g} s\ngive 60 s to 7 days; drain the device for longer"
-            )
+            length = f"a maintenance window of {window.duration_s / 3600:g} h"
+            raise InvalidHoldError(f"{length}\ngive 1 min to 7 days; drain the device for longer")
         window.reason = line(window.reason)
     return checked
 
@@ -153,7 +156,8 @@ def reservation_end(duration_s: float, now: float) -> float:
         InvalidHoldError: no such duration.
     """
     if not (math.isfinite(duration_s) and 1 <= duration_s <= MAX_RESERVATION_S):
-        raise InvalidHoldError(f"a reservation for {duration_s:g} s\ngive 1 s to 30 days; drain the device for longer")
+        length = f"a reservation for {duration_s / 3600:g} h"
+        raise InvalidHoldError(f"{length}\ngive 1 s to 30 days; drain the device for longer")
     return now + duration_s
 
 

@@ -332,7 +332,9 @@ def _reason(device: devices.Device) -> str:
     """Why it is in its state."""
     if device.state is devices.State.LOST:
         return device.lost_because
-    texts = [hold.details if hold.kind.value == device.state.value else str(hold) for hold in device.holds]
+    # What names its state comes first, and need not be named again.
+    own = [hold.details for hold in device.holds if hold.kind.value == device.state.value]
+    texts = own + [str(hold) for hold in device.holds if hold.kind.value != device.state.value]
     if device.on_probation:
         texts.append("on probation, one job at a time")
     return "; ".join(texts)
