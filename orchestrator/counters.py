@@ -20,13 +20,12 @@ from orchestrator.store.base import Applied, NewJob, Queued, Share, Submitted
 from orchestrator.store.sql import SqlStore
 from orchestrator.store.tables import jobs as table
 from orchestrator.store.writer import Written
-from protos.blame import Blame, blame
+from protos.blame import Blame, blame, kind_name
 from protos.gauntlet.v1 import agent_pb2, failure_pb2, measurement_pb2
 
 _LEASE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _WORK_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 _WAIT_BUCKETS_S = (*_WORK_BUCKETS_S, 6 * 3600, 24 * 3600)
-_KIND_PREFIX = "FAILURE_KIND_"
 _OUTCOMES = tuple(state.value for state in jobs.State if state.is_final)
 
 
@@ -136,14 +135,12 @@ class Counters:
             return
         whose = Blame.USER if job.state is jobs.State.CANCELLED else blame(failure)
         final = "true" if job.state.is_final else "false"
-        self._failures.labels(kind_name(failure.kind), whose.value, final).inc()
+        self._failures.labels(kind_label(failure.kind), whose.value, final).inc()
 
 
-def kind_name(kind: int) -> str:
-    """Of a failure, as a label; a kind that only a newer peer knows is "unknown"."""
-    if kind not in failure_pb2.FailureKind.values():
-        return "unknown"
-    return failure_pb2.FailureKind.Name(kind).removeprefix(_KIND_PREFIX).lower()
+def kind_label(kind: int) -> str:
+    """Of a failure. One that only a newer agent knows is "unknown": what a peer makes up must make no series."""
+    return kind_name(kind).replace(" ", "_") if kind in failure_pb2.FailureKind.values() else "unknown"
 
 
 @dataclass(frozen=True)

@@ -108,14 +108,14 @@ def up(
 
 @app.command()
 def status(lab: LabOption = "", lab_dir: LabDirOption = None, as_json: JsonOption = False) -> None:
-    """Show how the lab is: version, agents, jobs, artifacts."""
+    """Show how the lab is: version, devices and why some take no jobs, who waits, artifacts."""
     with open_lab(lab, lab_dir, measures=False) as opened:
-        response, address = opened.client.status(), opened.client.address
+        response, devices, address = opened.client.status(), opened.client.devices(), opened.client.address
     if as_json:
         from gauntlet.results_json import document, status_document
 
-        print_json(document(lab=status_document(response, address)))
+        print_json(document(lab=status_document(response, devices, address)))
     else:
         from gauntlet.render.status import status as rendered
 
-        stdout().print(rendered(response, address))
+        stdout().print(rendered(response, devices, address))

@@ -61,7 +61,7 @@ def devices_table(devices: Sequence[fleet_pb2.Device]) -> RenderableType:
             Text(described.device_id, "bold"),
             described.device_class,
             device.agent_id,
-            _state(device),
+            state_of(device),
             ", ".join(f"{runtime.name} {runtime.version}" for runtime in described.runtimes) or Text("none", "red"),
             units.age(device.last_seen_at),
             device.job_id[:8] or Text("–", "dim"),
@@ -71,7 +71,7 @@ def devices_table(devices: Sequence[fleet_pb2.Device]) -> RenderableType:
 
 def device_line(device: fleet_pb2.Device) -> RenderableType:
     """What became of a device, in a line, and its maintenance windows."""
-    line = Text.assemble((device.description.device_id, "bold"), " ", _state(device))
+    line = Text.assemble((device.description.device_id, "bold"), " ", state_of(device))
     return Text("\n").join([line, *(Text(f"  maintenance {text}") for text in _windows(device))])
 
 
@@ -99,7 +99,7 @@ def _report(device: fleet_pb2.Device) -> Iterator[RenderableType]:
     table = pair_grid()
     table.add_row("class", described.device_class)
     table.add_row("agent", device.agent_id)
-    table.add_row("state", _state(device))
+    table.add_row("state", state_of(device))
     for hold in device.holds:
         table.add_row(hold.kind, _hold(hold))
     if device.maintenance:
@@ -110,7 +110,7 @@ def _report(device: fleet_pb2.Device) -> Iterator[RenderableType]:
     if described.labels:
         table.add_row("labels", ", ".join(f"{key}={value}" for key, value in sorted(described.labels.items())))
     yield table
-    yield _heading("Hardware")
+    yield heading("Hardware")
     table = pair_grid()
     table.add_row("board", hardware.board or "not named by the system")
     table.add_row("processor", f"{hardware.cpu_model} ({hardware.architecture})")
@@ -120,22 +120,22 @@ def _report(device: fleet_pb2.Device) -> Iterator[RenderableType]:
     table.add_row("runs on", hardware.virtualization or "bare metal")
     table.add_row("features", " ".join(hardware.cpu_features) or "none that matter to inference")
     yield Padding(table, (0, 0, 0, 2))
-    yield _heading("Runtimes")
+    yield heading("Runtimes")
     for runtime in described.runtimes:
         offers = ", ".join([*runtime.formats, *(f"delegate {name}" for name in runtime.delegates)])
         yield Text.assemble("  ", (f"{runtime.name} {runtime.version}", "bold"), (f"  {offers}", "dim"))
     if not described.runtimes:
         yield Text("  none", "red")
-    yield _heading("Sensors")
+    yield heading("Sensors")
     yield _sensors(device)
     if device.description.controls:
-        yield _heading("Can be set while it measures")
+        yield heading("Can be set while it measures")
         yield _controls(device)
-    yield _heading("Fitness")
+    yield heading("Fitness")
     yield _fitness(device)
-    yield _heading("History")
+    yield heading("History")
     yield _history(device)
-    yield _heading("Can measure")
+    yield heading("Can measure")
     yield Padding(Text(", ".join(described.capabilities) or "nothing"), (0, 0, 1, 2))
 
 
@@ -230,10 +230,12 @@ def _windows(device: fleet_pb2.Device) -> list[str]:
     ]
 
 
-def _state(device: fleet_pb2.Device) -> Text:
+def state_of(device: fleet_pb2.Device) -> Text:
+    """Its state, and why."""
     text = Text(device_state_name(device.state), _STYLES.get(device.state, "dim"))
     return text.append(f": {device.state_reason}", "dim") if device.state_reason else text
 
 
-def _heading(text: str) -> RenderableType:
+def heading(text: str) -> RenderableType:
+    """Of a part of a report."""
     return Padding(Text(text, "bold cyan"), (1, 0, 0, 0))

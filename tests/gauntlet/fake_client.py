@@ -62,7 +62,15 @@ class FakeClient:
             connected_agents=2,
             jobs_by_state={"succeeded": 3, "queued": 1},
             artifact_bytes=2_500_000,
+            artifact_files=7,
+            store_bytes=40_960,
             uptime_s=81.0,
+            caller="anna (user)",
+            secure=True,
+            shares=[
+                fleet_pb2.QueueShare(user="ada", campaign_id="campaign-1", queued=12, held=1, device_s=7500.0),
+                fleet_pb2.QueueShare(user="bob", device_s=12.0),
+            ],
             max_artifact_bytes=self.max_artifact_bytes,
         )
 

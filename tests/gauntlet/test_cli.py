@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import orchestrator.client
 from gauntlet import folder
 from gauntlet.cli.app import run
+from gauntlet.render.status import status as rendered_status
 from protos import dataset
-from protos.gauntlet.v1 import measurement_pb2
+from protos.gauntlet.v1 import device_pb2, fleet_pb2, measurement_pb2
 from tests.gauntlet import canned
 from tests.gauntlet.fake_client import FakeClient
 
@@ -267,7 +270,34 @@ def test_lab_status(lab: FakeClient, capsys: pytest.CaptureFixture[str]) -> None
     assert run(["lab", "status"]) == 0
     out = lines(capsys.readouterr().out)
     assert "jobs 1 queued, 3 succeeded" in out
-    assert "artifacts 2.384 MiB, the largest at most 976.6 KiB" in out
+    assert "artifacts 7 files, 2.384 MiB, the largest at most 976.6 KiB" in out
+    assert "lab" in out
+    assert "you anna (user)" in out
+    assert "ada campaign-1 12 1 2 h 5 min" in out
+    assert "bob – 0 0 12 s" in out
+
+
+def test_lab_status_for_programs(lab: FakeClient, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["lab", "status", "--json"]) == 0
+    told = document(capsys.readouterr().out)["lab"]
+    assert (told["secure"], told["caller"], told["store_bytes"]) == (True, "anna (user)", 40_960)
+    assert told["queue"][0] == {"user": "ada", "campaign_id": "campaign-1", "queued": 12, "held": 1, "device_s": 7500.0}
+    assert {device["state"] for device in told["devices"]} == {"online", "lost"}
+
+
+def test_a_device_that_takes_no_jobs_is_shown_with_the_reason() -> None:
+    lost = fleet_pb2.Device(
+        description=device_pb2.DeviceDescription(device_id="pi4"),
+        state=device_pb2.DEVICE_STATE_LOST,
+        state_reason="no heartbeat for 10 s",
+    )
+    many = [lost] * 30
+    console = Console(width=80, file=io.StringIO())
+    console.print(rendered_status(fleet_pb2.GetStatusResponse(), many, "127.0.0.1:1"))
+    out = lines(console.file.getvalue())  # type: ignore[attr-defined]
+    assert "devices 30 lost" in out
+    assert "pi4 – lost: no heartbeat for 10 s" in out
+    assert "and 10 more devices: gauntlet devices" in out
 
 
 def test_help_is_quick_because_heavy_libraries_stay_out() -> None:

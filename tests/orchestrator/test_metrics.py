@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from orchestrator import devices, jobs, metrics
 from orchestrator.client import Client
 from orchestrator.config import Config, ConfigError
-from orchestrator.counters import Counters, Queue, kind_name
+from orchestrator.counters import Counters, Queue, kind_label
 from orchestrator.registry import Reading
 from orchestrator.store.base import Applied, Queued, Share
 from protos import figures
@@ -259,8 +259,8 @@ def test_without_the_store_the_queue_is_missing_and_the_fleet_is_not() -> None:
 
 
 def test_a_kind_of_failure_from_a_newer_agent_has_a_name() -> None:
-    assert kind_name(failure_pb2.FAILURE_KIND_OUT_OF_MEMORY) == "out_of_memory"
-    assert kind_name(999) == "unknown"
+    assert kind_label(failure_pb2.FAILURE_KIND_OUT_OF_MEMORY) == "out_of_memory"
+    assert kind_label(999) == "unknown"
 
 
 def test_waits_are_measured_from_the_queue_to_each_lease() -> None:
