@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Dict, Optional, Sequence
 
 from protos import contract
-from protos.addresses import AddressError, check_local
+from protos.addresses import AddressError, check_form, check_local
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +21,11 @@ _EXAMPLES = """\
 examples:
   gauntlet-agent doctor
       what this machine can and cannot measure, and how to mend it
-  gauntlet-agent run --orchestrator 127.0.0.1:50151 --label room=lab2
-      join the lab whose orchestrator runs here, or behind a tunnel from the orchestrator's machine:
+  gauntlet-agent join lab.example.org:50152 gjt1-…
+  gauntlet-agent run --label room=lab2
+      join a lab with a token that its administrator made, then measure for it
+  gauntlet-agent run --orchestrator 127.0.0.1:50151
+      measure for a lab without TLS that runs here, or behind a tunnel from the orchestrator's machine:
       ssh -R 50151:127.0.0.1:50151 THIS-BOARD
 """
 
@@ -55,12 +58,12 @@ def _fail(error: Exception, code: int, debug: bool) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    check_local(options.orchestrator)
     logging.basicConfig(
         level=logging.DEBUG if options.debug else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    from device_agent import enrolment
     from device_agent.identity import StateError
     from device_agent.service import Settings, serve  # loads gRPC: not for --help
 
@@ -71,10 +74,22 @@ def _run(options: argparse.Namespace) -> int:
     ):
         if name and not contract.is_id(name):
             raise UsageError(f"{name!r} is no {what}\nuse 1-64 letters, digits, '.', '_' or '-'")
+    root = options.state_dir.expanduser().resolve()
+    try:
+        held = None if options.orchestrator.startswith("unix:") else enrolment.load(root, options.agent_id)
+    except StateError as error:
+        raise UsageError(str(error)) from error
+    address = options.orchestrator or (held.address if held else "")
+    if not address:
+        raise UsageError(
+            "this agent has joined no lab\n"
+            "join one: gauntlet-agent join HOST:PORT TOKEN; or name one of this machine's own with --orchestrator"
+        )
+    check_form(address) if held else check_local(address)
     settings = Settings(
-        orchestrator=options.orchestrator,
-        state_folder=options.state_dir.expanduser().resolve(),
-        agent_id=options.agent_id,
+        orchestrator=address,
+        state_folder=root,
+        agent_id=held.name if held else options.agent_id,
         device_id=options.device_id,
         device_class=options.device_class,
         labels=_labels(options.label),
@@ -86,11 +101,28 @@ def _run(options: argparse.Namespace) -> int:
         setup_root=options.setup_root,
         fitness=not options.no_fitness,
         noise_floor_every_s=options.noise_floor_every * 3600,
+        credentials=held,
     )
     try:
         asyncio.run(serve(settings))
     except StateError as error:
         raise UsageError(str(error)) from error
+    return 0
+
+
+def _join(options: argparse.Namespace) -> int:
+    from device_agent import enrolment
+    from device_agent.identity import StateError
+    from protos.enrolment import JoinError
+
+    root = options.state_dir.expanduser().resolve()
+    text = sys.stdin.readline() if options.token == "-" else options.token  # noqa: S105  # not a password either
+    try:
+        got = enrolment.join(root, options.address, text)
+    except (StateError, JoinError) as error:
+        raise UsageError(str(error)) from error
+    print(f"joined as agent {got.name}; now run: gauntlet-agent run", end="")
+    print("" if options.state_dir == _state_folder() else f" --state-dir {options.state_dir}")
     return 0
 
 
@@ -141,8 +173,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="join a lab and measure what it sends, until told to stop")
-    run.add_argument("--orchestrator", required=True, metavar="ADDRESS", help="HOST:PORT on loopback, or unix:/PATH")
-    default_state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state") / "gauntlet" / "agent"
+    run.add_argument(
+        "--orchestrator",
+        default="",
+        metavar="ADDRESS",
+        help="HOST:PORT on loopback, or unix:/PATH (default: of the lab that was joined)",
+    )
+    default_state = _state_folder()
     run.add_argument(
         "--state-dir", type=Path, default=default_state, help="identity, cache and unsent results (%(default)s)"
     )
@@ -190,6 +227,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--lifeline", action="store_true", help="stop when standard input ends")
     run.set_defaults(run=_run)
 
+    join = commands.add_parser("join", help="join a lab with a token of its administrator; once, before `run`")
+    join.add_argument("address", metavar="HOST:PORT", help="as `gauntlet lab token` printed it")
+    join.add_argument("token", metavar="TOKEN", help="gjt1-…; '-': read it from standard input")
+    join.add_argument(
+        "--state-dir", type=Path, default=default_state, help="key and certificate are kept there (%(default)s)"
+    )
+    join.set_defaults(run=_join)
+
     doctor = commands.add_parser("doctor", help="say what this machine can and cannot measure, and how to mend it")
     doctor.add_argument(
         "--state-dir", type=Path, default=default_state, help="of the agent whose last check is shown (%(default)s)"
@@ -202,9 +247,13 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--state-dir", type=Path, default=default_state.with_name("watch"), help="history (%(default)s)")
     watch.set_defaults(run=_watch)
 
-    for command in (run, doctor, watch):
+    for command in (run, join, doctor, watch):
         command.add_argument("--debug", action="store_true", help="details, and a traceback for errors")
     return parser
+
+
+def _state_folder() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state") / "gauntlet" / "agent"
 
 
 def _positive(text: str) -> int:

@@ -26,6 +26,7 @@ class StateFolder:
         spool/       finished jobs that the orchestrator has not acknowledged
         work/        output of running measurements; emptied at start
         fitness.json what is known of the device's fitness
+        credentials.json  of a lab that it has joined
 
     Raises:
         StateError: another agent runs there, or the folder cannot be written.
@@ -35,8 +36,8 @@ class StateFolder:
         self.root = root
         try:
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock: IO[str] = _lock(root / "agent.lock")
-            self.agent_id = self._keep_id(agent_id)
+            self._lock: IO[str] = lock(root / "agent.lock")
+            self.agent_id = keep_id(root, agent_id or known_id(root) or _id_from(socket.gethostname()))
             self.epoch = self._next_epoch()
         except OSError as error:
             raise StateError(f"cannot use {root}: {error.strerror}\nchoose another with --state-dir") from error
@@ -44,16 +45,6 @@ class StateFolder:
     def close(self) -> None:
         """Let another agent have it."""
         self._lock.close()
-
-    def _keep_id(self, wanted: str) -> str:
-        file = self.root / "agent-id"
-        known = file.read_text(encoding="utf-8").strip() if file.exists() else ""
-        agent_id = wanted or known or _id_from(socket.gethostname())
-        if not contract.is_id(agent_id):
-            raise StateError(f"{agent_id!r} is no agent id\nuse 1-64 letters, digits, '.', '_' or '-'")
-        if agent_id != known:
-            _replace(file, agent_id)
-        return agent_id
 
     def _next_epoch(self) -> str:
         """Grows with each start; the random part tells a cloned card from its original."""
@@ -64,7 +55,31 @@ class StateFolder:
         return f"{count}-{secrets.token_hex(8)}"
 
 
-def _lock(path: Path) -> IO[str]:
+def known_id(root: Path) -> str:
+    """The agent's id as it was kept; empty before there is one."""
+    file = root / "agent-id"
+    return file.read_text(encoding="utf-8").strip() if file.exists() else ""
+
+
+def keep_id(root: Path, agent_id: str) -> str:
+    """Keep the agent's id for later starts.
+
+    Raises:
+        StateError: it is none.
+    """
+    if not contract.is_id(agent_id):
+        raise StateError(f"{agent_id!r} is no agent id\nuse 1-64 letters, digits, '.', '_' or '-'")
+    if agent_id != known_id(root):
+        _replace(root / "agent-id", agent_id)
+    return agent_id
+
+
+def lock(path: Path) -> IO[str]:
+    """Own a state folder by its lock file, until the file is closed.
+
+    Raises:
+        StateError: a running agent owns it.
+    """
     try:
         return folderlock.own(path)
     except folderlock.FolderInUseError as error:

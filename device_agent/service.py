@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Mapping, Optional, Sequence
 
-from device_agent import runtimes
+from device_agent import enrolment, runtimes
 from device_agent.cache import ArtifactCache
 from device_agent.fitness import history
 from device_agent.fitness.care import Care, FitnessCare
@@ -30,6 +30,7 @@ from device_agent.uplink import Uplink
 from device_agent.workerprocess import WORKER_COMMAND
 from device_agent.workers import PoolSettings, WorkerPool, default_memory_limit
 from protos import contract
+from protos.credentials import Credentials
 from protos.gauntlet.v1 import device_pb2
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Settings:
         allow_setup: let jobs change governor, clocks and power mode while they measure.
         setup_root: of the file system that is set up, or of a made-up one.
         fitness: check now and then that the device is what it was.
+        credentials: of the lab that it has joined; None: without TLS.
         noise_floor_every_s: longest age of its noise floor; 0: never measure it.
     """
 
@@ -70,14 +72,17 @@ class Settings:
     setup_root: Path = Path("/")
     fitness: bool = True
     noise_floor_every_s: float = 24 * 3600.0
+    credentials: Optional[Credentials] = None
 
 
 async def serve(settings: Settings) -> None:
     """Run an agent with this machine as its one device, until SIGTERM, SIGINT or the end of the lifeline.
 
     Raises:
-        StateError: the state folder cannot be used.
+        StateError: the state folder cannot be used, or its certificate has expired.
     """
+    if settings.credentials is not None:
+        await enrolment.ready(settings.credentials)
     with contextlib.closing(StateFolder(settings.state_folder, settings.agent_id)) as state:
         work = state.root / "work"
         shutil.rmtree(work, ignore_errors=True)  # measurements of an earlier life
@@ -89,7 +94,7 @@ async def serve(settings: Settings) -> None:
         command = _worker_command(settings, journal)
         pool = WorkerPool(PoolSettings(folder=work, command=command, memory_limit_bytes=limit, tuner=tuner))
         await pool.start()
-        uplink = Uplink(settings.orchestrator)
+        uplink = Uplink(settings.orchestrator, settings.credentials)
         description = describe_device(
             settings.device_id or state.agent_id, settings.labels, settings.device_class, settings.allow_pt2
         )
@@ -98,12 +103,19 @@ async def serve(settings: Settings) -> None:
         cache = ArtifactCache(state.root / "cache", settings.cache_bytes)
         care = _care(settings, description, pool, state, agent)
         agent.add_device(DeviceRunner(state.agent_id, description, pool, cache, uplink.download, agent, care))
+        renewal = asyncio.ensure_future(_renew(settings.credentials, state, uplink, agent))
         try:
             await _run_until_stopped(agent, settings.lifeline)
         finally:
+            renewal.cancel()
             await pool.close()
             await _restore(tuner)
             await uplink.close()
+
+
+async def _renew(held: Optional[Credentials], state: StateFolder, uplink: Uplink, agent: Agent) -> None:
+    if held is not None:
+        await enrolment.renew_forever(held, state.root, uplink, agent.reconnect)
 
 
 def _care(

@@ -91,6 +91,11 @@ class Agent:
         """Who holds leases hurries: they run out meanwhile, however well the link is just now."""
         return min(_LONGEST_PAUSE_S, self._lease_duration_s / 4) if self._held() else _LONGEST_PAUSE_S
 
+    async def reconnect(self) -> None:
+        """End the session, not the measurements, and begin another at once, over the uplink's present connection."""
+        if self._stream is not None:
+            await self._stream.finish()
+
     async def goodbye(self, reason: str) -> None:
         """Tell the orchestrator that what is held goes back to the queue."""
         if self._stream is not None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import Any, AsyncIterator, Iterable, Optional, Tuple
+from typing import Any, AsyncIterator, Iterable, Optional, Set, Tuple
 
 import grpc
 
 from protos import contract
+from protos.credentials import Credentials
 from protos.gauntlet.v1 import agent_pb2, agent_pb2_grpc, artifact_pb2, artifact_pb2_grpc
 
 _TRANSFER_TIMEOUT_S = 600.0
+_FINISH_TIMEOUT_S = 5.0
 
 
 class Uplink:
@@ -20,16 +22,34 @@ class Uplink:
 
     Args:
         address: ``host:port`` or ``unix:/path``.
+        credentials: of a lab that it has joined; None: without TLS.
     """
 
-    def __init__(self, address: str) -> None:
-        self._channel = grpc.aio.insecure_channel(address, options=contract.CLIENT_OPTIONS)
-        self._agents = agent_pb2_grpc.AgentServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._artifacts = artifact_pb2_grpc.ArtifactServiceStub(self._channel)  # type: ignore[no-untyped-call]
+    def __init__(self, address: str, credentials: Optional[Credentials] = None) -> None:
+        self._address = address
+        self._closing: Set[asyncio.Future[None]] = set()
+        if credentials is None:
+            self._open(grpc.aio.insecure_channel(address, options=contract.CLIENT_OPTIONS))
+        else:
+            self._open(credentials.channel(address))
+
+    def _open(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self._agents = agent_pb2_grpc.AgentServiceStub(channel)  # type: ignore[no-untyped-call]
+        self._artifacts = artifact_pb2_grpc.ArtifactServiceStub(channel)  # type: ignore[no-untyped-call]
 
     async def close(self) -> None:
         """End the channel."""
-        await self._channel.close(None)
+        for closing in self._closing:
+            closing.cancel()
+        await self.channel.close(None)
+
+    def use(self, credentials: Credentials) -> None:
+        """Connect with these from now on; what is under way on the old connection ends there."""
+        closing = asyncio.ensure_future(self.channel.close(_TRANSFER_TIMEOUT_S))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        self._open(credentials.channel(self._address))
 
     def session(self) -> Stream:
         """A new session stream."""
@@ -85,6 +105,13 @@ class Stream:
         """Wait until what was queued is written."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._outbox.join(), timeout_s)
+
+    async def finish(self) -> None:
+        """Say all that is queued, then no more: the orchestrator ends the stream."""
+        await self.flush(_FINISH_TIMEOUT_S)
+        self._writer.cancel()
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await self._call.done_writing()
 
     def close(self) -> None:
         """End the stream."""

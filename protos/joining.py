@@ -90,14 +90,18 @@ def pin_of(authority: x509.Certificate) -> str:
     return authority.fingerprint(hashes.SHA256()).hex()[:32]
 
 
-def new_request(name: str) -> Tuple[bytes, bytes]:
+def new_request(name: str, holder: str = "") -> Tuple[bytes, bytes]:
     """A fresh key (P-256) and a signing request for it, both as PEM.
+
+    What the request says of its holder binds the lab to nothing: it keeps a token from being used up by mistake.
 
     Args:
         name: that the certificate must be for; empty: whatever the token says.
+        holder: what it must be for, "agent" or "person"; empty: either.
     """
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = [x509.NameAttribute(x509.NameOID.COMMON_NAME, name)] if name else []
+    said = ((x509.NameOID.COMMON_NAME, name), (x509.NameOID.ORGANIZATIONAL_UNIT_NAME, holder))
+    subject = [x509.NameAttribute(kind, text) for kind, text in said if text]
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(subject)).sign(key, hashes.SHA256())
     encoded = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

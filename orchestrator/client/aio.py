@@ -17,10 +17,13 @@ from typing import Any, TypeVar
 
 import grpc
 
+from orchestrator.client import credentials
 from orchestrator.client.errors import ClientError, Unreachable, from_rpc
 from orchestrator.client.settling import FINAL, Ended
 from protos import contract
 from protos.gauntlet.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
     artifact_pb2,
     artifact_pb2_grpc,
     campaign_pb2,
@@ -44,16 +47,20 @@ class Client:
         address: ``host:port`` or ``unix:/path``.
         timeout_s: deadline of one call.
         patience_s: how long to try again when the orchestrator does not answer.
+
+    Raises:
+        ClientError: the lab is elsewhere, and there are no good credentials for it.
     """
 
     def __init__(self, address: str, timeout_s: float = 10.0, patience_s: float = 60.0) -> None:
         self.address = address
         self._timeout_s = timeout_s
         self._patience_s = patience_s
-        self._channel = grpc.aio.insecure_channel(address, options=contract.CLIENT_OPTIONS)
+        self._channel = credentials.channel(address)
         self._fleet = fleet_pb2_grpc.FleetServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._artifacts = artifact_pb2_grpc.ArtifactServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._campaigns = campaign_pb2_grpc.CampaignServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._admin = admin_pb2_grpc.AdminServiceStub(self._channel)  # type: ignore[no-untyped-call]
 
     async def __aenter__(self) -> Client:
         return self
@@ -338,6 +345,44 @@ class Client:
             token = response.next_page_token
             if not token:
                 return records
+
+    # ------------------------------------------------------------------------------------------------ administration
+
+    async def create_token(self, request: admin_pb2.CreateTokenRequest) -> admin_pb2.CreateTokenResponse:
+        """A new token; its text is told this once. Tried once only: a second try would make a second token."""
+        try:
+            response: admin_pb2.CreateTokenResponse = await self._admin.CreateToken(request, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc(error, self.address) from error
+        return response
+
+    async def tokens(self) -> list[admin_pb2.Token]:
+        """All tokens that were made, newest first."""
+        return list((await self._call(self._admin.ListTokens, admin_pb2.ListTokensRequest())).tokens)
+
+    async def certificates(self) -> list[admin_pb2.Certificate]:
+        """All certificates that were issued, newest first."""
+        response = await self._call(self._admin.ListCertificates, admin_pb2.ListCertificatesRequest())
+        return list(response.certificates)
+
+    async def revoke(self, what: str, reason: str) -> admin_pb2.RevokeResponse:
+        """End a token or certificate by its id, or all that an agent or user has."""
+        request = admin_pb2.RevokeRequest(what=what, reason=reason)
+        response: admin_pb2.RevokeResponse = await self._call(self._admin.Revoke, request)
+        return response
+
+    async def audit(self, limit: int = 100) -> list[admin_pb2.AuditEntry]:
+        """The last entries of the audit log, newest first."""
+        entries: list[admin_pb2.AuditEntry] = []
+        token = ""
+        while len(entries) < limit:
+            request = admin_pb2.ListAuditRequest(page_size=min(limit - len(entries), _PAGE), page_token=token)
+            response = await self._call(self._admin.ListAudit, request)
+            entries.extend(response.entries)
+            token = response.next_page_token
+            if not token:
+                break
+        return entries
 
     # ------------------------------------------------------------------------------------------------ plumbing
 

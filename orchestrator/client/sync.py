@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from orchestrator.client.aio import Client
-from protos.gauntlet.v1 import artifact_pb2, campaign_pb2, fleet_pb2, job_pb2
+from protos.gauntlet.v1 import admin_pb2, artifact_pb2, campaign_pb2, fleet_pb2, job_pb2
 
 T = TypeVar("T")
 
@@ -151,6 +151,26 @@ class SyncClient:
     def records(self, campaign_id: str) -> list[campaign_pb2.CampaignRecord]:
         """See `Client.records`."""
         return self._do(self._client.records(campaign_id))
+
+    def create_token(self, request: admin_pb2.CreateTokenRequest) -> admin_pb2.CreateTokenResponse:
+        """See `Client.create_token`."""
+        return self._do(self._client.create_token(request))
+
+    def tokens(self) -> list[admin_pb2.Token]:
+        """See `Client.tokens`."""
+        return self._do(self._client.tokens())
+
+    def certificates(self) -> list[admin_pb2.Certificate]:
+        """See `Client.certificates`."""
+        return self._do(self._client.certificates())
+
+    def revoke(self, what: str, reason: str) -> admin_pb2.RevokeResponse:
+        """See `Client.revoke`."""
+        return self._do(self._client.revoke(what, reason))
+
+    def audit(self, limit: int = 100) -> list[admin_pb2.AuditEntry]:
+        """See `Client.audit`."""
+        return self._do(self._client.audit(limit))
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)

@@ -28,6 +28,7 @@ _MAX_TOKEN_LIFE_S = 366 * DAY_S
 _KINDS = {admin_pb2.TOKEN_KIND_JOIN: JOIN, admin_pb2.TOKEN_KIND_API: API}
 #: Nothing tells which of these it is: whoever tries tokens learns nothing.
 _BAD_TOKEN = "this token is not good here: unknown, used, expired or revoked\nask an administrator for a new one"  # noqa: S105
+_FOR = ("a person, not for an agent", "an agent, not for a person")
 _MAX_CACHED_CERTIFICATES = 20_000
 
 
@@ -143,7 +144,7 @@ class Access:
         Raises:
             AccessRefusedError: the token is not good, the request malformed or for another name.
         """
-        key, name = self._request(signing_request)
+        key, name, holder = self._request(signing_request)
         try:
             digest = parse_token(text).digest
         except TokenError:
@@ -156,6 +157,12 @@ class Access:
                 grpc.StatusCode.INVALID_ARGUMENT,
                 f"the token is for {token.name!r}, not for {name!r}; it was not used up\n"
                 f"ask for one for {name!r}, or join as {token.name!r} with another state folder",
+            )
+        if holder and (holder == "agent") != (token.role == admin_pb2.ROLE_AGENT):
+            raise AccessRefusedError(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"the token is for {_FOR[holder != 'agent']}; it was not used up\n"
+                "agents use theirs with gauntlet-agent join, people with gauntlet login",
             )
         issued = self.authority.issue(token.name, token.role, key, self.lifetime_s)
         entered = NewCertificate(issued.serial, token.name, token.role, issued.expires_at)
@@ -173,7 +180,7 @@ class Access:
         Raises:
             AccessRefusedError: the caller has shown none, or the request is malformed.
         """
-        key, _ = self._request(signing_request)
+        key, _, _ = self._request(signing_request)
         if holder.credential not in self._certificates:
             raise AccessRefusedError(
                 grpc.StatusCode.PERMISSION_DENIED, "only the holder of a certificate can renew it\njoin with a token"
@@ -191,9 +198,9 @@ class Access:
         ended = await self.books.revoke(what, reason)
         return ended, await self._end(ended)
 
-    def _request(self, signing_request: str) -> tuple[ec.EllipticCurvePublicKey, str]:
+    def _request(self, signing_request: str) -> tuple[ec.EllipticCurvePublicKey, str, str]:
         try:
-            return self.authority.request_key(signing_request)
+            return self.authority.read_request(signing_request)
         except (ValueError, TypeError) as error:
             raise AccessRefusedError(
                 grpc.StatusCode.INVALID_ARGUMENT, f"a malformed signing request: {error}\nrun the same version here"

@@ -140,8 +140,8 @@ class Authority:
             )
         return cls(folder, certificate, key, clock)
 
-    def request_key(self, signing_request: str) -> tuple[ec.EllipticCurvePublicKey, str]:
-        """The public key and the name in a PKCS#10 request; its holder has proved to have the private key.
+    def read_request(self, signing_request: str) -> tuple[ec.EllipticCurvePublicKey, str, str]:
+        """Public key, name and kind of holder in a PKCS#10 request; its sender has proved to have the private key.
 
         Raises:
             ValueError: malformed, or a key of another kind than P-256.
@@ -152,17 +152,18 @@ class Authority:
             raise ValueError("the request's signature is wrong")
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise ValueError("the request's key is not of the curve P-256")
-        names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        return key, str(names[0].value) if names else ""
+        said = {attribute.oid: str(attribute.value) for attribute in request.subject}
+        return key, said.get(NameOID.COMMON_NAME, ""), said.get(NameOID.ORGANIZATIONAL_UNIT_NAME, "")
 
     def issue(self, name: str, role: admin_pb2.Role, key: ec.EllipticCurvePublicKey, lifetime_s: float) -> Issued:
         """Sign a certificate for an agent, a user or an administrator."""
         now = _time(self._clock())
-        end = min(now + timedelta(seconds=lifetime_s), self.certificate.not_valid_after_utc)
+        life = timedelta(seconds=lifetime_s)
+        end = min(now + life, self.certificate.not_valid_after_utc)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         role_name = admin_pb2.Role.Name(role).removeprefix("ROLE_").lower()
         certificate = self._sign(
-            _builder(subject, self.certificate.subject, key, now - _SKEW, end)
+            _builder(subject, self.certificate.subject, key, now - min(_SKEW, life / 10), end)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
             .add_extension(
                 x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"gauntlet://role/{role_name}")]),
