@@ -16,6 +16,8 @@ from protos.gauntlet.v1 import device_pb2, fleet_pb2
 
 #: States in which nobody needs to look at a device.
 _WELL = (device_pb2.DEVICE_STATE_ONLINE, device_pb2.DEVICE_STATE_BUSY)
+#: In which states are told: as jobs and devices go through them.
+_ORDER = "queued leased running succeeded failed cancelled enrolled online busy draining quarantined lost"
 #: More than a screenful helps nobody: `gauntlet devices` lists all.
 _MOST_ROWS = 20
 
@@ -73,8 +75,8 @@ def _queue(shares: Sequence[fleet_pb2.QueueShare]) -> RenderableType:
 
 
 def _table(table: RenderableType, rows: int, of_what: str, command: str) -> RenderableType:
-    more = Text(f"and {rows - _MOST_ROWS} more {of_what}: {command}", "dim") if rows > _MOST_ROWS else Text("")
-    return Padding(Group(table, more), (0, 0, 0, 2))
+    more = [Text(f"and {rows - _MOST_ROWS} more {of_what}: {command}", "dim")] if rows > _MOST_ROWS else []
+    return Padding(Group(table, *more), (0, 0, 0, 2))
 
 
 def _length(seconds: float) -> str:
@@ -82,4 +84,5 @@ def _length(seconds: float) -> str:
 
 
 def _tally(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()) if count) or "none"
+    found = sorted((state for state in counts if counts[state]), key=lambda state: (_ORDER.find(state), state))
+    return ", ".join(f"{counts[state]:,} {state}" for state in found) or "none"
