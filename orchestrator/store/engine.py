@@ -14,6 +14,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from orchestrator.store.base import StoreError
 from orchestrator.store.tables import HEAD
 
+#: In a connection's `info`: must its next transaction outlast a power failure? It must where nothing is said.
+DURABLE = "durable"
+
 #: How long a connection waits for another process's lock.
 BUSY_TIMEOUT_MS = 10_000
 
@@ -83,10 +86,10 @@ def connect(path: Path, *, begin: str, connections: int) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # What need not outlast a power failure need not wait for the disk; it outlasts the process either way.
-        synchronous = "FULL" if connection.get_execution_options().get("durable", True) else "NORMAL"
+        synchronous = "FULL" if connection.info.get(DURABLE, True) else "NORMAL"
         driver: Any = connection.connection.driver_connection
         driver.execute(f"PRAGMA synchronous={synchronous}")
-        connection.exec_driver_sql(begin)
+        driver.execute(begin)
 
     return engine
 

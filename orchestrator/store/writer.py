@@ -11,6 +11,7 @@ for all of them, and no two writers ever wait for each other's lock.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 from sqlalchemy.engine import Connection, Engine
 
 from orchestrator.store.base import StoreError
+from orchestrator.store.engine import DURABLE
 
 T = TypeVar("T")
 
@@ -70,7 +72,9 @@ class Writer:
     """
 
     def __init__(self, engine: Engine, translate: Callable[[Exception], Exception]) -> None:
-        self._engine = {True: engine, False: engine.execution_options(durable=False)}
+        self._engine = engine
+        # Kept from batch to batch: taking one from the pool costs more than a small transaction.
+        self._connection: Connection | None = None
         self._translate = translate
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
@@ -125,10 +129,13 @@ class Writer:
                 self.written.commits += 1
                 self.written.operations += len(batch)
                 _settle(batch)
+        self._let_go()
 
     def _commit(self, batch: list[_Work]) -> None:
         try:
-            with self._engine[any(work.durable for work in batch)].begin() as connection:
+            connection = self._connection = self._connection or self._engine.connect()
+            connection.info[DURABLE] = any(work.durable for work in batch)
+            with connection.begin():
                 if len(batch) == 1:
                     # No neighbours to protect: its error undoes the transaction.
                     batch[0].value = batch[0].operation(connection)
@@ -139,16 +146,26 @@ class Writer:
             error = self._translate(e)
             for work in batch:
                 work.error = work.error or error
+            with contextlib.suppress(Exception):
+                self._let_go()  # it may be what broke
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _execute(self, connection: Connection, work: _Work) -> None:
-        savepoint = connection.begin_nested()
+        # On the driver's cursor: SQLAlchemy's savepoints cost more than what they protect.
+        cursor = connection.connection.cursor()
+        cursor.execute("SAVEPOINT work")
         try:
             work.value = work.operation(connection)
-            savepoint.commit()
+            cursor.execute("RELEASE SAVEPOINT work")
         except Exception as e:
             work.error = self._translate(e)
             try:
-                savepoint.rollback()
+                cursor.execute("ROLLBACK TO SAVEPOINT work")
+                cursor.execute("RELEASE SAVEPOINT work")
             except Exception as lost:
                 # A full disk or an I/O error makes SQLite drop the whole transaction, savepoints included: the
                 # neighbours fail for the same reason, instead of being acknowledged without having been written.
