@@ -8,8 +8,8 @@
                         ▲                        │ └─ cannot be made ─▶ one job at a time ──succeeds──▶ back
                         └────────shifted─────────┘
 
-A job that fails by the fault of two devices is to blame itself (a model that brings every host down): it no longer
-counts against any, so that one model cannot quarantine the fleet.
+A job that fails by the fault of two devices is to blame itself (a model that brings every host down): it counts against
+none of them any more, so that one model cannot quarantine the fleet.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from dataclasses import dataclass, field
 from protos.gauntlet.v1 import fitness_pb2
 
 _SHIFTED, _UNAVAILABLE = fitness_pb2.FITNESS_VERDICT_SHIFTED, fitness_pb2.FITNESS_VERDICT_UNAVAILABLE
+
+#: Failed jobs that are remembered.
+_MAX_JOBS = 10_000
 
 
 class Cause(enum.Enum):
@@ -71,6 +74,8 @@ class Health:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._records: dict[str, _Record] = defaultdict(_Record)
+        #: Where a job failed first, of the last jobs that failed by a device's fault.
+        self._first: dict[str, str] = {}
 
     def restarted(self, device_id: str, now: float) -> Finding | None:
         """Its agent is a new process, and the last one said no goodbye."""
@@ -86,11 +91,13 @@ class Health:
 
     def failed(self, device_id: str, job_id: str, what: str, now: float) -> Finding | None:
         """A job failed by the device's fault; `what` happened, in a few words."""
-        elsewhere = [r for name, r in self._records.items() if name != device_id and _holds(r, job_id)]
-        if elsewhere:
-            for record in elsewhere:
-                record.failures = [failure for failure in record.failures if failure[1] != job_id]
-                record.row.discard(job_id)
+        first = self._first.setdefault(job_id, device_id)
+        if len(self._first) > _MAX_JOBS:
+            del self._first[next(iter(self._first))]
+        if first != device_id:
+            record = self._records[first]
+            record.failures = [failure for failure in record.failures if failure[1] != job_id]
+            record.row.discard(job_id)
             return None
         record = self._records[device_id]
         kept = max(self._limits.failures, self._limits.failures_in_a_row)
@@ -131,10 +138,6 @@ class Health:
     def _find(self, device_id: str, cause: Cause, reason: str) -> Finding:
         self.forget(device_id)
         return Finding(cause, reason)
-
-
-def _holds(record: _Record, job_id: str) -> bool:
-    return any(failure[1] == job_id for failure in record.failures)
 
 
 class Answer(enum.Enum):
