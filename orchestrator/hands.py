@@ -72,14 +72,11 @@ class Hands:
         return dict(sorted(laden.items(), key=lambda item: -len(item[1])))
 
     def room(self) -> dict[str, int]:
-        """Busy devices and how many more jobs each should have: none before half of what it may have is done."""
+        """How many jobs each device should have beside its first: no more before half of them are done."""
         room = {}
-        for device_id, held in self._held.items():
-            depth = self._depth(device_id)
-            if depth > 1 and len(held) <= depth // 2:
-                room[device_id] = depth - len(held)
+        for device_id, usual_s in self._usual_s.items():
+            depth = min(_DEEPEST, int(_AHEAD_S / max(usual_s, 1e-3)))
+            held = max(1, len(self._held.get(device_id, ())))
+            if depth > 1 and held <= depth // 2:
+                room[device_id] = depth - held
         return room
-
-    def _depth(self, device_id: str) -> int:
-        usual_s = self._usual_s.get(device_id, _AHEAD_S)
-        return max(1, min(_DEEPEST, int(_AHEAD_S / max(usual_s, 1e-3))))

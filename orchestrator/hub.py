@@ -26,7 +26,8 @@ from orchestrator.registry import Registry, Session
 from orchestrator.scheduler import Assignment, Fleet, propose
 from orchestrator.store.base import Applied, NewJob, Queued, Share, Store, StoreError, Submitted, Waiting
 from orchestrator.watchers import Change, Watchers
-from protos import contract
+from protos import contract, logs
+from protos.blame import kind_name
 from protos.gauntlet.v1 import agent_pb2, device_pb2, failure_pb2, fleet_pb2, measurement_pb2
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,8 @@ class Hub:
             session.send(welcome=welcome)  # before a lease can be sent
             self.registry.attach(session, hello.devices)
             await self.custody.attached(session)
-        log.info("agent %s joined with %s", session.agent_id, ", ".join(sorted(session.device_ids)) or "no device")
+        devices = ", ".join(sorted(session.device_ids)) or "no device"
+        log.info("agent %s joined with %s", session.agent_id, devices, extra={"agent_id": session.agent_id})
         self.kick.set()
         return session
 
@@ -117,7 +119,8 @@ class Hub:
         session.close(reason)
         self.registry.detach(session, session.closed_because)
         await self.custody.detached(session)
-        log.info("agent %s: %s", session.agent_id, session.goodbye or session.closed_because)
+        why = session.goodbye or session.closed_because
+        log.info("agent %s: %s", session.agent_id, why, extra={"agent_id": session.agent_id})
         if session.goodbye:
             for device_id in sorted(session.device_ids):
                 for lease in reversed(self._leases_of(device_id)):
@@ -139,9 +142,12 @@ class Hub:
         elif kind == "job_progress":
             self._progress(session, request.job_progress)
         elif kind == "job_finished":
-            await self._finished(session, request.job_finished)
+            finished = request.job_finished
+            with logs.known(job_id=finished.job_id, device_id=finished.device_id):
+                await self._finished(session, finished)
         elif kind == "fitness_report":
-            await self._fitness(session, request.fitness_report)
+            with logs.known(device_id=request.fitness_report.check.device_id):
+                await self._fitness(session, request.fitness_report)
         elif kind == "devices_changed":
             await self._devices_changed(session, request.devices_changed)
         elif kind == "goodbye":
@@ -234,14 +240,15 @@ class Hub:
         return not self.kick.is_set() and not self.dispatching
 
     def propose(self, waiting: Sequence[Waiting], room: Mapping[str, int]) -> list[Assignment]:
-        """Which device should get which of these jobs: the idle ones, and busy ones that have room for so many more."""
+        """Which device should get which of these jobs: one for each that is idle, then as there is room."""
         fleet = Fleet(self.registry.idle(), room, self.registry.connected(), self._pool, self.fits)
         return propose(fleet, waiting, self.fair.round())
 
     def room(self) -> dict[str, int]:
-        """Busy devices that should get more jobs, and how many each."""
-        busy = ((device_id, self.registry.device(device_id), room) for device_id, room in self.hands.room().items())
-        return {device_id: room for device_id, device, room in busy if device and device.state is devices.State.BUSY}
+        """Devices that should have more than one job, and how many more each."""
+        takes = (devices.State.ONLINE, devices.State.BUSY)
+        known = ((device_id, self.registry.device(device_id), room) for device_id, room in self.hands.room().items())
+        return {device_id: room for device_id, device, room in known if device and device.state in takes}
 
     def fits(self, signature: str, device_id: str) -> bool:
         """Can the device do what the signature asks?"""
@@ -431,6 +438,7 @@ class Hub:
                 self.steps.pop(job_id, None)
             self.watchers.notify(job_id, Change(job=applied.job))
             if applied.verdict == "applied":
+                _log_failure(event, applied)
                 await self.custody.applied(applied.before, event)
         return applied
 
@@ -508,6 +516,18 @@ _MAX_REASON, _MAX_LAST_WORDS = 1000, 8192
 @lru_cache(maxsize=4096)
 def _demand(signature: str) -> Demand:
     return Demand.parse(signature)
+
+
+def _log_failure(event: jobs.Event, applied: Applied) -> None:
+    failure = event.failure if isinstance(event, jobs.Failed) else applied.after.failure
+    if failure is None or applied.after.state is jobs.State.CANCELLED:
+        return
+    job_id, device_id = applied.after.job_id, applied.before.device_id or ""
+    where = f" on {device_id}" if device_id else ""
+    then = "" if applied.after.state.is_final else "; tried again"
+    what = " ".join(failure.message.split())[:_MAX_REASON]
+    ids = {"job_id": job_id, "device_id": device_id}
+    log.info("job %s failed%s: %s: %s%s", job_id, where, kind_name(failure.kind), what, then, extra=ids)
 
 
 _DISPOSITIONS = {

@@ -24,7 +24,7 @@ class Fleet:
 
     Attributes:
         idle: those that can begin a job now.
-        room: how many more jobs a busy device may hold, to be begun when it has done what it has.
+        room: how many jobs a device may hold beside the one that it works on or is about to begin.
         connected: idle and busy devices.
         pool: device → class of devices that is shared by itself.
         fits: (signature, device) → can the device serve it?
@@ -38,11 +38,11 @@ class Fleet:
 
 
 def propose(fleet: Fleet, waiting: Sequence[Waiting], turn: Round) -> list[Assignment]:
-    """Give each idle device the most urgent job that it can do; then fill up those that may hold more.
+    """Give each idle device the most urgent job that it can do; then fill up those that have room for more.
 
     Highest priority first, among equals the one whose turn it is, then the oldest. A device that failed a job by its
     own fault gets it again only when no other connected device fits: one broken device must not use up a job's attempts
-    while a sound one stands by. A busy device is given only what no idle one could begin.
+    while a sound one stands by. Nothing is given to a device ahead of need that an idle one could begin.
 
     Args:
         fleet: the devices.
