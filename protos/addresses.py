@@ -62,8 +62,8 @@ def check_local(address: str) -> None:
         port = address.rpartition(":")[2]
         raise AddressError(
             f"refusing {address}: without TLS only this machine's loopback may be used\n"
-            "join the lab with a token first, or use a tunnel: "
-            f"127.0.0.1:{port}, with ssh -R {port}:127.0.0.1:{port} BOARD from there"
+            "for TLS run `gauntlet lab init` on the server and `gauntlet-agent join` on the board; "
+            f"or use 127.0.0.1:{port} on both, with ssh -R {port}:127.0.0.1:{port} BOARD"
         )
 
 

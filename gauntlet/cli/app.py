@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.cli import bench, compare, devices, faults, jobs, lab, results, search
+from gauntlet.cli import access, bench, compare, devices, faults, jobs, lab, results, search
 from gauntlet.cli.choices import help_with_defaults
 from gauntlet.cli.output import EXIT_INTERRUPTED, Settings, print_error
 from gauntlet.protocol import BENCH_OPTIONS, COMPARE_OPTIONS
@@ -36,7 +36,9 @@ app.command("report")(search.report)
 app.add_typer(search.supernet_app, name="supernet")
 app.add_typer(devices.app, name="devices")
 app.add_typer(jobs.app, name="jobs")
+access.add_to(lab.app)
 app.add_typer(lab.app, name="lab")
+app.command("login")(access.login)
 
 
 def _print_version(wanted: bool) -> None:
@@ -75,8 +77,9 @@ def root(
 
     A lab for several people and boards is a server that agents join:
 
+      [cyan]gauntlet lab init[/]                             on the server, once: TLS, tokens, roles
       [cyan]gauntlet lab up[/]                               on the server
-      [cyan]gauntlet-agent run --orchestrator HOST:PORT[/]   on each board
+      [cyan]gauntlet-agent join HOST:PORT TOKEN[/]           on each board, once; then gauntlet-agent run
       [cyan]gauntlet bench model.tflite --lab HOST:PORT[/]   where it is reached
     """
     if context.invoked_subcommand is None:

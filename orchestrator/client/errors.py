@@ -47,7 +47,8 @@ def from_rpc(error: grpc.RpcError, address: str) -> ClientError:
     message, _, remedy = (error.details() or code.name).partition("\n")
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         return Unreachable(
-            f"no orchestrator answers at {address}: {message}", "start one with `gauntlet lab up`, or check the address"
+            f"no orchestrator answers at {address}: {message}",
+            "start one with `gauntlet lab up`, or check the address; a lab with TLS wants `gauntlet login` first",
         )
     if code is grpc.StatusCode.NOT_FOUND:
         return NotFound(message, remedy)

@@ -25,7 +25,11 @@ class SyncClient:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gauntlet-client", daemon=True)
         self._thread.start()
-        self._client = self._do(_make(address, timeout_s, patience_s))
+        try:
+            self._client = self._do(_make(address, timeout_s, patience_s))
+        except BaseException:
+            self._end()
+            raise
 
     def __enter__(self) -> SyncClient:
         return self
@@ -40,6 +44,9 @@ class SyncClient:
         if self._loop.is_closed():
             return
         self._do(self._client.close())
+        self._end()
+
+    def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
