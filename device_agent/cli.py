@@ -12,10 +12,8 @@ import sys
 from pathlib import Path
 from typing import Dict, Optional, Sequence
 
-from protos import contract
+from protos import contract, logs
 from protos.addresses import AddressError, check_form, check_local
-
-log = logging.getLogger(__name__)
 
 _EXAMPLES = """\
 examples:
@@ -58,11 +56,7 @@ def _fail(error: Exception, code: int, debug: bool) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    logging.basicConfig(
-        level=logging.DEBUG if options.debug else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    logs.set_up(options.log_format, logging.DEBUG if options.debug else logging.INFO)
     from device_agent import enrolment
     from device_agent.identity import StateError
     from device_agent.service import Settings, serve  # loads gRPC: not for --help
@@ -138,11 +132,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _watch(options: argparse.Namespace) -> int:
-    logging.basicConfig(
-        level=logging.DEBUG if options.debug else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    logs.set_up(options.log_format, logging.DEBUG if options.debug else logging.INFO)
     from device_agent.tuning.watch import WatchConfigError, watch
 
     try:
@@ -247,6 +237,10 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--state-dir", type=Path, default=default_state.with_name("watch"), help="history (%(default)s)")
     watch.set_defaults(run=_watch)
 
+    for command in (run, watch):
+        command.add_argument(
+            "--log-format", choices=logs.FORMATS, default="text", help="json: one object a line, for programs"
+        )
     for command in (run, join, doctor, watch):
         command.add_argument("--debug", action="store_true", help="details, and a traceback for errors")
     return parser

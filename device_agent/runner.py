@@ -16,7 +16,7 @@ from device_agent.errors import MeasurementError
 from device_agent.fitness.care import Care
 from device_agent.fitness.history import Floor
 from device_agent.workers import Outcome, WorkerPool
-from protos import artifacts, contract
+from protos import artifacts, contract, logs
 from protos.gauntlet.v1 import agent_pb2, device_pb2, failure_pb2, measurement_pb2
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,8 @@ class DeviceRunner:
     def accept(self, lease: agent_pb2.Lease) -> None:
         """Work on a lease when the device is free; a lease that is known already changes nothing."""
         if lease.lease_id not in self._tasks:
-            task = asyncio.ensure_future(self._carry_out(lease))
+            with logs.known(job_id=lease.job_id, device_id=lease.device_id):
+                task = asyncio.ensure_future(self._carry_out(lease))
             self._tasks[lease.lease_id] = task
             task.add_done_callback(lambda _: self._done(lease.lease_id))
 

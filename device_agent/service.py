@@ -29,7 +29,7 @@ from device_agent.tuning.tuner import Tuner, controls
 from device_agent.uplink import Uplink
 from device_agent.workerprocess import WORKER_COMMAND
 from device_agent.workers import PoolSettings, WorkerPool, default_memory_limit
-from protos import contract
+from protos import contract, logs
 from protos.credentials import Credentials
 from protos.gauntlet.v1 import device_pb2
 
@@ -83,7 +83,10 @@ async def serve(settings: Settings) -> None:
     """
     if settings.credentials is not None:
         await enrolment.ready(settings.credentials)
-    with contextlib.closing(StateFolder(settings.state_folder, settings.agent_id)) as state:
+    with (
+        contextlib.closing(StateFolder(settings.state_folder, settings.agent_id)) as state,
+        logs.known(agent_id=state.agent_id),
+    ):
         work = state.root / "work"
         shutil.rmtree(work, ignore_errors=True)  # measurements of an earlier life
         journal = state.root / "setup.json"

@@ -256,7 +256,8 @@ class Agent:
     async def _log_end(self, stream: Stream) -> None:
         code, details = await stream.refusal()
         if code is grpc.StatusCode.UNAVAILABLE:
-            log.debug("not connected: %s", details)
+            # Said once, not at each of the attempts that follow.
+            log.log(logging.INFO if self._pause_s == _FIRST_PAUSE_S else logging.DEBUG, "not connected: %s", details)
         else:
             log.error("session ended: %s", details.replace("\n", "; ") or code.name)
             self._pause_s = _LONGEST_PAUSE_S

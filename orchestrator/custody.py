@@ -225,7 +225,7 @@ class Custody:
             try:
                 await self._free(device_id, (Kind.RESERVED,), "released", f"the time of {present.by} is over")
             except StoreError as error:
-                log.error("the reservation of %s is not ended: %s", device_id, error)
+                log.error("the reservation of %s is not ended: %s", device_id, error, extra={"device_id": device_id})
         for device in self._registry.held():
             if self._own_quarantine(device.device_id) is not None:
                 self._probe(device.device_id)
@@ -265,20 +265,25 @@ class Custody:
             return
         reason = f"{finding.cause.value}: {finding.reason}"[:_MAX_DETAIL]
         hold = Hold(Kind.QUARANTINED, reason, self._now(), cause=finding.cause.value)
-        log.warning("device %s is quarantined: %s", device_id, reason)
+        log.warning("device %s is quarantined: %s", device_id, reason, extra={"device_id": device_id})
         # At once: while the store is written to, it must get no more jobs.
         self._registry.hold(device_id, hold)
         self._probes.pop(device_id, None)
         try:
             await self._hold(device_id, hold, "quarantined")
         except StoreError as error:
-            log.error("the quarantine of %s does not outlast this process: %s", device_id, error)
+            log.error(
+                "the quarantine of %s does not outlast this process: %s",
+                device_id,
+                error,
+                extra={"device_id": device_id},
+            )
 
     async def _lift(self, device_id: str, why: str) -> None:
         try:
             await self._free(device_id, (Kind.QUARANTINED,), "released", why)
         except StoreError as error:
-            log.error("the quarantine of %s is not ended: %s", device_id, error)
+            log.error("the quarantine of %s is not ended: %s", device_id, error, extra={"device_id": device_id})
 
     def _own_quarantine(self, device_id: str) -> Hold | None:
         """The quarantine that the orchestrator put it in; a person's is none of its business."""
@@ -332,7 +337,7 @@ class Custody:
             self._probes.pop(device_id, None)
             self._health.forget(device_id)
         self._registry.happened(device_id, event)
-        log.info("device %s: %s, %s", device_id, kind, detail)
+        log.info("device %s: %s, %s", device_id, kind, detail, extra={"device_id": device_id})
         self._freed()
 
     async def _note(self, device_id: str, kind: str, detail: str) -> None:
@@ -342,7 +347,7 @@ class Custody:
         try:
             await self._store.change_device(device_id, DeviceChange(event=event))
         except StoreError as error:
-            log.error("the history of %s lacks %r: %s", device_id, kind, error)
+            log.error("the history of %s lacks %r: %s", device_id, kind, error, extra={"device_id": device_id})
 
     def _event(self, kind: str, detail: str) -> fleet_pb2.DeviceEvent:
         return fleet_pb2.DeviceEvent(at=rfc3339(self._now()), kind=kind, detail=" ".join(detail.split())[:_MAX_DETAIL])

@@ -109,8 +109,8 @@ class Hub:
             session.send(welcome=welcome)  # before a lease can be sent
             self.registry.attach(session, hello.devices)
             await self.custody.attached(session)
-        devices = ", ".join(sorted(session.device_ids)) or "no device"
-        log.info("agent %s joined with %s", session.agent_id, devices, extra={"agent_id": session.agent_id})
+        names = ", ".join(sorted(session.device_ids)) or "no device"
+        log.info("agent %s joined with %s", session.agent_id, names, extra={"agent_id": session.agent_id})
         self.kick.set()
         return session
 

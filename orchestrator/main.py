@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 
 from orchestrator import failpoints, settings
@@ -17,6 +18,9 @@ from orchestrator.store.base import StoreError
 from protos import logs
 
 log = logging.getLogger(__name__)
+
+#: Who signals a process and its group, as `timeout` does, means it once.
+_ONE_WISH_S = 0.3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +70,7 @@ class _Stop:
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._signalled = False
+        self._signalled_at: float | None = None
         # A thread, since what hangs may be the event loop.
         self._timer = threading.Timer(timeout_s, self._give_up)
         self._timer.daemon = True
@@ -74,10 +78,13 @@ class _Stop:
 
     def signal(self, number: signal.Signals) -> None:
         """A signal came."""
-        if self._signalled:
-            log.warning("told to stop once more: ending at once")
-            os._exit(128 + number)
-        self._signalled = True
+        now = time.monotonic()
+        if self._signalled_at is not None:
+            if now - self._signalled_at > _ONE_WISH_S:
+                log.warning("told to stop once more: ending at once")
+                os._exit(128 + number)
+            return
+        self._signalled_at = now
         log.info("%s: stopping; once more to end at once", number.name)
         self.begin()
 
