@@ -50,10 +50,12 @@ def device(device_id: str = "d1", device_class: str = "test", **fields: Any) -> 
 class ScriptedAgent:
     """The agent's end of a session, by hand."""
 
-    def __init__(self, address: str, agent_id: str = "a1", epoch: str = "1-x") -> None:
+    def __init__(
+        self, address: str, agent_id: str = "a1", epoch: str = "1-x", *, channel: grpc.aio.Channel | None = None
+    ) -> None:
         self.agent_id = agent_id
         self.epoch = epoch
-        self._channel = grpc.aio.insecure_channel(address)
+        self._channel = channel or grpc.aio.insecure_channel(address)
         self._call = agent_pb2_grpc.AgentServiceStub(self._channel).Session()
 
     async def hello(self, *devices: device_pb2.DeviceDescription, held: tuple[str, ...] = (), version: int = 0) -> Any:
