@@ -27,8 +27,8 @@ def minute(at: str) -> str:
 
 def tokens_table(tokens: Iterable[admin_pb2.Token], now: str) -> Table:
     """One line a token; `now` in RFC 3339."""
-    table = _table("token", "for", "role", "kind", "made by", "made (UTC)", "state")
-    table.columns[0].no_wrap = table.columns[5].no_wrap = True
+    table = _table("token", "for", "role", "kind", "made (UTC)", "state")
+    table.columns[0].no_wrap = table.columns[4].no_wrap = True
     for token in tokens:
         if token.revoked_at:
             state = Text(f"revoked {minute(token.revoked_at)}", "red")
@@ -39,8 +39,7 @@ def tokens_table(tokens: Iterable[admin_pb2.Token], now: str) -> Table:
         else:
             state = Text(f"good until {minute(token.expires_at)}", "green")
         table.add_row(
-            *_texts(token.token_id, token.name, role_name(token.role), kind_name(token.kind)),
-            *_texts(token.created_by, minute(token.created_at)),
+            *_texts(token.token_id, token.name, role_name(token.role), kind_name(token.kind), minute(token.created_at)),
             state,
         )
     return table

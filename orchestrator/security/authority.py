@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import secrets
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _AUTHORITY_LIFE = timedelta(days=3650)
 _SERVER_LIFE = timedelta(days=90)
 #: Clocks of boards differ a little from the orchestrator's.
 _SKEW = timedelta(minutes=10)
+#: Serial numbers have 64 bits, of which 63 are random: enough that none is guessed, and short enough for people.
+_FIRST_SERIAL = 1 << 63
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -251,7 +254,7 @@ def _builder(
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
-        .serial_number(x509.random_serial_number())
+        .serial_number(_FIRST_SERIAL + secrets.randbits(63))
         .not_valid_before(start)
         .not_valid_after(end)
     )
