@@ -27,12 +27,22 @@ FINAL = (job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STAT
 
 
 class Lab:
-    """An orchestrator and agents as processes of their own, with short leases."""
+    """An orchestrator and agents as processes of their own, with short leases.
 
-    def __init__(self, folder: Path, heartbeat_s: float = 0.3, lease_s: float = 2.0) -> None:
+    Args:
+        health: settings of quarantine; drills that kill an agent again and again want none.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        heartbeat_s: float = 0.3,
+        lease_s: float = 2.0,
+        health: Sequence[str] = ("--quarantine", "false"),
+    ) -> None:
         self.folder = folder
         self.address = f"unix:{folder}/lab.sock"
-        self._timing = ["--heartbeat-interval-s", str(heartbeat_s), "--lease-duration-s", str(lease_s)]
+        self._settings = ["--heartbeat-interval-s", str(heartbeat_s), "--lease-duration-s", str(lease_s), *health]
         self._processes: list[subprocess.Popen[bytes]] = []
         self._links: list[Proxy] = []
         self.lease_s = lease_s
@@ -42,7 +52,7 @@ class Lab:
 
     def start_orchestrator(self, failpoint: str = "") -> subprocess.Popen[bytes]:
         """Start it, or start it again in the same folder; it dies at the failpoint, if one is named."""
-        options = ["--address", self.address, "--dir", str(self.folder / "lab"), *self._timing]
+        options = ["--address", self.address, "--dir", str(self.folder / "lab"), *self._settings]
         self.orchestrator = self._start("orchestrator", ["-m", "orchestrator", *options], {FAILPOINT: failpoint})
         return self.orchestrator
 
@@ -60,12 +70,12 @@ class Lab:
     def start_agent(
         self, name: str = "a1", *options: str, state_dir: Path | None = None, through: Proxy | None = None
     ) -> subprocess.Popen[bytes]:
-        """Start an agent, or start it again with the same state; returns once its device is online."""
+        """Start an agent, or start it again with the same state; returns once its device is there."""
         state = state_dir or self.folder / name
         address = through.address if through else self.address
         command = ["-m", "device_agent", "run", "--orchestrator", address, "--state-dir", str(state)]
         process = self._start(name, [*command, "--agent-id", name, *options])
-        self.wait_until(lambda: self.device(name).state in USABLE, f"{name} online")
+        self.wait_until(lambda: self.device(name).state in PRESENT, f"{name} is there")
         return process
 
     def device(self, name: str) -> Any:
@@ -145,6 +155,7 @@ class Lab:
 
 
 USABLE = (device_pb2.DEVICE_STATE_ONLINE, device_pb2.DEVICE_STATE_BUSY)
+PRESENT = (*USABLE, device_pb2.DEVICE_STATE_DRAINING, device_pb2.DEVICE_STATE_QUARANTINED)
 _NO_DEVICE = type("NoDevice", (), {"state": device_pb2.DEVICE_STATE_UNSPECIFIED})()
 
 
