@@ -73,6 +73,10 @@ class Session:
             self.closed_because = reason
             self._outbox.put_nowait(None)
 
+    def finish(self) -> None:
+        """Let what is queued be the last that is sent."""
+        self._outbox.put_nowait(None)
+
     def hear(self, now: float) -> None:
         """A message came."""
         self.heard_at = now

@@ -42,38 +42,48 @@ _MODEL: Layout = {
 
 
 class BrokenFileError(ValueError):
-    """An offset leads out of the file."""
+    """An offset leads out of the file, or all of them to the same place."""
 
 
 def check_model(data: bytes) -> None:
     """Follow the offsets of a model.
 
     Raises:
-        BrokenFileError: one leads nowhere.
+        BrokenFileError: one leads nowhere, or so many to the same tables that a small file unfolds without end.
     """
     try:
-        _table(data, _unsigned(data, 0), _MODEL)
+        _Walk(data).table(_unsigned(data, 0), _MODEL)
     except struct.error as error:
         raise BrokenFileError("an offset leads beyond the end of the file") from error
 
 
-def _table(data: bytes, position: int, layout: Layout) -> None:
-    fields = _fields(data, position)
-    for number, inner in layout.items():
-        at = fields.get(number)
-        if at is None:
-            continue
-        vector = at + _unsigned(data, at)
-        if isinstance(inner, One):
-            _table(data, vector, inner.layout)
-            continue
-        length = _unsigned(data, vector)
-        size = inner if isinstance(inner, int) else 4
-        if vector + 4 + length * size > len(data):
-            raise BrokenFileError(f"a vector of {length} elements leads beyond the end of the file")
-        if not isinstance(inner, int):
-            for element in range(vector + 4, vector + 4 + 4 * length, 4):
-                _table(data, element + _unsigned(data, element), inner)
+class _Walk:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        # A table and the reference to it take eight bytes: an honest file has far fewer, even if some are shared.
+        self._left = len(data)
+
+    def table(self, position: int, layout: Layout) -> None:
+        data = self._data
+        self._left -= 1
+        if self._left < 0:
+            raise BrokenFileError("it unfolds to many times its size")
+        fields = _fields(data, position)
+        for number, inner in layout.items():
+            at = fields.get(number)
+            if at is None:
+                continue
+            vector = at + _unsigned(data, at)
+            if isinstance(inner, One):
+                self.table(vector, inner.layout)
+                continue
+            length = _unsigned(data, vector)
+            size = inner if isinstance(inner, int) else 4
+            if vector + 4 + length * size > len(data):
+                raise BrokenFileError(f"a vector of {length} elements leads beyond the end of the file")
+            if not isinstance(inner, int):
+                for element in range(vector + 4, vector + 4 + 4 * length, 4):
+                    self.table(element + _unsigned(data, element), inner)
 
 
 def _fields(data: bytes, position: int) -> Dict[int, int]:

@@ -19,6 +19,8 @@ from protos.gauntlet.v1 import agent_pb2, agent_pb2_grpc
 
 log = logging.getLogger(__name__)
 _HELLO_TIMEOUT_S = 10.0
+#: For an agent that reads; one that does not is cut off.
+_LAST_WRITE_S = 2.0
 #: What one session may say in the long run and in a moment: a busy agent of many fast jobs stays well below. What comes
 #: faster is not read: it waits in the sender, by HTTP/2's flow control, and costs the others nothing.
 _MESSAGES_PER_S, _MESSAGES_AT_ONCE = 500.0, 1000.0
@@ -48,6 +50,10 @@ class AgentService(agent_pb2_grpc.AgentServiceServicer):
                 writer = asyncio.create_task(_write(session, context))
             try:
                 done, _ = await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+                # A write that is cancelled half-way leaves gRPC unable to say that the call is over, and an agent that
+                # waits for that for ever: the writer ends by itself.
+                session.finish()
+                await asyncio.wait({writer}, timeout=_LAST_WRITE_S)
             finally:
                 reader.cancel()
                 writer.cancel()
