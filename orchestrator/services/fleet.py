@@ -20,7 +20,7 @@ from orchestrator.validation import InvalidSpecError, check_job
 from orchestrator.watchers import Change
 from protos import artifacts as job_artifacts
 from protos import contract
-from protos.gauntlet.v1 import fleet_pb2, fleet_pb2_grpc, job_pb2
+from protos.gauntlet.v1 import admin_pb2, fleet_pb2, fleet_pb2_grpc, job_pb2
 
 _DEFAULT_PAGE, _MAX_PAGE = 100, 1000
 _MAX_WATCHED = 10_000
@@ -87,11 +87,19 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         """See fleet.proto."""
         if len(request.job_ids) > _MAX_JOBS:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"at most {_MAX_JOBS} jobs in one call")
+        who = caller(context)
         named = [await self._job(job_id, context) for job_id in request.job_ids]
+        own = who.name if who.role == admin_pb2.ROLE_USER else ""
+        for job in named:
+            if own and job.user != own:
+                message = (
+                    f"job {job.job_id[:12]} was submitted by {job.user}, not by you\nask them, or an administrator"
+                )
+                await abort(context, grpc.StatusCode.PERMISSION_DENIED, message)
         # Who wants a job no more has no use for its repetition either.
         ids = [i for job in named for i in (job.job_id, job.suspicion.successor_job_id) if i]
         if request.campaign_id:
-            ids += await self._hub.store.unfinished(request.campaign_id)
+            ids += await self._hub.store.unfinished(request.campaign_id, own)
         # All in one go: between two of them a device that became free would begin another job of the campaign.
         ids = list(dict.fromkeys(ids))
         ended = await asyncio.gather(*(self._hub.cancel(job_id, "cancelled by a user") for job_id in ids))

@@ -239,8 +239,8 @@ class Store(Protocol):
     async def list_jobs(self, states: Collection[jobs.State], campaign_id: str, limit: int, token: str) -> Page:
         """Newest first; no states: all. A token that is none raises ValueError."""
 
-    async def unfinished(self, campaign_id: str) -> list[str]:
-        """Ids of the campaign's jobs that have not ended."""
+    async def unfinished(self, campaign_id: str, user: str = "") -> list[str]:
+        """Ids of the campaign's jobs that have not ended; of this user, unless it is empty."""
 
     async def count_by_state(self) -> dict[jobs.State, int]:
         """Number of jobs in each state."""

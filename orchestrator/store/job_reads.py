@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
-from sqlalchemy import bindparam, func, select, text, union_all
+from sqlalchemy import bindparam, func, or_, select, text, union_all
 from sqlalchemy.engine import Connection, RowMapping
 
 from orchestrator import jobs as machine
@@ -70,7 +70,11 @@ _HELD_SHARES = (
 )
 _OF_CAMPAIGN = (
     select(jobs.c.id)
-    .where(jobs.c.campaign_id == bindparam("campaign_id"), jobs.c.state.in_(_UNFINISHED))
+    .where(
+        jobs.c.campaign_id == bindparam("campaign_id"),
+        jobs.c.state.in_(_UNFINISHED),
+        or_(bindparam("user") == "", jobs.c.user_name == bindparam("user")),
+    )
     .order_by(jobs.c.sequence)
 )
 _COUNTS = select(jobs.c.state, func.count()).group_by(jobs.c.state)
@@ -169,9 +173,9 @@ def shares(connection: Connection) -> dict[Share, Queued]:
     return {share: Queued(waiting[share], held.get(share, 0)) for share in sorted({*waiting, *held})}
 
 
-def unfinished(connection: Connection, campaign_id: str) -> list[str]:
-    """Of a campaign."""
-    return list(connection.execute(_OF_CAMPAIGN, {"campaign_id": campaign_id}).scalars())
+def unfinished(connection: Connection, campaign_id: str, user: str) -> list[str]:
+    """Of a campaign, and of a user unless it is empty."""
+    return list(connection.execute(_OF_CAMPAIGN, {"campaign_id": campaign_id, "user": user}).scalars())
 
 
 def count_by_state(connection: Connection) -> dict[machine.State, int]:

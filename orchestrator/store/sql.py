@@ -177,9 +177,9 @@ class SqlStore:
         """
         return await self._read(lambda c: job_reads.list_jobs(c, states, campaign_id, limit, token))
 
-    async def unfinished(self, campaign_id: str) -> list[str]:
-        """Ids of the campaign's jobs that have not ended."""
-        return await self._read(lambda c: job_reads.unfinished(c, campaign_id))
+    async def unfinished(self, campaign_id: str, user: str = "") -> list[str]:
+        """Ids of the campaign's jobs that have not ended; of this user, unless it is empty."""
+        return await self._read(lambda c: job_reads.unfinished(c, campaign_id, user))
 
     async def count_by_state(self) -> dict[jobs.State, int]:
         """Number of jobs in each state, zeros included."""

@@ -179,6 +179,21 @@ async def test_revocation_closes_live_streams_before_it_returns(lab: SecureLab) 
     assert (await lab.agent(pi4).refusal())[0] is grpc.StatusCode.UNAUTHENTICATED
 
 
+async def test_a_user_cancels_his_own_jobs_only(lab: SecureLab) -> None:
+    agent = lab.agent(await lab.joined("pi4"))
+    await agent.hello()
+    anna, ben = await lab.joined("anna", "user"), await lab.joined("ben", "user")
+    async with lab.client(anna) as client:
+        (job,) = await client.submit([await a_job(client, campaign_id="shared")])
+    async with lab.client(ben) as client:
+        with pytest.raises(Refused, match="was submitted by anna, not by you"):
+            await client.cancel([job.job_id])
+        assert await client.cancel(campaign_id="shared") == []
+    async with lab.client(lab.admin) as client:
+        assert await client.cancel([job.job_id]) == [job.job_id]
+    await agent.hang_up()
+
+
 async def test_a_stream_ends_with_its_certificate(tmp_path: Path) -> None:
     async with secure_lab(tmp_path, certificate_life_s=2.0) as lab:
         agent = lab.agent(await lab.joined("pi4"))

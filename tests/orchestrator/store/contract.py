@@ -430,11 +430,13 @@ class StoreContract:
             await store.records("c", 10, token)
 
     async def test_unfinished_jobs_of_a_campaign(self, store: Store, new_job: MakeJob) -> None:
-        queued, leased, ended = (new_job(campaign_id="c") for _ in range(3))
-        await store.submit([queued, leased, ended, new_job()])
+        queued, leased, ended = (new_job(campaign_id="c", user="anna") for _ in range(3))
+        of_ben = new_job(campaign_id="c", user="ben")
+        await store.submit([queued, leased, ended, of_ben, new_job()])
         await store.apply(leased.job_id, Leased("l", "d"))
         await store.apply(ended.job_id, Cancelled(""))
-        assert set(await store.unfinished("c")) == {queued.job_id, leased.job_id}
+        assert await store.unfinished("c") == [queued.job_id, leased.job_id, of_ben.job_id]
+        assert await store.unfinished("c", "ben") == [of_ben.job_id]
 
     # Devices and campaigns.
 
