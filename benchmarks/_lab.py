@@ -27,28 +27,31 @@ _END_S = 10.0
 
 
 class Lab:
-    """An orchestrator and an agent; use as a context manager.
+    """An orchestrator and its agents; use as a context manager.
 
     Args:
         folder: of the lab, must exist; for a unix socket its path must be short.
         address: where the orchestrator listens, see `unix_address` and `tcp_address`.
+        agents: how many, with one device each; `agent` is the first.
     """
 
-    def __init__(self, folder: Path, address: str) -> None:
+    def __init__(self, folder: Path, address: str, agents: int = 1) -> None:
         self.folder = folder
         self.address = address
+        self._size = agents
         self._children: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Lab:
         lab = ["-m", "orchestrator", "--address", self.address, "--dir", str(self.folder / "lab")]
-        state = str(self.folder / "agent")
         # Without fitness checks: jobs of milliseconds by the hundred would measure little else.
-        agent = ["-m", "device_agent", "run", "--orchestrator", self.address, "--state-dir", state, "--no-fitness"]
+        agent = ["-m", "device_agent", "run", "--orchestrator", self.address, "--no-fitness"]
         try:
             self.orchestrator = psutil.Process(self._start("orchestrator", lab).pid)
-            self.agent = psutil.Process(self._start("agent", [*agent, "--agent-id", "bench"]).pid)
+            started = [self._start_agent(agent, number) for number in range(self._size)]
+            self.agents = [psutil.Process(child.pid) for child in started]
+            self.agent = self.agents[0]
             with contextlib.closing(SyncClient(self.address, patience_s=_READY_S)) as client:
-                client.wait_ready(_READY_S, devices=1)
+                client.wait_ready(_READY_S, devices=self._size)
         except BaseException:
             self.close()
             raise
@@ -60,7 +63,7 @@ class Lab:
         self.close()
 
     def close(self) -> None:
-        """End both, the agent first."""
+        """End all, the agents first."""
         for child in reversed(self._children):
             assert child.stdin is not None
             child.stdin.close()
@@ -72,14 +75,19 @@ class Lab:
         self._children.clear()
 
     def workers(self) -> list[psutil.Process]:
-        """The agent's workers, oldest first."""
-        found = [p for p in self.agent.children(recursive=True) if "device_agent.worker" in p.cmdline()]
+        """The agents' workers, oldest first."""
+        children = [child for agent in self.agents for child in agent.children(recursive=True)]
+        found = [child for child in children if "device_agent.worker" in child.cmdline()]
         return sorted(found, key=lambda process: process.create_time())
 
     def cpu_s(self) -> dict[str, float]:
-        """Processor time so far, by process; all workers together."""
+        """Processor time so far, by process; all agents together, and all workers."""
         workers = sum(_cpu_s(worker) for worker in self.workers())
-        return {"orchestrator": _cpu_s(self.orchestrator), "agent": _cpu_s(self.agent), "workers": workers}
+        return {"orchestrator": _cpu_s(self.orchestrator), "agent": sum(map(_cpu_s, self.agents)), "workers": workers}
+
+    def _start_agent(self, command: Sequence[str], number: int) -> subprocess.Popen[bytes]:
+        name = f"agent{number}"
+        return self._start(name, [*command, "--state-dir", str(self.folder / name), "--agent-id", name])
 
     def _start(self, name: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         child = start([*arguments, "--lifeline"], self.folder, self.folder / f"{name}.log")
