@@ -112,9 +112,11 @@ def weekdays(numbers: Iterable[int]) -> str:
 
 def length(seconds: float) -> str:
     """A length of time that somebody set: 10,800 is "3 h", 5,400 "1 h 30 min"."""
-    minutes = round(seconds / 60)
-    parts = ((minutes // 1440, "d"), (minutes % 1440 // 60, "h"), (minutes % 60, "min"))
-    return " ".join(f"{count} {name}" for count, name in parts if count)
+    rest, parts = round(seconds), []
+    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, rest = divmod(rest, unit)
+        parts += [f"{count} {name}"] if count else []
+    return " ".join(parts)
 
 
 def _scaled(value: float, units: Units) -> str:

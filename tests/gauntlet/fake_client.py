@@ -22,6 +22,7 @@ class FakeClient:
         repeated: what becomes of the second measurement of each suspect model, by file name; None: there is none.
         specs: what was submitted.
         cancelled: ids of jobs that were cancelled.
+        controlled: what was done to devices.
         interrupt: raise KeyboardInterrupt while the jobs run.
     """
 
@@ -31,6 +32,7 @@ class FakeClient:
         self.repeated: dict[str, job_pb2.Job | None] = {}
         self.specs: list[job_pb2.JobSpec] = []
         self.cancelled: list[str] = []
+        self.controlled: list[fleet_pb2.ControlDeviceRequest] = []
         self.interrupt = False
         self.max_artifact_bytes = 1_000_000
         self.artifacts: dict[str, bytes] = {}
@@ -73,6 +75,10 @@ class FakeClient:
             ],
             max_artifact_bytes=self.max_artifact_bytes,
         )
+
+    def control_device(self, request: fleet_pb2.ControlDeviceRequest) -> fleet_pb2.Device:
+        self.controlled.append(request)
+        return next(device for device in self.fleet if device.description.device_id == request.device_id)
 
     def devices(self) -> list[fleet_pb2.Device]:
         return self.fleet
