@@ -80,7 +80,8 @@ class Counters:
         for event in ("opened", "closed", "refused"):
             self._sessions.labels(event)
         for field in agent_pb2.SessionRequest.DESCRIPTOR.fields:
-            self._messages.labels(field.name)
+            if field.name != "hello":  # that is the session
+                self._messages.labels(field.name)
 
     # ------------------------------------------------------------------------------------------------ sessions
 

@@ -16,6 +16,7 @@ import grpc
 
 from orchestrator import devices, failpoints, fitness, jobs
 from orchestrator.artifacts import ArtifactError, ArtifactStore
+from orchestrator.attachments import Attachments
 from orchestrator.config import Config
 from orchestrator.custody import Custody
 from orchestrator.demands import Demand
@@ -57,6 +58,7 @@ class Hub:
         self.config = config
         self.store = store
         self.artifacts = artifacts
+        self._attachments = Attachments(artifacts)
         self.watchers = watchers
         self.registry = Registry(clock)
         self.leases = Leases(config.lease_duration_s, clock)
@@ -281,10 +283,11 @@ class Hub:
         if session is None:  # it left in the meantime
             await self.end_lease(lease, jobs.Returned(lease_id))
             return False
-        message = agent_pb2.Lease(
-            lease_id=lease_id, job_id=job_id, device_id=device_id, measurement=applied.job.spec.measurement
+        spec = applied.job.spec.measurement
+        files = self._attachments.of(session, spec)
+        session.send(
+            lease=agent_pb2.Lease(lease_id=lease_id, job_id=job_id, device_id=device_id, measurement=spec, files=files)
         )
-        session.send(lease=message)
         self.watchers.notify(job_id, Change(job=applied.job))
         return True
 
@@ -567,10 +570,11 @@ def _bounded(failure: failure_pb2.Failure) -> failure_pb2.Failure:
 
 def _check_hello(hello: agent_pb2.Hello) -> None:
     if hello.protocol_version != contract.PROTOCOL_VERSION:
+        newer = "upgrade the orchestrator, or " if hello.protocol_version > contract.PROTOCOL_VERSION else ""
         raise SessionRefusedError(
             grpc.StatusCode.FAILED_PRECONDITION,
             f"the agent speaks protocol {hello.protocol_version}, this orchestrator {contract.PROTOCOL_VERSION}\n"
-            f"install gauntlet {contract.software_version()} on the device",
+            f"{newer}install gauntlet {contract.software_version()} on the device",
         )
     if not contract.is_id(hello.agent.agent_id) or not 1 <= len(hello.session_epoch) <= _MAX_EPOCH:
         raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, "a hello needs an agent id and a session epoch")

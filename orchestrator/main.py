@@ -47,6 +47,7 @@ def run(asked: settings.Settings) -> int:
     try:
         failpoints.arm(os.environ)
         asyncio.run(_run(config, asked.lifeline, stop))
+        log.info("stopped")
     except (ConfigError, StoreError, ArtifactError) as error:
         message, _, remedy = str(error).partition("\n")
         if config.log_format == "json":

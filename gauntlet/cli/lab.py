@@ -96,7 +96,8 @@ def up(
         )
     lab_folder.clear_record(chosen)
     lab_folder.write_record(chosen, lab_folder.LabRecord(os.getpid(), address))
-    stderr().print(f"lab at {address}, in {chosen}; Ctrl-C ends it", highlight=False, soft_wrap=True)
+    if asked.config.log_format == "text":  # else every line is an object
+        stderr().print(f"lab at {address}, in {chosen}; Ctrl-C ends it", highlight=False, soft_wrap=True)
     try:
         from orchestrator.main import run
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from orchestrator.main import main
 
 PATIENCE_S = 30.0
 
@@ -57,7 +61,8 @@ def test_every_line_of_its_log_is_an_object_from_start_to_end(start: Any) -> Non
     assert process.popen.wait(PATIENCE_S) == 0
     lines = [json.loads(line) for line in process.log().splitlines()]
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
-    assert any("SIGTERM: stopping" in line["message"] for line in lines)
+    assert "SIGTERM: stopping" in lines[-2]["message"]
+    assert lines[-1]["message"] == "stopped"
 
 
 def test_so_is_the_error_that_keeps_it_from_starting(start: Any, tmp_path: Path) -> None:
@@ -66,6 +71,21 @@ def test_so_is_the_error_that_keeps_it_from_starting(start: Any, tmp_path: Path)
     process = start("--log-format", "json")
     assert process.popen.wait(PATIENCE_S) == 1
     assert "no SQLite database" in json.loads(process.log().splitlines()[-1])["message"]
+
+
+def test_a_store_of_a_newer_gauntlet_is_left_alone_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "lab.sqlite")) as store:
+        store.executescript(
+            "CREATE TABLE alembic_version (version_num TEXT); INSERT INTO alembic_version VALUES (9999)"
+        )
+    before = (tmp_path / "lab.sqlite").read_bytes()
+    assert main(["--dir", str(tmp_path), "--address", f"unix:{tmp_path}/s"]) == 1
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "written by a newer Gauntlet" in line
+    assert "upgrade Gauntlet" in line
+    assert (tmp_path / "lab.sqlite").read_bytes()[100:] == before[100:]
 
 
 def test_a_signal_to_process_and_group_is_one_wish(start: Any) -> None:

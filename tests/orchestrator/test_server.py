@@ -294,12 +294,16 @@ async def test_a_device_of_a_live_agent_cannot_be_claimed_by_another(address: st
     assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
 
 
-async def test_another_protocol_version_is_refused_with_the_remedy(address: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "remedy"), [(99, "upgrade the orchestrator, or install gauntlet"), (0, "\ninstall gauntlet")]
+)
+async def test_another_protocol_version_is_refused_with_the_remedy(address: str, version: int, remedy: str) -> None:
     agent = ScriptedAgent(address)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await agent.hello(version=99)
-    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert "install gauntlet" in str(caught.value.details())
+    hello = agent_pb2.Hello(protocol_version=version, agent={"agent_id": "a"}, session_epoch="1")  # type: ignore[arg-type]
+    await agent.say(hello=hello)
+    code, details = await agent.refusal()
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert remedy in details
 
 
 @pytest.mark.parametrize(
