@@ -65,7 +65,7 @@ class ArtifactCache:
             raise MeasurementError(failure_pb2.FAILURE_KIND_CORRUPT_ARTIFACT, f"{ref.digest[:80]!r} is no digest")
         path = self._root / ref.digest
         async with self._locks.setdefault(ref.digest, asyncio.Lock()):
-            if not self._is_checked(path) and not await asyncio.to_thread(self._is_sound, path):
+            if not self._is_checked(path) and not (path.exists() and await asyncio.to_thread(self._is_sound, path)):
                 await self._fetch(ref, path, download)
         with contextlib.suppress(OSError):
             # Recently used. The time of change stays: it tells that the content was checked.

@@ -175,7 +175,7 @@ class DeviceRunner:
             await self.care.before(lease.measurement, progress.step)
             progress.step("fetch")
             began = time.monotonic()
-            async with self._cache.hold(artifacts.needed(lease.measurement), self._patient_download) as paths:
+            async with self._cache.hold(artifacts.needed(lease.measurement), self._source(lease)) as paths:
                 fetch_s = time.monotonic() - began
                 return _Fetched(await self._measure_known(lease.measurement, paths, progress.step), fetch_s)
         finally:
@@ -195,6 +195,19 @@ class DeviceRunner:
         if outcome.result is not None:
             outcome.result.provenance.remarks.append(_origin(floor))
         return outcome
+
+    def _source(self, lease: agent_pb2.Lease) -> Download:
+        """Where files come from that are not in the cache: out of the lease, or fetched. The cache checks them."""
+        attached = {file.ref.digest: file.content for file in lease.files}
+
+        async def source(digest: str) -> AsyncIterator[bytes]:
+            if digest in attached:
+                yield attached[digest]
+                return
+            async for chunk in self._patient_download(digest):
+                yield chunk
+
+        return source
 
     async def _patient_download(self, digest: str) -> AsyncIterator[bytes]:
         """Download, from the start again if the orchestrator goes away before the first byte."""

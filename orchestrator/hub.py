@@ -66,7 +66,15 @@ class Hub:
         self.fair = FairShare(clock)
         #: The dispatcher waits for it: something may be assignable.
         self.kick = asyncio.Event()
-        self.custody = Custody(self.registry, store, self.kick.set, config.quarantine, config.first_probe_s, clock)
+        self.custody = Custody(
+            self.registry,
+            store,
+            self.kick.set,
+            self.hands.usual_s,
+            config.quarantine,
+            config.first_probe_s,
+            clock,
+        )
         #: The dispatcher is looking at the queue now.
         self.dispatching = False
         #: Steps of running jobs, as last reported.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import AsyncIterator, Callable, List, Optional, Tuple
+from typing import AsyncIterator, Callable, List, Optional, Sequence, Tuple
 
 import pytest
 
@@ -13,7 +13,7 @@ from device_agent.fitness.care import Care
 from device_agent.fitness.history import Floor
 from device_agent.runner import DeviceRunner
 from protos import contract
-from protos.gauntlet.v1 import agent_pb2, artifact_pb2, device_pb2
+from protos.gauntlet.v1 import agent_pb2, artifact_pb2, device_pb2, failure_pb2
 from protos.gauntlet.v1 import measurement_pb2 as pb
 from tests.device_agent.fitness.fakes import FakePool
 
@@ -25,6 +25,7 @@ class Log(Care):
 
     def __init__(self, floor: Optional[Floor] = FLOOR) -> None:
         self.heard: List[str] = []
+        self.fetched: List[str] = []
         self.rested = asyncio.Event()
         self.results: List[agent_pb2.JobFinished] = []
         self._floor = floor
@@ -53,15 +54,22 @@ class Log(Care):
         self.results.append(finished)
 
 
-async def carried_out(folder: Path, spec: pb.MeasurementSpec, log: Log, pool: Optional[FakePool] = None) -> FakePool:
+async def carried_out(
+    folder: Path,
+    spec: pb.MeasurementSpec,
+    log: Log,
+    pool: Optional[FakePool] = None,
+    files: Sequence[agent_pb2.AttachedFile] = (),
+) -> FakePool:
     async def download(digest: str) -> AsyncIterator[bytes]:
+        log.fetched.append(digest)
         yield digest_of[digest]
 
     pool = pool or FakePool(1e-3)
     cache = ArtifactCache(folder / "cache", 10**6)
     description = device_pb2.DeviceDescription(device_id="pi")
     runner = DeviceRunner("a", description, pool, cache, download, log, log)  # type: ignore[arg-type]
-    runner.accept(agent_pb2.Lease(lease_id="lease-1", job_id="job-1", device_id="pi", measurement=spec))
+    runner.accept(agent_pb2.Lease(lease_id="lease-1", job_id="job-1", device_id="pi", measurement=spec, files=files))
     await log.rested.wait()
     return pool
 
@@ -116,3 +124,22 @@ async def test_one_that_was_given_its_floor_or_finds_it_is_left_alone(
     asked = pool.asked[0][0].comparison
     assert (asked.HasField("noise_floor"), asked.noise_floor) == expected
     assert not log.results[0].result.provenance.remarks
+
+
+def attached(ref: artifact_pb2.ArtifactRef, content: bytes) -> agent_pb2.AttachedFile:
+    return agent_pb2.AttachedFile(ref=ref, content=content)
+
+
+async def test_what_came_with_the_lease_is_not_fetched_and_what_did_not_is(tmp_path: Path) -> None:
+    log = Log()
+    await carried_out(tmp_path, compared(), log, files=[attached(model(b"A"), b"A")])
+    assert log.results[0].HasField("result")
+    assert log.fetched == [model(b"B").digest]
+
+
+async def test_a_file_that_came_damaged_with_the_lease_is_never_measured(tmp_path: Path) -> None:
+    log = Log()
+    spec = pb.MeasurementSpec(model=model(b"A"), latency=pb.LatencySpec())
+    pool = await carried_out(tmp_path, spec, log, files=[attached(model(b"A"), b"X")])
+    assert log.results[0].failure.kind == failure_pb2.FAILURE_KIND_CORRUPT_ARTIFACT
+    assert not pool.asked
