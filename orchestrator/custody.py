@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from statistics import median
 
 from orchestrator import health, holds, jobs
 from orchestrator.holds import Hold, Kind
@@ -23,7 +21,6 @@ from protos.gauntlet.v1 import agent_pb2, failure_pb2, fitness_pb2, fleet_pb2
 
 log = logging.getLogger(__name__)
 
-_RECENT_JOBS = 9
 _MAX_DETAIL = 500
 
 
@@ -55,6 +52,7 @@ class Custody:
         registry: the devices.
         store: where it lasts.
         freed: told when a device may take jobs again.
+        usual_s: how long a job usually takes on a device.
         quarantine: put devices out of service by the rules of health.
         first_probe_s: seconds in quarantine before the first probe.
         clock: monotonic seconds: a reservation ends by them, whatever happens to the time of day.
@@ -67,6 +65,7 @@ class Custody:
         registry: Registry,
         store: Store,
         freed: Callable[[], None],
+        usual_s: Callable[[str], float],
         quarantine: bool,
         first_probe_s: float,
         clock: Callable[[], float],
@@ -76,6 +75,7 @@ class Custody:
         self._registry = registry
         self._store = store
         self._freed = freed
+        self._usual_s = usual_s
         self._quarantine = quarantine
         self._first_probe_s = first_probe_s
         self._clock = clock
@@ -86,8 +86,6 @@ class Custody:
         self._ends: dict[str, float] = {}
         #: Agents: the process that was here last, and whether it said goodbye.
         self._epochs: dict[str, tuple[str, bool]] = {}
-        self._started: dict[str, float] = {}
-        self._durations: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_RECENT_JOBS))
 
     def load(self) -> None:
         """Take up what earlier lives left; after the registry did."""
@@ -172,7 +170,6 @@ class Custody:
         if session.goodbye and session.agent_id in self._epochs:
             self._epochs[session.agent_id] = (session.epoch, True)
         for device_id in sorted(session.device_ids):
-            self._started.pop(device_id, None)
             await self._note(device_id, "left" if session.goodbye else "lost", session.closed_because)
 
     async def applied(self, before: jobs.Job, event: jobs.Event) -> None:
@@ -180,13 +177,7 @@ class Custody:
         device_id = before.device_id
         if device_id is None:
             return
-        if isinstance(event, jobs.Started):
-            self._started[device_id] = self._clock()
-            return
-        began = self._started.pop(device_id, None)
         if isinstance(event, jobs.Succeeded):
-            if began is not None:
-                self._durations[device_id].append(self._clock() - began)
             self._health.succeeded(device_id)
             device = self._registry.device(device_id)
             if device is not None and device.on_probation:
@@ -242,10 +233,6 @@ class Custody:
             elif opening is not None and (present is None or present.until != opening.ends):
                 hold = Hold(Kind.MAINTENANCE, opening.reason, min(self._now(), opening.begins), until=opening.ends)
                 self._registry.hold(device_id, hold)
-
-    def _usual_s(self, device_id: str) -> float:
-        """How long jobs took there lately, the half that took longer left out; those of a moment do not count."""
-        return median(self._durations[device_id]) if device_id in self._durations else 0.0
 
     async def _failed(self, device_id: str, job_id: str, failure: failure_pb2.Failure) -> None:
         kind = kind_name(failure.kind)

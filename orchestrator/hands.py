@@ -7,13 +7,15 @@ A device whose jobs take a second gains nothing by a second one: it would only k
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Callable
+from statistics import median
 
 #: Work that a device may have ahead of it, and the most jobs that may be.
 _AHEAD_S = 1.0
 _DEEPEST = 8
-#: Weight of the newest job in what is usual.
-_NEWEST = 0.3
+#: Jobs whose median is what is usual: a fitness check before one of them changes nothing.
+_LAST = 7
 
 
 class Hands:
@@ -27,7 +29,7 @@ class Hands:
         self._clock = clock
         self._held: dict[str, list[str]] = {}
         self._since: dict[str, float] = {}
-        self._usual_s: dict[str, float] = {}
+        self._taken_s: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_LAST))
 
     def take(self, device_id: str, lease_id: str) -> bool:
         """The device has one more; True: nothing else comes first."""
@@ -56,9 +58,7 @@ class Hands:
             return None
         now = self._clock()
         if finished:
-            taken_s = now - self._since[device_id]
-            usual_s = self._usual_s.get(device_id, taken_s)
-            self._usual_s[device_id] = usual_s + _NEWEST * (taken_s - usual_s)
+            self._taken_s[device_id].append(now - self._since[device_id])
         self._since[device_id] = now
         return held[0] if held else None
 
@@ -71,11 +71,15 @@ class Hands:
         laden = {device_id: held[1:] for device_id, held in self._held.items() if len(held) > 1}
         return dict(sorted(laden.items(), key=lambda item: -len(item[1])))
 
+    def usual_s(self, device_id: str) -> float:
+        """How long a job takes there, the last ones above all; 0: none has ended yet."""
+        return self._usual_s.get(device_id, 0.0)
+
     def room(self) -> dict[str, int]:
         """How many jobs each device should have beside its first: no more before half of them are done."""
         room = {}
-        for device_id, usual_s in self._usual_s.items():
-            depth = min(_DEEPEST, int(_AHEAD_S / max(usual_s, 1e-3)))
+        for device_id, taken_s in self._taken_s.items():
+            depth = min(_DEEPEST, int(_AHEAD_S / max(median(taken_s), 1e-3)))
             held = max(1, len(self._held.get(device_id, ())))
             if depth > 1 and held <= depth // 2:
                 room[device_id] = depth - held

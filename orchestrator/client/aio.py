@@ -86,13 +86,14 @@ class Client:
         pause = 0.02
         while True:
             problem: Unreachable | None = None
-            online = 0
+            online, held = 0, ""
             try:
                 request = fleet_pb2.ListDevicesRequest()
                 response = await self._fleet.ListDevices(request, timeout=max(0.1, min(2.0, deadline - _now())))
                 online = sum(device.state in _USABLE for device in response.devices)
                 if online >= devices:
                     return
+                held = "; ".join(f"{d.description.device_id}: {d.state_reason}" for d in response.devices if d.holds)
             except grpc.aio.AioRpcError as error:
                 mapped = from_rpc(error, self.address)
                 if not isinstance(mapped, Unreachable):
@@ -100,7 +101,9 @@ class Client:
                 problem = mapped
             if _now() + pause > deadline:
                 raise problem or Unreachable(
-                    f"{online} of {devices} devices joined within {timeout_s:g} s", "see the agents' logs"
+                    f"{online} of {devices} devices joined within {timeout_s:g} s, and take jobs"
+                    + (f" ({held})" if held else ""),
+                    "`gauntlet devices resume NAME` or `release NAME`" if held else "see the agents' logs",
                 )
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.25)

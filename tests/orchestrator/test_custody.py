@@ -36,7 +36,10 @@ class Lab:
         self.monotonic = Clock(1000.0)
         self.freed = 0
         self.registry = Registry(self.monotonic)
-        self.custody = Custody(self.registry, store, self._freed, quarantine, 30.0, self.monotonic, now)
+        self.usual_s = 0.0
+        self.custody = Custody(
+            self.registry, store, self._freed, lambda _: self.usual_s, quarantine, 30.0, self.monotonic, now
+        )
         self.numbers = itertools.count()
 
     def _freed(self) -> None:
@@ -198,10 +201,7 @@ async def test_maintenance_comes_and_goes_with_its_window(lab: Lab) -> None:
 
 async def test_a_device_takes_no_job_that_would_usually_run_into_its_window(lab: Lab) -> None:
     await lab.attach()
-    held = jobs.Job("j", state=jobs.State.LEASED, attempts=(jobs.Attempt("l", "d1"),))
-    await lab.custody.applied(held, jobs.Started("l"))
-    await lab.passes(900.0)
-    await lab.custody.applied(held, jobs.Succeeded("l"))
+    lab.usual_s = 900.0
     minute = int(lab.now() % 86_400 // 60) + 10
     await lab.custody.set_maintenance(
         "d1", "ann", [fleet_pb2.MaintenanceWindow(start_minute=minute % 1440, duration_s=3600)]

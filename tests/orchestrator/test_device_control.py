@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.client import Client, NotFound, Refused
+from orchestrator.client import Client, NotFound, Refused, Unreachable
 from orchestrator.services import Caller
 from orchestrator.services.control import control
 from protos.gauntlet.v1 import admin_pb2, agent_pb2, device_pb2, failure_pb2, fitness_pb2, fleet_pb2, job_pb2
@@ -147,6 +147,16 @@ async def test_what_makes_no_sense_is_refused_with_a_remedy(
     with pytest.raises(Refused, match=says) as refused:
         await do(client, **action)
     assert refused.value.remedy
+    await agent.hang_up()
+
+
+async def test_who_waits_for_a_device_that_is_held_learns_why(address: str, client: Client) -> None:
+    agent = ScriptedAgent(address)
+    await agent.hello()
+    await do(client, drain={"reason": "new card"})
+    with pytest.raises(Unreachable, match=r"0 of 1 devices joined .* \(d1: since .*: new card\)") as refused:
+        await client.wait_ready(0.1, devices=1)
+    assert "gauntlet devices resume" in refused.value.remedy
     await agent.hang_up()
 
 
