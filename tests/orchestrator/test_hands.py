@@ -62,6 +62,16 @@ def test_a_device_of_which_nothing_is_known_gets_one_job() -> None:
     assert after(0, 0.0).room() == {}
 
 
+def test_one_job_that_takes_long_changes_nothing() -> None:
+    clock = Clock()
+    hands = Hands(clock)
+    for taken_s in (0.1, 0.1, 60.0):
+        hands.take("d", "l")
+        clock.now += taken_s
+        hands.drop("d", "l", finished=True)
+    assert hands.room() == {"d": 7}
+
+
 def test_what_was_not_carried_out_says_nothing_about_the_next() -> None:
     hands = Hands(lambda: 0.0)
     hands.take("d", "l1")
