@@ -72,14 +72,14 @@ class Hands:
         return dict(sorted(laden.items(), key=lambda item: -len(item[1])))
 
     def usual_s(self, device_id: str) -> float:
-        """How long a job takes there, the last ones above all; 0: none has ended yet."""
-        return self._usual_s.get(device_id, 0.0)
+        """How long jobs took there lately; 0: none has ended yet."""
+        return median(self._taken_s[device_id]) if device_id in self._taken_s else 0.0
 
     def room(self) -> dict[str, int]:
         """How many jobs each device should have beside its first: no more before half of them are done."""
         room = {}
-        for device_id, taken_s in self._taken_s.items():
-            depth = min(_DEEPEST, int(_AHEAD_S / max(median(taken_s), 1e-3)))
+        for device_id in self._taken_s:
+            depth = min(_DEEPEST, int(_AHEAD_S / max(self.usual_s(device_id), 1e-3)))
             held = max(1, len(self._held.get(device_id, ())))
             if depth > 1 and held <= depth // 2:
                 room[device_id] = depth - held

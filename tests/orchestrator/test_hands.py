@@ -329,3 +329,15 @@ async def test_a_lost_device_has_tried_one_job_and_no_more(fleet: Fleet) -> None
     found = [await fleet.store.job(job_id) for job_id in lost]
     assert [len(job.attempts) if job else None for job in found] == [1, 0, 0]
     await fleet.store.close()
+
+
+def test_what_is_usual_is_the_median_of_the_last_jobs() -> None:
+    now_s = 0.0
+    hands = Hands(lambda: now_s)
+    assert hands.usual_s("d1") == 0.0
+    for number, taken_s in enumerate((2.0, 60.0, 4.0)):
+        hands.take("d1", f"l{number}")
+        now_s += taken_s
+        hands.drop("d1", f"l{number}", finished=True)
+    assert hands.usual_s("d1") == 4.0
+    assert hands.usual_s("d2") == 0.0
