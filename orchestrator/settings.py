@@ -90,14 +90,14 @@ def load(arguments: Sequence[str], environ: Mapping[str, str], folder: Path | No
         variables = {
             name.removeprefix(_PREFIX).lower(): value
             for name, value in environ.items()
-            if name.startswith(_PREFIX) and name != _FILE_VARIABLE
+            # Empty as good as not set, as everywhere.
+            if name.startswith(_PREFIX) and name != _FILE_VARIABLE and value
         }
         _add(given, unknown, variables, _variable, "the environment")
-    flags = {key: value for key, value in flags.items() if value is not None}
-    flags |= {word.partition("=")[0].lstrip("-").replace("-", "_"): "" for word in rest if word.startswith("--")}
+    _add(given, unknown, {key: value for key, value in flags.items() if value is not None}, _flag, "flags")
+    unknown += [_unknown(word.partition("=")[0], _flag, "flags") for word in rest if word.startswith("--")]
     if rest and not rest[0].startswith("--"):
         unknown.append(f"{rest[0]!r} belongs to no flag\n{_SEE}")
-    _add(given, unknown, flags, _flag, "flags")
     config = _config(given, unknown)
     return Settings(config, {key: given[key].source if key in given else "default" for key in _FIELDS}, lifeline, show)
 
@@ -109,10 +109,14 @@ def _add(
     for key, value in found.items():
         if key in _FIELDS:
             given[key] = Given(value, where if spell is str else spell(key))
-            continue
-        near = difflib.get_close_matches(str(key), _FIELDS, 1)
-        remedy = f"did you mean {spell(near[0])}? {_SEE}" if near else _SEE
-        unknown.append(f"{where}: there is no setting {spell(str(key))}\n{remedy}")
+        else:
+            unknown.append(_unknown(spell(str(key)), spell, where))
+
+
+def _unknown(name: str, spell: Callable[[str], str], where: str) -> str:
+    near = difflib.get_close_matches(name, map(spell, _FIELDS), 1)
+    remedy = f"did you mean {near[0]}? {_SEE}" if near else _SEE
+    return f"{where}: there is no setting {repr(name)[1:-1][:60]}\n{remedy}"
 
 
 def _variable(key: str) -> str:
@@ -163,7 +167,7 @@ def _complaint(error: Mapping[str, Any], given: Mapping[str, Given]) -> str:
     if error["type"] == "missing":
         return f"{key} is missing\ngive {_flag(key)}"
     wanted = str(error["msg"]).replace("Input should be", "must be").replace("greater than or equal to", "at least")
-    wanted = wanted.partition(", unable to parse")[0]
+    wanted = wanted.replace("Input is not", "must be").partition(", unable to parse")[0].partition(" for <class")[0]
     field = _FIELDS[key]
     meaning = f"{key}: {_meaning(field)}"
     if field.default is not dataclasses.MISSING:
