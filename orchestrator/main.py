@@ -29,8 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = settings.load(sys.argv[1:] if arguments is None else arguments, os.environ)
     except ConfigError as error:
         for problem in error.problems:
-            message, _, remedy = problem.partition("\n")
-            print(f"error: {message}" + (f"\n  {remedy}" if remedy else ""), file=sys.stderr)  # noqa: T201
+            _complain(problem)
         return 2
     if asked.show:
         print(asked)  # noqa: T201
@@ -49,15 +48,19 @@ def run(asked: settings.Settings) -> int:
         asyncio.run(_run(config, asked.lifeline, stop))
         log.info("stopped")
     except (ConfigError, StoreError, ArtifactError) as error:
-        message, _, remedy = str(error).partition("\n")
         if config.log_format == "json":
             log.critical("%s", str(error).replace("\n", "; "))
         else:
-            print(f"error: {message}" + (f"\n  {remedy}" if remedy else ""), file=sys.stderr)  # noqa: T201
+            _complain(str(error))
         return 2 if isinstance(error, ConfigError) else 1
     finally:
         stop.done()
     return 0
+
+
+def _complain(problem: str) -> None:
+    message, _, remedy = problem.partition("\n")
+    print(f"error: {message}" + (f"\n  {remedy}" if remedy else ""), file=sys.stderr)  # noqa: T201
 
 
 class _Stop:

@@ -6,12 +6,14 @@ import asyncio
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator import devices, jobs, metrics
@@ -48,11 +50,11 @@ def value(series: Series, name: str, **labels: str) -> float | None:
 class Lab:
     def __init__(self, address: str, metrics_address: str, client: Client) -> None:
         self.address, self.client = address, client
-        self._url = f"http://{metrics_address}/metrics"
+        self.url = f"http://{metrics_address}/metrics"
 
     async def text(self) -> str:
         def fetch() -> str:
-            with urllib.request.urlopen(self._url, timeout=10) as response:
+            with urllib.request.urlopen(self.url, timeout=10) as response:
                 return response.read().decode()  # type: ignore[no-any-return]
 
         return await asyncio.to_thread(fetch)
@@ -190,6 +192,27 @@ async def test_an_address_in_use_is_refused_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=rf"cannot serve metrics on {taken}: .*\nchoose another metrics_address"):
             async with running(tmp_path, metrics_address=taken):
                 pass
+
+
+def test_an_address_that_others_reach_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    for address, warned in (("0.0.0.0:0", True), ("127.0.0.1:0", False), ("localhost:0", False)):
+        caplog.clear()
+        metrics.MetricsServer(address, CollectorRegistry()).close()
+        assert ("for everybody who reaches it" in caplog.text) is warned
+
+
+async def test_a_scrape_does_not_wait_for_a_loop_that_hangs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_SNAPSHOT_TIMEOUT_S", 0.05)
+    names: set[str] = set()
+
+    def scrape() -> None:
+        names.update(name for name, _ in parsed(urllib.request.urlopen(lab.url, timeout=10).read().decode()))
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    thread.join(10)  # meanwhile the event loop, in which this test runs, does nothing
+    assert "gauntlet_jobs_submitted_total" in names
+    assert "gauntlet_devices" not in names
 
 
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
