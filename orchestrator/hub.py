@@ -188,6 +188,14 @@ class Hub:
                     f"device id {description.device_id!r} is attached by agent {other.agent_id}\n"
                     "give this device its own: gauntlet-agent run --device-id NAME",
                 )
+            # Where names are proved, a device stays with the agent that brought it first: nobody else measures under
+            # its name while it is away.
+            if self.config.secure and self.registry.belongs_elsewhere(agent_id, description.device_id):
+                raise SessionRefusedError(
+                    grpc.StatusCode.PERMISSION_DENIED,
+                    f"device id {description.device_id!r} belongs to another agent\n"
+                    "give this device its own: gauntlet-agent run --device-id NAME",
+                )
 
     def _check_room(self, agent_id: str, descriptions: Iterable[device_pb2.DeviceDescription]) -> None:
         """Devices are kept for good: one agent does not enrol them without end."""
@@ -213,10 +221,11 @@ class Hub:
 
     async def _devices_changed(self, session: Session, changed: agent_pb2.DevicesChanged) -> None:
         _check_devices(changed.devices)
-        self._check_devices_free(session.agent_id, changed.devices)
-        self._check_room(session.agent_id, changed.devices)
-        await self.store.save_devices(session.agent_id, changed.devices)
-        self.registry.attach(session, changed.devices)
+        async with self._hello_lock:  # of two that claim one device, one gets it
+            self._check_devices_free(session.agent_id, changed.devices)
+            self._check_room(session.agent_id, changed.devices)
+            await self.store.save_devices(session.agent_id, changed.devices)
+            self.registry.attach(session, changed.devices)
         self.kick.set()
 
     # ------------------------------------------------------------------------------------------------ jobs

@@ -211,6 +211,10 @@ class Registry:
         """Is this the agent that enrolled the device last? Also while the device is away, as a phone may be."""
         return self._owners.get(device_id) == agent_id
 
+    def belongs_elsewhere(self, agent_id: str, device_id: str) -> bool:
+        """Did another agent enrol the device?"""
+        return self._owners.get(device_id, agent_id) != agent_id
+
     def enrolled_by(self, agent_id: str) -> set[str]:
         """All devices that an agent ever brought and no other one took over."""
         return {device_id for device_id, owner in self._owners.items() if owner == agent_id}

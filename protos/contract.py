@@ -30,6 +30,10 @@ SERVER_OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.so_reuseport", 0),
+    # Of one connection: an agent has a session and a few transfers, a client a call for each job that it asks for.
+    ("grpc.max_concurrent_streams", 1_000),
+    # A connection that does not get through its handshake holds a socket; the default is two minutes.
+    ("grpc.server_handshake_timeout_ms", 10_000),
 ]
 CLIENT_OPTIONS = [
     ("grpc.keepalive_time_ms", 10_000),

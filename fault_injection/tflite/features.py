@@ -250,7 +250,8 @@ def _quantisation(tensor: s.Tensor) -> Tuple[Optional[float], Optional[int]]:
     stored = tensor.quantization
     if tensor.type == TensorType.FLOAT32 or stored is None or stored.scale is None or len(stored.scale) != 1:
         return None, None
-    return float(stored.scale[0]), int(stored.zero_point[0]) if stored.zero_point is not None else 0
+    points = stored.zero_point
+    return float(stored.scale[0]), int(points[0]) if points is not None and len(points) else 0
 
 
 def _activation(operator: s.Operator) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from device_agent.runtimes.flatbuffer import BrokenFileError
@@ -37,6 +37,17 @@ def tiny() -> bytes:
     return made.data([image], [made.identity(image, made.tensor((1, 4, 4, 1), np.int8, 1 / 16, -1))])
 
 
+def pointless() -> bytes:
+    """Found by fuzzing: a scale, and a list of zero points with none in it."""
+    made = Tiny()
+    image = made.tensor((1, 4, 4, 1), np.int8, 1 / 16)
+    output = made.identity(image, made.tensor((1, 4, 4, 1), np.int8, 1 / 16))
+    quantization = made.graph.tensors[output].quantization
+    assert quantization is not None
+    quantization.zero_point = np.zeros(0, np.int64)
+    return made.data([image], [output])
+
+
 TINY = tiny()
 REAL = ["tflm_hello_world_int8.tflite", "kws_ref_model.tflite"]
 
@@ -59,6 +70,7 @@ def read_all(data: bytes) -> None:
 
 @effort(300)
 @given(damaged(TINY))
+@example(pointless())
 def test_a_damaged_small_model_is_read_or_refused(data: bytes) -> None:
     read_all(data)
 
