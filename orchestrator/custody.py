@@ -57,7 +57,6 @@ class Custody:
         first_probe_s: seconds in quarantine before the first probe.
         clock: monotonic seconds: a reservation ends by them, whatever happens to the time of day.
         now: Unix time, for what outlives the process and for maintenance.
-        limits: of the rules of health.
     """
 
     def __init__(
@@ -70,7 +69,6 @@ class Custody:
         first_probe_s: float,
         clock: Callable[[], float],
         now: Callable[[], float] = time.time,
-        limits: health.Limits | None = None,
     ) -> None:
         self._registry = registry
         self._store = store
@@ -80,7 +78,7 @@ class Custody:
         self._first_probe_s = first_probe_s
         self._clock = clock
         self._now = now
-        self._health = health.Health(limits or health.Limits())
+        self._health = health.Health(health.Limits())
         self._probes: dict[str, _Probe] = {}
         #: When reservations end, by `clock`.
         self._ends: dict[str, float] = {}
@@ -190,9 +188,10 @@ class Custody:
         quarantine = self._own_quarantine(check.device_id)
         if quarantine is None:
             return await self._act(check.device_id, self._health.checked(check))
-        probe = self._probes.get(check.device_id)
-        session = self._registry.session_for(check.device_id)
-        if probe is None or not probe.waiting or session is None or session.session_id != probe.session:
+        device, probe = self._registry.device(check.device_id), self._probes.get(check.device_id)
+        if device is None or device.on_probation or probe is None or not probe.waiting:
+            return None
+        if device.session != probe.session:
             return None
         # After a shift the agent rests, and checks once more by itself: that counts as well.
         match health.answer(check, quarantine.cause):
@@ -237,9 +236,9 @@ class Custody:
     async def _failed(self, device_id: str, job_id: str, failure: failure_pb2.Failure) -> None:
         kind = kind_name(failure.kind)
         device = self._registry.device(device_id)
-        if device is not None and device.on_probation:
-            # Back to quarantine; the next probe is due anyway.
-            self._registry.hold(device_id, next(h for h in device.holds if h.kind is Kind.QUARANTINED))
+        quarantine = device.hold(Kind.QUARANTINED) if device is not None and device.on_probation else None
+        if quarantine is not None:
+            self._registry.hold(device_id, quarantine)  # ends probation; the next probe is due anyway
         await self._note(device_id, "failure", f"{kind}, job {job_id[:8]}: {failure.message}")
         await self._act(device_id, self._health.failed(device_id, job_id, kind, self._clock()))
 
@@ -288,11 +287,8 @@ class Custody:
             probe = self._probes[device_id] = _Probe(session.session_id, now + self._first_probe_s)
         elif probe.session != session.session_id:
             # It has to stay for a while before it is asked: that it comes back is what a crash loop looks like.
-            probe.session, probe.due, probe.waiting = (
-                session.session_id,
-                max(probe.due, now + self._first_probe_s),
-                False,
-            )
+            due = max(probe.due, now + self._first_probe_s)
+            probe = self._probes[device_id] = _Probe(session.session_id, due, probe.asked)
         device = self._registry.device(device_id)
         if now >= probe.due and self._registry.lease_of(device_id) is None and device and not device.on_probation:
             session.send(request_check=agent_pb2.RequestCheck(device_id=device_id))

@@ -28,7 +28,7 @@ class InvalidHoldError(ValueError):
 
 
 class Kind(enum.Enum):
-    """What keeps a device; the first that it has names its state."""
+    """What keeps a device."""
 
     QUARANTINED = "quarantined"
     RESERVED = "reserved"
