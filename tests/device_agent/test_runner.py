@@ -143,3 +143,23 @@ async def test_a_file_that_came_damaged_with_the_lease_is_never_measured(tmp_pat
     pool = await carried_out(tmp_path, spec, log, files=[attached(model(b"A"), b"X")])
     assert log.results[0].failure.kind == failure_pb2.FAILURE_KIND_CORRUPT_ARTIFACT
     assert not pool.asked
+
+
+async def test_leases_ahead_wait_their_turn_and_one_that_is_taken_back_never_begins(tmp_path: Path) -> None:
+    async def download(digest: str) -> AsyncIterator[bytes]:
+        yield digest_of[digest]
+
+    log, pool = Log(), FakePool(1e-3)
+    pool.gate.clear()
+    cache = ArtifactCache(tmp_path / "cache", 10**6)
+    runner = DeviceRunner("a", device_pb2.DeviceDescription(device_id="pi"), pool, cache, download, log, log)  # type: ignore[arg-type]
+    for lease_id, content in (("first", b"A"), ("taken back", b"B"), ("last", b"A")):
+        spec = pb.MeasurementSpec(model=model(content), latency=pb.LatencySpec())
+        runner.accept(agent_pb2.Lease(lease_id=lease_id, job_id="j", device_id="pi", measurement=spec))
+    assert runner.held() == ["first", "taken back", "last"]
+    await asyncio.sleep(0)  # the first begins, the others wait for it
+    runner.cancel("taken back")
+    pool.gate.set()
+    await log.rested.wait()
+    assert [finished.lease_id for finished in log.results] == ["first", "last"]
+    assert [spec.model.digest for spec, _ in pool.asked] == [model(b"A").digest] * 2

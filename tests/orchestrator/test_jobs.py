@@ -17,6 +17,7 @@ from orchestrator.jobs import (
     Expired,
     Failed,
     Job,
+    Late,
     Leased,
     Returned,
     Started,
@@ -123,6 +124,13 @@ class LifeOfAJob(RuleBasedStateMachine):
         self.take(Expired("too long"))
         assert self.verdict == ("applied" if was_queued else "ignored")
 
+    @rule()
+    def run_out_of_time(self) -> None:
+        was_final = self.job.state.is_final
+        self.take(Late("not within 10 s"))
+        assert self.verdict == ("ignored" if was_final else "applied")
+        assert was_final or self.job.state is State.FAILED
+
     @invariant()
     def only_what_is_applied_changes_it(self) -> None:
         assert (self.job != self.previous) == (self.verdict == "applied")
@@ -223,6 +231,17 @@ def test_waiting_too_long_fails_with_a_remedy() -> None:
     assert job.failure is not None
     assert job.failure.kind == pb.FAILURE_KIND_QUEUE_DEADLINE
     assert job.failure.remedy
+
+
+def test_a_deadline_in_the_queue_is_the_queues_and_in_hand_the_jobs() -> None:
+    queued = step(Job("job"), Late("not within 10 s")).job
+    assert queued.failure is not None
+    assert queued.failure.kind == pb.FAILURE_KIND_QUEUE_DEADLINE
+    held = step(step(Job("job"), Leased("lease", "pi4")).job, Late("not within 10 s")).job
+    assert held.failure is not None
+    assert held.failure.kind == pb.FAILURE_KIND_TIMED_OUT
+    assert held.attempts[-1].failure == held.failure
+    assert step(held, Succeeded("lease")).verdict == "superseded"
 
 
 def test_what_ended_a_lease_may_come_again() -> None:
