@@ -36,7 +36,10 @@ def jobs_table(jobs: Sequence[fleet_pb2.JobSummary]) -> RenderableType:
     # One line for each job; a long failure is whole in `gauntlet jobs show`.
     for column in table.columns:
         column.no_wrap, column.overflow = True, "ellipsis"
+    table.columns[0].min_width = 8
     table.columns[2 + users].max_width = 30
+    if users:
+        table.columns[2].max_width, table.columns[3].max_width = 10, 20
     # What the others leave.
     table.expand, table.columns[-1].ratio = True, 1
     for job in jobs:
