@@ -201,7 +201,7 @@ class MetricsServer:
     def __init__(self, address: str, registry: CollectorRegistry) -> None:
         host, port = host_and_port(address)
         try:
-            self._server, self._thread = start_http_server(port, host, registry)
+            self._server, _ = start_http_server(port, host, registry)
         except OSError as error:
             raise ConfigError(
                 f"cannot serve metrics on {address}: {error.strerror}\nchoose another metrics_address"
@@ -214,7 +214,7 @@ class MetricsServer:
             )
 
     def close(self) -> None:
-        """End; waits for nobody."""
+        """End, in half a second; scrapes under way are not waited for."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -251,7 +251,8 @@ def export(hub: Hub, store: CountingStore, artifacts: ArtifactStore) -> Collecto
             log.error("a scrape without fleet and queue: they were not to be had within %g s", _SNAPSHOT_TIMEOUT_S)
             return None
 
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each counter, which nobody asks for
+    # A second series beside each counter, which nobody asks for.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = store.counters.registry
     registry.register(FleetCollector(snapshot, time.time()))
     ProcessCollector(registry=registry)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timezone
@@ -54,13 +55,16 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up(form: str, level: int, stream: Optional[IO[str]] = None) -> None:
-    """Log to standard error, or to `stream`.
+    """Log to standard error, or to `stream`; to be called before gRPC is loaded.
 
     Args:
         form: one of `FORMATS`.
         level: the least that is logged.
         stream: where to.
     """
+    if form == "json":
+        # gRPC's core writes to standard error by itself, and no objects. What matters of it comes as a status.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     handler = logging.StreamHandler(stream)
     text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if form == "json" else text)
