@@ -93,7 +93,7 @@ class Client:
                 online = sum(device.state in _USABLE for device in response.devices)
                 if online >= devices:
                     return
-                held = "; ".join(f"{d.description.device_id}: {d.state_reason}" for d in response.devices if d.holds)
+                held = "; ".join(map(_held, filter(lambda device: device.holds, response.devices)))
             except grpc.aio.AioRpcError as error:
                 mapped = from_rpc(error, self.address)
                 if not isinstance(mapped, Unreachable):
@@ -418,6 +418,11 @@ class _Patience:
             raise problem from cause
         await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
         self._pause_s = min(self._pause_s * 2, 2.0)
+
+
+def _held(device: fleet_pb2.Device) -> str:
+    state = device_pb2.DeviceState.Name(device.state).removeprefix("DEVICE_STATE_").lower()
+    return f"{device.description.device_id} is {state}: {device.state_reason}"
 
 
 def _now() -> float:
