@@ -409,9 +409,8 @@ class Hub:
             raise SessionRefusedError(
                 grpc.StatusCode.INVALID_ARGUMENT, f"a result of device {finished.device_id[:80]!r}, which is not yours"
             )
-        await self._keep_files(finished)
         try:
-            applied = await self._apply(finished.job_id, event, result)
+            applied = await self._apply(finished.job_id, event, result, finished.files)
         except StoreError as error:
             # No acknowledgement: the agent keeps the result and offers it again.
             log.error("result of job %s not stored: %s", finished.job_id, error)
@@ -441,18 +440,28 @@ class Hub:
         if new:
             await self.custody.checked(report.check)
 
-    async def _keep_files(self, finished: agent_pb2.JobFinished) -> None:
-        for file in finished.files:
+    async def _keep_files(self, job_id: str, files: Iterable[agent_pb2.AttachedFile]) -> None:
+        for file in files:
             try:
                 await self.artifacts.put(file.ref, file.content)
             except ArtifactError as error:
-                log.warning("a file of job %s is not kept: %s", finished.job_id, error)
+                log.warning("a file of job %s is not kept: %s", job_id, error)
 
     async def _apply(
-        self, job_id: str, event: jobs.Event, result: measurement_pb2.MeasurementResult | None = None
+        self,
+        job_id: str,
+        event: jobs.Event,
+        result: measurement_pb2.MeasurementResult | None = None,
+        files: Sequence[agent_pb2.AttachedFile] = (),
     ) -> Applied | None:
-        """Take a job through an event, and tell those who watch it."""
-        applied = await self.store.apply(job_id, event, result, whole=job_id in self.watchers)
+        """Take a job through an event, keep the files that came with it, and tell those who watch it."""
+        storing = asyncio.ensure_future(self.store.apply(job_id, event, result, whole=job_id in self.watchers))
+        if files:
+            # Written while the writer waits for the disk. Should this process die between the two, the agent has no
+            # acknowledgement: it offers the result again, with its files.
+            await asyncio.sleep(0)
+            await self._keep_files(job_id, files)
+        applied = await storing
         if applied is not None:
             if applied.after.state.is_final:
                 self.steps.pop(job_id, None)
