@@ -79,14 +79,10 @@ class _Level:
         active = {n for n, account in self.accounts.items() if account.charges or account.waited >= number - 1}
         if active:
             self.reached = max(self.reached, min(self.accounts[name].virtual(now) for name in active))
+        for name in [n for n, a in self.accounts.items() if n not in active and a.used_s <= self.reached]:
+            del self.accounts[name]  # as good as one that never was here
         for name in names:
-            account = self.account(name)
-            if name not in active:
-                account.used_s = max(account.used_s, self.reached)
-            account.waited = number
-        for name in [n for n, a in self.accounts.items() if n not in active and a.waited < number]:
-            if self.accounts[name].used_s <= self.reached:
-                del self.accounts[name]  # as good as one that never was here
+            self.account(name).waited = number
 
 
 class _Pool:
