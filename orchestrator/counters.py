@@ -16,11 +16,11 @@ from sqlalchemy import select
 
 from orchestrator import jobs
 from orchestrator.store import job_reads
-from orchestrator.store.base import Applied, NewJob, Queued, Share, Submitted
+from orchestrator.store.base import Applied, NewJob, Queued, Share, Submitted, SuspectJob
 from orchestrator.store.sql import SqlStore
 from orchestrator.store.tables import jobs as table
 from orchestrator.store.writer import Written
-from protos.blame import Blame, blame, kind_name
+from protos.blame import blame, kind_name
 from protos.gauntlet.v1 import agent_pb2, failure_pb2, measurement_pb2
 
 _LEASE_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -77,6 +77,10 @@ class Counters:
         # A series that appears with its first event hides that event from `rate`.
         for outcome in _OUTCOMES:
             self._ended.labels(outcome)
+        for kind in failure_pb2.FailureKind.values():
+            for final in (False, True):
+                whose = blame(failure_pb2.Failure(kind=kind))
+                self._failures.labels(kind_label(kind), whose.value, _word(final))
         for event in ("opened", "closed", "refused"):
             self._sessions.labels(event)
         for field in agent_pb2.SessionRequest.DESCRIPTOR.fields:
@@ -109,6 +113,12 @@ class Counters:
             if job.job_id not in created:
                 self._since.pop(job.job_id, None)
 
+    def repeated(self, suspect: Sequence[SuspectJob]) -> None:
+        """Results turned out to be suspect; for most a second job was queued."""
+        queued = [job.successor_job_id for job in suspect if job.successor_job_id]
+        self._submitted.inc(len(queued))
+        self._since.update((job_id, self._clock()) for job_id in queued)
+
     def applied(self, event: jobs.Event, applied: Applied, took_s: float) -> None:
         """A job went through an event; the store took `took_s` over it."""
         if applied.verdict == "superseded" and isinstance(event, jobs.Succeeded | jobs.Failed):
@@ -134,9 +144,11 @@ class Counters:
         failure = event.failure if isinstance(event, jobs.Failed) else job.failure
         if failure is None:
             return
-        whose = Blame.USER if job.state is jobs.State.CANCELLED else blame(failure)
-        final = "true" if job.state.is_final else "false"
-        self._failures.labels(kind_label(failure.kind), whose.value, final).inc()
+        self._failures.labels(kind_label(failure.kind), blame(failure).value, _word(job.state.is_final)).inc()
+
+
+def _word(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def kind_label(kind: int) -> str:
@@ -200,3 +212,9 @@ class CountingStore(SqlStore):
         if applied is not None:
             self.counters.applied(event, applied, time.perf_counter() - began)
         return applied
+
+    async def record_fitness(self, report: agent_pb2.FitnessReport) -> list[SuspectJob]:
+        """See `SqlStore.record_fitness`."""
+        suspect = await super().record_fitness(report)
+        self.counters.repeated(suspect)
+        return suspect

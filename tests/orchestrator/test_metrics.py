@@ -21,7 +21,7 @@ from orchestrator.client import Client
 from orchestrator.config import Config, ConfigError
 from orchestrator.counters import Counters, Queue, kind_label
 from orchestrator.registry import Reading
-from orchestrator.store.base import Applied, Queued, Share
+from orchestrator.store.base import Applied, Queued, Share, SuspectJob
 from protos import figures
 from protos.gauntlet.v1 import agent_pb2, device_pb2, failure_pb2, fitness_pb2
 from tests.orchestrator.lab import ScriptedAgent, a_job, running
@@ -284,6 +284,12 @@ def test_without_the_store_the_queue_is_missing_and_the_fleet_is_not() -> None:
 def test_a_kind_of_failure_from_a_newer_agent_has_a_name() -> None:
     assert kind_label(failure_pb2.FAILURE_KIND_OUT_OF_MEMORY) == "out_of_memory"
     assert kind_label(999) == "unknown"
+
+
+def test_a_second_measurement_of_a_suspect_result_is_a_job_too() -> None:
+    counters = Counters()
+    counters.repeated([SuspectJob("j1", "j2"), SuspectJob("j2", None)])
+    assert counters.registry.get_sample_value("gauntlet_jobs_submitted_total") == 1
 
 
 def test_waits_are_measured_from_the_queue_to_each_lease() -> None:

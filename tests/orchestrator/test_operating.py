@@ -1,4 +1,4 @@
-"""What operators are given: the table of metrics, the Prometheus configuration, the alert rules."""
+"""What operators are given: a lab's status, the table of metrics, the Prometheus configuration, the alert rules."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.client import Client
 from orchestrator.counters import Counters, Queue
 from orchestrator.metrics import FleetCollector, Snapshot
-from tests.orchestrator.lab import ScriptedAgent, running
+from tests.orchestrator.lab import ScriptedAgent, a_job, running
 from tests.orchestrator.test_metrics import free_address
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,20 @@ def exported() -> set[str]:
     families = [*Counters().registry.collect(), *FleetCollector(lambda: everything, 1.0).collect()]
     suffixes = {"counter": "_total", "info": "_info"}
     return {family.name + suffixes.get(family.type, "") for family in families}
+
+
+async def test_a_status_tells_who_asks_what_waits_and_what_is_stored(tmp_path: Path) -> None:
+    async with running(tmp_path) as address, Client(address, patience_s=5) as client:
+        agent = ScriptedAgent(address)
+        await agent.hello()
+        await client.submit([await a_job(client, campaign_id="c1"), await a_job(client)])
+        await agent.hear("lease")
+        status = await client.status()
+    assert (status.caller, status.secure) == ("local", False)
+    assert (status.artifact_files, status.artifact_bytes) == (1, len(b"a model"))
+    assert status.store_bytes >= 4096
+    assert {(share.user, share.campaign_id) for share in status.shares} == {("local", "c1"), ("local", "")}
+    assert sum(share.queued + share.held for share in status.shares) == 2
 
 
 def test_the_handbook_lists_every_metric_and_no_other() -> None:
