@@ -12,7 +12,16 @@ import pytest
 from orchestrator.client import Client, ClientError, NotFound, Refused, SyncClient, Unreachable
 from orchestrator.client.specs import job_spec, latency_spec, measurement_spec
 from orchestrator.config import Config, ConfigError
-from protos.gauntlet.v1 import agent_pb2, campaign_pb2, device_pb2, failure_pb2, job_pb2
+from protos import contract
+from protos.gauntlet.v1 import (
+    agent_pb2,
+    artifact_pb2,
+    campaign_pb2,
+    device_pb2,
+    failure_pb2,
+    job_pb2,
+    measurement_pb2,
+)
 from tests.orchestrator.lab import ScriptedAgent, a_job, a_ref, device, running
 
 #: Short enough for tests, long enough for a busy machine.
@@ -81,6 +90,36 @@ async def test_a_result_that_comes_twice_counts_once(address: str, client: Clien
     assert (await agent.finish(lease)).disposition == agent_pb2.DISPOSITION_COMMITTED  # the first one, that is
     job = await client.job(submitted.job_id)
     assert (job.state, job.superseded_results) == (job_pb2.JOB_STATE_SUCCEEDED, 0)
+
+
+async def test_a_small_model_travels_with_its_first_lease_only(address: str, client: Client) -> None:
+    agent = ScriptedAgent(address)
+    await agent.hello()
+    travelled = []
+    for _ in range(2):
+        await client.submit([await a_job(client)])
+        lease = await agent.hear("lease")
+        travelled.append([file.content for file in lease.files])
+        await agent.finish(lease)
+    assert travelled == [[b"a model"], []]
+
+
+async def test_files_that_an_end_of_the_orchestrator_took_come_with_the_result_offered_again(
+    address: str, client: Client
+) -> None:
+    agent = ScriptedAgent(address)
+    await agent.hello()
+    await client.submit([await a_job(client)])
+    lease = await agent.hear("lease")
+    ref = artifact_pb2.ArtifactRef(digest=contract.digest_of_bytes(b"raw"), size_bytes=3)
+    result = measurement_pb2.MeasurementResult(latency=measurement_pb2.LatencyResult(raw_samples=ref))
+    # As if it had died between the commit and the files: it has the result, and not what came with it.
+    await agent.finish(lease, result=result)
+    with pytest.raises(NotFound):
+        await client.get_artifact(ref.digest)
+    again = await agent.finish(lease, result=result, files=[agent_pb2.AttachedFile(ref=ref, content=b"raw")])
+    assert again.disposition == agent_pb2.DISPOSITION_COMMITTED
+    assert await client.get_artifact(ref.digest) == b"raw"
 
 
 async def test_one_key_is_one_job(address: str, client: Client) -> None:
