@@ -77,10 +77,10 @@ class Counters:
         # A series that appears with its first event hides that event from `rate`.
         for outcome in _OUTCOMES:
             self._ended.labels(outcome)
-        for kind in failure_pb2.FailureKind.values():
-            for final in (False, True):
-                whose = blame(failure_pb2.Failure(kind=kind))
-                self._failures.labels(kind_label(kind), whose.value, _word(final))
+        for name in failure_pb2.FailureKind.keys():  # noqa: SIM118  # no mapping
+            failure = failure_pb2.Failure(kind=name)
+            for final in ("false", "true"):
+                self._failures.labels(kind_label(failure.kind), blame(failure).value, final)
         for event in ("opened", "closed", "refused"):
             self._sessions.labels(event)
         for field in agent_pb2.SessionRequest.DESCRIPTOR.fields:
@@ -144,11 +144,8 @@ class Counters:
         failure = event.failure if isinstance(event, jobs.Failed) else job.failure
         if failure is None:
             return
-        self._failures.labels(kind_label(failure.kind), blame(failure).value, _word(job.state.is_final)).inc()
-
-
-def _word(value: bool) -> str:
-    return "true" if value else "false"
+        final = "true" if job.state.is_final else "false"
+        self._failures.labels(kind_label(failure.kind), blame(failure).value, final).inc()
 
 
 def kind_label(kind: int) -> str:
