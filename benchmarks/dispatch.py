@@ -21,9 +21,10 @@ from `orchestrator.client.Client`:
 
 Where ``GAUNTLET_TVM_PYTHON`` names a Python with apache-tvm 0.27, tornado, psutil and cloudpickle, Apache TVM's RPC
 takes its turns in the same blocks: its own tracker and server, over TCP on loopback, a 300 kB module (a vector
-addition, filled up behind its end), and for each job a session, the upload, the load and `time_evaluator(number=10, repeat=3)`.
-That runs a kernel of a tenth of a microsecond 31 times: TVM's time is all overhead, and the job of ours that does the
-same is (c). *Patched*: every TCP socket of tracker, server and client has TCP_NODELAY, set from outside.
+addition, filled up behind its end), and for each job a session, the upload, the load and
+`time_evaluator(number=10, repeat=3)`. That runs a kernel of a tenth of a microsecond 31 times: TVM's time is all
+overhead, and the job of ours that does the same is (c). *Patched*: every TCP socket of tracker, server and client has
+TCP_NODELAY, set from outside.
 
 Target: a median of at most 5 ms for (a) and (b), a twentieth of TVM's and a fifth of patched TVM's.
 """
