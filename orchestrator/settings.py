@@ -20,7 +20,6 @@ from typing import Any, NoReturn, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.config import Config, ConfigError
-from orchestrator.protocol_files import ProtocolError, parse
 
 _PREFIX = "GAUNTLET_LAB_"
 _FILE_VARIABLE = _PREFIX + "CONFIG"
@@ -128,6 +127,8 @@ def _flag(key: str) -> str:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
+    from orchestrator.protocol_files import ProtocolError, parse  # a tenth of a second that most starts do not need
+
     remedy = f"write KEY: VALUE lines; {_SEE}"
     try:
         with path.open("rb") as file:
