@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -336,20 +337,19 @@ class Hub:
 
     async def share_out(self) -> None:
         """For each device that is still idle, take back a job that another one has not begun."""
-        for device_id in self.registry.idle():
-            lease = self._not_begun(device_id)
-            if lease is not None:
-                await self._take_back(lease)
-
-    def _not_begun(self, device_id: str) -> Lease | None:
-        """A job that this device could do, at the end of the longest row."""
+        spare: dict[str, list[tuple[Lease, Waiting]]] = defaultdict(list)
         for lease_ids in self.hands.behind().values():
-            for lease_id in reversed(lease_ids):
+            for lease_id in reversed(lease_ids):  # the last would wait longest
                 lease = self.leases.get(lease_id)
-                job = lease.job if lease else None
-                if job and device_id not in job.avoid and self.fits(job.signature, device_id):
-                    return lease
-        return None
+                if lease is not None and lease.job is not None:
+                    spare[lease.job.signature].append((lease, lease.job))
+        for device_id in self.registry.idle() if spare else ():
+            rows = [row for signature, row in spare.items() if self.fits(signature, device_id)]
+            fitting = ((row, *found) for row in rows for found in row if device_id not in found[1].avoid)
+            for row, lease, job in fitting:
+                row.remove((lease, job))
+                await self._take_back(lease)
+                break
 
     async def _take_back(self, lease: Lease) -> None:
         self._stop(lease)
