@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from orchestrator import jobs as machine
 from orchestrator.store.base import Held, Page, Queued, Share, Waiting
+from orchestrator.store.paging import fitting
 from orchestrator.store.prepared import Prepared
 from orchestrator.store.tables import attempts, jobs, outcomes, superseded, suspicions
 from orchestrator.times import rfc3339
@@ -271,7 +272,7 @@ def list_jobs(
 
 
 def _page(rows: Sequence[RowMapping], limit: int) -> Page:
-    summaries = [
+    summaries = fitting(
         fleet_pb2.JobSummary(
             job_id=row["id"],
             state=_wire_state(row["state"]),
@@ -288,9 +289,10 @@ def _page(rows: Sequence[RowMapping], limit: int) -> Page:
             suspect_because=row["reason"],
         )
         for row in rows[:limit]
-    ]
-    signatures = {row["id"]: row["queued_signature"] for row in rows[:limit] if row["queued_signature"] is not None}
-    return Page(summaries, str(rows[limit - 1]["sequence"]) if len(rows) > limit else "", signatures)
+    )
+    shown = rows[: len(summaries)]
+    signatures = {row["id"]: row["queued_signature"] for row in shown if row["queued_signature"] is not None}
+    return Page(summaries, str(shown[-1]["sequence"]) if len(rows) > len(shown) else "", signatures)
 
 
 def _wire_state(state: str) -> str:

@@ -14,7 +14,7 @@ from orchestrator.client.specs import job_spec, latency_spec, measurement_spec
 from orchestrator.hub import Hub
 from orchestrator.registry import Session
 from orchestrator.services import agents
-from orchestrator.store import catalogue
+from orchestrator.store import catalogue, paging
 from protos import contract
 from protos.gauntlet.v1 import (
     agent_pb2,
@@ -257,3 +257,21 @@ async def test_campaigns_are_bounded_and_large_records_are_listed_whole(
         await client.publish_campaign(campaign_pb2.Campaign(campaign_id="c3"))
     await client.publish_campaign(campaign_pb2.Campaign(campaign_id="c1", title="still"))
     assert [c.title for c in await client.campaigns()] == ["", "still"]
+
+
+async def test_a_page_of_long_failures_fits_into_a_message(
+    address: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = ScriptedAgent(address)
+    await agent.hello()
+    model = await client.put_bytes(b"a model", "model/tflite", "\N{GRINNING FACE}" * 255)
+    failure = failure_pb2.Failure(kind=1, message="\N{GRINNING FACE}" * 1000)
+    for _ in range(3):
+        await client.submit([job_spec(measurement_spec(model, latency=latency_spec()), max_attempts=1)])
+        await agent.finish(await agent.hear("lease"), failure=failure)
+    monkeypatch.setattr(paging, "_ROOM_BYTES", 8_000)  # of which a row takes more than 5,000
+    assert len(await client.jobs(limit=3)) == 3
+    async with grpc.aio.insecure_channel(address) as channel:
+        page = await fleet_pb2_grpc.FleetServiceStub(channel).ListJobs(fleet_pb2.ListJobsRequest(), timeout=5)
+    assert len(page.jobs) == 1
+    assert page.next_page_token
