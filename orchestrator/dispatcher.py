@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.clocks import steady
@@ -64,7 +63,7 @@ async def keep_time_forever(hub: Hub) -> None:
     while True:
         await asyncio.sleep(_TICK_S)
         now = clock()
-        if now - last > hub.config.lease_duration_s / 2:
+        if now - last > _TICK_S + hub.config.lease_duration_s / 2:
             # This process itself stood still (SIGSTOP, suspend): what it heard since is unread. Judge nobody by that.
             hub.leases.renew([lease.lease_id for lease in hub.leases.expired()])
             for session in hub.registry.sessions():
@@ -101,7 +100,7 @@ async def collect_forever(hub: Hub, artifacts: ArtifactStore) -> None:
     """Throw away artifacts that no recent job needs."""
     while True:
         try:
-            needed = await hub.store.needed_artifacts(time.time() - hub.config.retention_s)
+            needed = await hub.store.needed_artifacts(steady() - hub.config.retention_s)
             removed = await artifacts.collect(needed, hub.config.upload_grace_s)
             if removed:
                 log.info("removed %d artifacts that no job needs any more", removed)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from orchestrator.artifacts import ArtifactStore
+from orchestrator.clocks import steady
 from orchestrator.config import Config, ConfigError
 from orchestrator.counters import Counters, CountingStore
 from orchestrator.dispatcher import collect_forever, dispatch_forever, keep_time_forever
@@ -56,6 +57,7 @@ async def _serve(config: Config, store: CountingStore, until: asyncio.Event, on_
         # To make room, whatever no unfinished job needs may go.
         needed=lambda _: store.needed_artifacts(time.time()),
         grace_s=config.upload_grace_s,
+        clock=steady,
     )
     hub = Hub(config, store, artifacts, Watchers())
     await hub.load()

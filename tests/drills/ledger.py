@@ -172,9 +172,12 @@ def _attempts(job: sqlite3.Row, rows: Sequence[sqlite3.Row], wall_clock: bool) -
 def _late(job: sqlite3.Row, attempts: Sequence[sqlite3.Row], rows: Sequence[sqlite3.Row]) -> list[str]:
     known = {row["lease_id"] for row in attempts}
     counted = attempts[-1]["lease_id"] if attempts and job["state"] == "succeeded" else None
-    leases = [row["lease_id"] for row in rows]
-    problems = [f"a late result of lease {lease}, which it never had" for lease in leases if lease not in known]
-    return problems + [f"lease {lease} counts, and is kept as late" for lease in leases if lease == counted]
+    problems = [
+        f"a late result of lease {row['lease_id']}, which it never had" for row in rows if row["lease_id"] not in known
+    ]
+    # A failure may come after the result of the same lease, from an agent that is not in its senses.
+    doubled = [row["lease_id"] for row in rows if row["lease_id"] == counted and row["result"] is not None]
+    return problems + [f"lease {lease} counts, and is kept as late" for lease in doubled]
 
 
 def _overlaps(spans: Sequence[tuple[float, float, str]], slack: float) -> list[str]:

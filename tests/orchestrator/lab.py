@@ -76,11 +76,15 @@ class ScriptedAgent:
 
     async def hear(self, kind: str) -> Any:
         """The next command of this kind; others are passed over."""
-        while True:
-            response = await asyncio.wait_for(self._call.read(), PATIENCE_S)
-            assert response is not grpc.aio.EOF, "the orchestrator ended the session"
-            if response.WhichOneof("command") == kind:
-                return getattr(response, kind)
+        while not (response := await self.next()).HasField(kind):
+            pass
+        return getattr(response, kind)
+
+    async def next(self) -> agent_pb2.SessionResponse:
+        """The next command of any kind."""
+        response = await asyncio.wait_for(self._call.read(), PATIENCE_S)
+        assert response is not grpc.aio.EOF, "the orchestrator ended the session"
+        return response
 
     async def refusal(self) -> tuple[grpc.StatusCode, str]:
         """How the session ended."""
