@@ -90,7 +90,8 @@ class Credentials:
             if known.chain:
                 known.validity()
         except (ValueError, TypeError) as error:
-            raise CredentialsError(f"{path} is damaged: {error}\njoin again with a new token") from error
+            reason = str(error).partition("\n")[0]
+            raise CredentialsError(f"{path} is damaged: {reason}\njoin again with a new token") from error
         return known
 
     def channel(self, address: str = "") -> grpc.aio.Channel:
