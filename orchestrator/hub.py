@@ -519,9 +519,9 @@ class Hub:
         """Why no device takes the jobs of this signature now; empty: one does, even if it is busy."""
         return self.registry.waits_for(_demand(signature))
 
-    def device_views(self) -> list[fleet_pb2.Device]:
-        """How clients see all known devices, by id."""
-        return [self.device_view(device_id) for device_id in sorted(d.device_id for d in self.registry.descriptions())]
+    def device_ids(self) -> list[str]:
+        """Of all known devices, sorted."""
+        return sorted(description.device_id for description in self.registry.descriptions())
 
     def device_view(self, device_id: str) -> fleet_pb2.Device:
         """How clients see a known device."""

@@ -7,6 +7,7 @@ again until `patience_s` is over: an orchestrator that restarts costs its client
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
@@ -88,12 +89,12 @@ class Client:
             problem: Unreachable | None = None
             online, held = 0, ""
             try:
-                request = fleet_pb2.ListDevicesRequest()
-                response = await self._fleet.ListDevices(request, timeout=max(0.1, min(2.0, deadline - _now())))
-                online = sum(device.state in _USABLE for device in response.devices)
+                within_s = max(0.1, min(2.0, deadline - _now()))
+                known = await _all_devices(functools.partial(self._fleet.ListDevices, timeout=within_s))
+                online = sum(device.state in _USABLE for device in known)
                 if online >= devices:
                     return
-                held = "; ".join(map(_held, filter(lambda device: device.holds, response.devices)))
+                held = "; ".join(map(_held, filter(lambda device: device.holds, known)))
             except grpc.aio.AioRpcError as error:
                 mapped = from_rpc(error, self.address)
                 if not isinstance(mapped, Unreachable):
@@ -115,8 +116,7 @@ class Client:
 
     async def devices(self) -> list[fleet_pb2.Device]:
         """All devices that ever enrolled, with their state."""
-        response = await self._call(self._fleet.ListDevices, fleet_pb2.ListDevicesRequest())
-        return list(response.devices)
+        return await _all_devices(functools.partial(self._call, self._fleet.ListDevices))
 
     async def control_device(self, request: fleet_pb2.ControlDeviceRequest) -> fleet_pb2.Device:
         """Drain, reserve, quarantine or maintain a device, or end that; the device as it is then.
@@ -399,6 +399,20 @@ class Client:
                 return await call()
             except grpc.aio.AioRpcError as error:
                 await attempt.pause_or_raise(from_rpc(error, self.address), error)
+
+
+async def _all_devices(
+    ask: Callable[[fleet_pb2.ListDevicesRequest], Awaitable[fleet_pb2.ListDevicesResponse]],
+) -> list[fleet_pb2.Device]:
+    """Page after page."""
+    devices: list[fleet_pb2.Device] = []
+    token = ""
+    while True:
+        page = await ask(fleet_pb2.ListDevicesRequest(page_token=token))
+        devices.extend(page.devices)
+        token = page.next_page_token
+        if not token:
+            return devices
 
 
 class _Patience:

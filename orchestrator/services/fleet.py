@@ -16,6 +16,7 @@ from orchestrator.hub import Hub
 from orchestrator.services import Context, abort, caller
 from orchestrator.services.control import control
 from orchestrator.store.base import KeyConflictError, NewJob, StoreError
+from orchestrator.store.paging import fitting
 from orchestrator.validation import InvalidSpecError, check_job
 from orchestrator.watchers import Change
 from protos import artifacts as job_artifacts
@@ -134,7 +135,10 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         self, request: fleet_pb2.ListDevicesRequest, context: Context
     ) -> fleet_pb2.ListDevicesResponse:
         """See fleet.proto."""
-        return fleet_pb2.ListDevicesResponse(devices=self._hub.device_views())
+        ids = [device_id for device_id in self._hub.device_ids() if device_id > request.page_token]
+        page = fitting(map(self._hub.device_view, ids))
+        token = ids[len(page) - 1] if len(page) < len(ids) else ""
+        return fleet_pb2.ListDevicesResponse(devices=page, next_page_token=token)
 
     async def ControlDevice(  # noqa: N802
         self, request: fleet_pb2.ControlDeviceRequest, context: Context

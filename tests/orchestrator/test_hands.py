@@ -307,7 +307,7 @@ def rows(fleet: Fleet) -> dict[str, int]:
 async def test_quick_devices_get_jobs_ahead_evenly(fleet: Fleet) -> None:
     await ready(fleet, 10)
     assert rows(fleet) == {"a": 5, "b": 5}
-    assert [view.prefetched for view in fleet.hub.device_views()] == [4, 4]
+    assert [fleet.hub.device_view(device_id).prefetched for device_id in fleet.hub.device_ids()] == [4, 4]
     await fleet.store.close()
 
 

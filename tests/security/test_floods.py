@@ -275,3 +275,17 @@ async def test_a_page_of_long_failures_fits_into_a_message(
         page = await fleet_pb2_grpc.FleetServiceStub(channel).ListJobs(fleet_pb2.ListJobsRequest(), timeout=5)
     assert len(page.jobs) == 1
     assert page.next_page_token
+
+
+async def test_a_large_fleet_is_listed_page_by_page(
+    address: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few thousand honest descriptions are more than a message, and so are a few hundred boastful ones."""
+    boastful = [device(f"d{n}", labels={"x": "y" * 15_000}) for n in range(200)]
+    for part in (boastful[:100], boastful[100:]):  # each within the limit of a message
+        agent = ScriptedAgent(address, f"agent-of-{part[0].device_id}")
+        await agent.hello(*part)
+    monkeypatch.setattr(paging, "_ROOM_BYTES", 1_000_000)
+    await client.wait_ready(5.0, devices=200)
+    listed = [found.description.device_id for found in await client.devices()]
+    assert listed == sorted(f"d{n}" for n in range(200))
