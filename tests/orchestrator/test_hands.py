@@ -107,7 +107,7 @@ def test_the_next_is_worked_on_when_the_first_is_gone() -> None:
 
 # ---------------------------------------------------------------------------------------------------- the hub
 
-ANY = Demand.of(job_pb2.JobSpec(measurement={"model": {"media_type": "model/tflite"}})).signature  # type: ignore[arg-type]
+ANY = Demand.of(job_pb2.JobSpec(measurement={"model": {"media_type": "model/tflite"}})).signature
 DEVICES = st.sampled_from(["a", "b"])
 
 
