@@ -246,7 +246,7 @@ def _beside(
     single = Table("One job at a time over TCP, beside Apache TVM's RPC")
     rate = Table("Jobs per second over TCP, beside Apache TVM's RPC")
     if absent:
-        return [Table(single.title, notes=[f"absent: {absent}"])]
+        return [Table(single.title, notes=[f"Beside Apache TVM: absent, {absent}"])]
     medians = {name: _stats.median(seconds) for name, seconds in theirs.items()}
     for what, seconds in [*((name, ours[name]) for name in (CACHED, UNSEEN, UPLOADED)), *theirs.items()]:
         median_s = _stats.median(seconds)

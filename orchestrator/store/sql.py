@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,9 @@ class SqlStore:
         self._steady = steady
         self._writer = Writer(writing, lambda error: engine.translate(path, error))
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        # Each reading thread keeps its connection: taking one from the pool costs more than most of what is read.
+        self._kept = threading.local()
+        self._opened: list[Connection] = []
         self._closed = False
         #: Who was let in, and what they did.
         self.security = SecurityBooks(self._writer.run, self._read, clock)
@@ -90,6 +94,8 @@ class SqlStore:
 
     def _let_go(self) -> None:
         self._readers.shutdown()
+        for connection in self._opened:
+            connection.close()
         # Readers first: the last connection to close folds the write-ahead log into the file.
         self._reading.dispose()
         self._writing.dispose()
@@ -99,14 +105,22 @@ class SqlStore:
         files = (self._path, self._path.with_name(self._path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
+    def _own_connection(self) -> Connection:
+        connection: Connection | None = getattr(self._kept, "connection", None)
+        if connection is None:
+            connection = self._kept.connection = self._reading.connect()
+            self._opened.append(connection)
+        return connection
+
     async def _read(self, query: Callable[[Connection], T]) -> T:
         if self._closed:
             raise StoreError("the store is closed")
 
         def read() -> T:
             try:
+                connection = self._own_connection()
                 # One snapshot: statements that take the shortcut begin no transaction by themselves.
-                with self._reading.begin() as connection:
+                with connection.begin():
                     return query(connection)
             except engine.DATABASE_ERRORS as e:
                 raise engine.translate(self._path, e) from e
