@@ -51,7 +51,7 @@ def _enrol(request: Any, response: Any) -> tuple[str, str, str]:
 
 
 def _renew(request: Any, response: Any) -> tuple[str, str, str]:
-    return "certificate.renew", "", ""
+    return "renew", "", ""
 
 
 #: Calls that are entered when they were carried out: action, object and detail, from the request and the response
