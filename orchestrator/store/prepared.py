@@ -37,8 +37,8 @@ class Prepared:
 
     def first(self, connection: Connection, parameters: Mapping[str, object]) -> Row | None:
         """Carry out a query of one row: that row, or None."""
-        row = self._execute(connection, parameters).fetchone()
-        return None if row is None else self._row(row)
+        found = self.rows(connection, parameters)  # all of it: a query left half read holds on to its snapshot
+        return found[0] if found else None
 
     def run(self, connection: Connection, parameters: Mapping[str, object]) -> None:
         """Carry out what answers with nothing."""
