@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -191,3 +191,12 @@ def _overlaps(spans: Sequence[tuple[float, float, str]], slack: float) -> list[s
 
 def _end(job: job_pb2.Job) -> Any:
     return _FINAL.get(job.state), job.result.SerializeToString(deterministic=True), job.failure.kind
+
+
+def tally(folder: Path, ledger: Ledger) -> tuple[int, int]:
+    """Of the acknowledged jobs: how many have no end in the database, how many more than one."""
+    with closing(sqlite3.connect(f"file:{folder / 'lab.sqlite'}?mode=ro", uri=True)) as connection:
+        query = "SELECT idempotency_key FROM jobs JOIN outcomes ON outcomes.job_id = jobs.id"
+        ends = Counter(key for (key,) in connection.execute(query))
+    counts = [ends[key] for key in ledger.acknowledged]
+    return sum(count == 0 for count in counts), sum(count > 1 for count in counts)
