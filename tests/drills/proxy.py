@@ -165,7 +165,12 @@ class Proxy:
     def reset(self, connection: int | None = None) -> None:
         """End all connections, or one, with a reset; new ones are as the proxy is."""
         chosen = slice(None) if connection is None else slice(connection, connection + 1)
-        self._call(lambda: [one.reset() for one in self._connections[chosen]])
+
+        def end() -> None:
+            for one in self._connections[chosen]:
+                one.reset()
+
+        self._call(end)
 
     @property
     def connections(self) -> int:
