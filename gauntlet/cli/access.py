@@ -144,9 +144,11 @@ def revoke(
     if as_json:
         print_json(_document(revoked=_plain(ended)))
     else:
+        from gauntlet.render.units import count
+
         stdout().print(
-            f"revoked: {ended.certificates} certificates, {ended.tokens} tokens; "
-            f"{ended.closed_sessions} live connections closed"
+            f"revoked: {count(ended.certificates, 'certificate')}, {count(ended.tokens, 'token')}; "
+            f"{count(ended.closed_sessions, 'live connection')} closed"
         )
 
 

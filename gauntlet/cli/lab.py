@@ -28,7 +28,7 @@ def up(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help=f"Where to listen: 127.0.0.1:PORT or unix:/path.  [dim]\\[default: {DEFAULT_ADDRESS}][/]",
+            help=f"Where to listen: HOST:PORT or unix:/path.  [dim]\\[default: {DEFAULT_ADDRESS}][/]",
         ),
     ] = None,
     folder: Annotated[
@@ -50,7 +50,13 @@ def up(
 ) -> int:
     """Run a lab as a server, in the foreground, until Ctrl-C.
 
-    It listens on this machine only, since nothing encrypts the connection. A board joins through ssh:
+    To be reached from elsewhere it needs an authority of its own; connections are then encrypted, and both sides show
+    a certificate:
+
+      [cyan]gauntlet lab init --name lab.example.org[/]             once; prints what to do next
+      [cyan]gauntlet lab up --address 0.0.0.0:50151[/]
+
+    Without one it listens on this machine only, and a board joins through ssh:
 
       [cyan]gauntlet lab up[/]                                      here
       [cyan]ssh -R 50151:127.0.0.1:50151 BOARD[/]                   here

@@ -48,25 +48,29 @@ def lines_table(*columns: str) -> Table:
 
 
 def devices_table(devices: Sequence[fleet_pb2.Device]) -> RenderableType:
-    """One line for each device."""
+    """One line for each device; the reasons of states, which may be long, beneath."""
     if not devices:
         return Text("no device has joined this lab")
     table = lines_table("device", "class", "agent", "state", "runtimes", "seen", "job")
     for column in table.columns:
-        # Only the reason of a state may be long.
-        column.no_wrap = column.header != "state"
+        column.no_wrap = column.header != "runtimes"
     for device in devices:
         described = device.description
         table.add_row(
             Text(described.device_id, "bold"),
             described.device_class,
             device.agent_id,
-            state_of(device),
+            Text(device_state_name(device.state), _STYLES.get(device.state, "dim")),
             ", ".join(f"{runtime.name} {runtime.version}" for runtime in described.runtimes) or Text("none", "red"),
             units.age(device.last_seen_at),
             device.job_id[:8] or Text("–", "dim"),
         )
-    return table
+    reasons = [
+        Text.assemble((device.description.device_id, "bold"), " ", state_of(device))
+        for device in devices
+        if device.state_reason
+    ]
+    return Group(table, *([Text(), *reasons] if reasons else []))
 
 
 def device_line(device: fleet_pb2.Device) -> RenderableType:
