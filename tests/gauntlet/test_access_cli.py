@@ -69,7 +69,7 @@ async def test_an_administrator_makes_a_token_and_revokes_it(
         assert (pi4["name"], pi4["role"], pi4["kind"], pi4["used_at"]) == ("pi4", "agent", "join", "")
         assert (admin["name"], bool(admin["used_at"])) == ("admin", True)
         assert await asyncio.to_thread(run, ["lab", "revoke", pi4["token_id"], *at]) == 0
-        assert "0 certificates, 1 tokens" in capsys.readouterr().out
+        assert "0 certificates, 1 token;" in capsys.readouterr().out
         assert await asyncio.to_thread(run, ["lab", "revoke", "nobody", *at]) == 2
         assert "nothing to revoke: 'nobody'" in capsys.readouterr().err
 
