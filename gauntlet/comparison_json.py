@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gauntlet.results_json import Document, artifact_document, figure_document, stop_reason_name, why_missing
+from gauntlet.results_json import Document, artifact_document, figure_document, stop_reason_name, why_missing, word
 from protos.gauntlet.v1 import job_pb2, measurement_pb2
 
 _FIGURES = ("ratio", "median_a_s", "median_b_s", "noise_floor", "measured_noise_floor", "process_spread")
@@ -26,8 +26,7 @@ _NUMBERS = (
 
 def verdict_name(verdict: measurement_pb2.ComparisonVerdict) -> str:
     """What B is: "faster", "slower" or "indistinguishable"."""
-    name = measurement_pb2.ComparisonVerdict.Name(verdict)
-    return name.removeprefix("COMPARISON_VERDICT_").lower()
+    return word(measurement_pb2.ComparisonVerdict, verdict, "COMPARISON_VERDICT_")
 
 
 def comparison_document(job: job_pb2.Job) -> Document:

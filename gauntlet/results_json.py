@@ -8,20 +8,18 @@ keys are only ever added.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from gauntlet.asked_json import asked_document
-from gauntlet.setup import control_document, setup_document
+from gauntlet.setup import setup_document
 from protos.blame import blame, kind_name
 from protos.figures import unavailable
 from protos.gauntlet.v1 import (
     artifact_pb2,
-    device_pb2,
     failure_pb2,
     fault_pb2,
     figure_pb2,
-    fitness_pb2,
     fleet_pb2,
     job_pb2,
     measurement_pb2,
@@ -48,6 +46,7 @@ def error_document(message: str, remedy: str, exit_code: int) -> Document:
 def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Document:
     """A job with all that is known of it. Of a job without a result, every figure says why it is missing."""
     from gauntlet.comparison_json import comparison_document
+    from gauntlet.devices_json import device_document
     from gauntlet.profile_json import profile_document
     from gauntlet.scenarios_json import multi_stream_document, offline_document
 
@@ -110,7 +109,7 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
             "pattern_accuracies": list(result.faults.pattern_accuracies),
             "fault_counts": list(result.faults.fault_counts),
             "stop_reason": (
-                _word(measurement_pb2.PatternStop, result.faults.stop, "PATTERN_STOP_")
+                word(measurement_pb2.PatternStop, result.faults.stop, "PATTERN_STOP_")
                 if result.HasField("faults")
                 else None
             ),
@@ -125,24 +124,6 @@ def job_document(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> Do
         "failure": failure_document(failure) if failure is not None else None,
         "attempts": [attempt_document(attempt) for attempt in job.attempts],
         "superseded_results": job.superseded_results,
-    }
-
-
-def verdict_name(verdict: int) -> str:
-    """What a fitness check found: good, shifted, baseline, unavailable."""
-    return _word(fitness_pb2.FitnessVerdict, verdict, "FITNESS_VERDICT_")
-
-
-def _check_document(check: fitness_pb2.FitnessCheck) -> Document:
-    return {
-        "check_id": check.check_id,
-        "checked_at": check.checked_at,
-        "occasion": check.occasion,
-        "verdict": verdict_name(check.verdict),
-        "reference_s": figure_document(check.reference_s),
-        "expected_s": figure_document(check.expected_s),
-        "shift": check.shift if check.HasField("shift") else None,
-        "reason": check.reason or None,
     }
 
 
@@ -189,122 +170,6 @@ def failure_document(failure: failure_pb2.Failure) -> Document:
     }
 
 
-def device_document(device: fleet_pb2.Device) -> Document:
-    """A device as it describes itself, and how it is."""
-    described = device.description
-    hardware = described.hardware
-    return {
-        "device_id": described.device_id,
-        "device_class": described.device_class,
-        "agent_id": device.agent_id,
-        "state": device_state_name(device.state),
-        "state_reason": device.state_reason,
-        "last_seen_at": device.last_seen_at or None,
-        "job_id": device.job_id or None,
-        "holds": [
-            {
-                "kind": hold.kind,
-                "reason": hold.reason,
-                "by": hold.by or None,
-                "since": hold.since,
-                "until": hold.until or None,
-            }
-            for hold in device.holds
-        ],
-        "maintenance": [
-            {
-                "weekdays": list(window.weekdays) or list(range(1, 8)),
-                "start_minute": window.start_minute,
-                "duration_s": window.duration_s,
-                "reason": window.reason,
-            }
-            for window in device.maintenance
-        ],
-        "events": [{"at": event.at, "kind": event.kind, "detail": event.detail} for event in device.events],
-        "labels": dict(described.labels),
-        "hardware": {
-            "board": hardware.board or None,
-            "cpu_model": hardware.cpu_model,
-            "architecture": hardware.architecture,
-            "physical_cores": hardware.physical_cores,
-            "logical_cores": hardware.logical_cores,
-            "memory_bytes": hardware.memory_bytes,
-            "operating_system": hardware.operating_system,
-            "kernel": hardware.kernel,
-            "cpu_features": list(hardware.cpu_features),
-            "virtualization": hardware.virtualization or None,
-        },
-        "runtimes": [
-            {
-                "name": runtime.name,
-                "version": runtime.version,
-                "delegates": list(runtime.delegates),
-                "formats": list(runtime.formats),
-            }
-            for runtime in described.runtimes
-        ],
-        "sensors": [
-            {
-                "quantity": sensor.quantity,
-                "source": sensor.source or None,
-                "unavailable": sensor.unavailable or None,
-            }
-            for sensor in described.sensors
-        ],
-        "capabilities": list(described.capabilities),
-        "controls": [control_document(control) for control in described.controls],
-        "checks": [_check_document(check) for check in device.checks],
-        "noise_floor": (
-            {**figure_document(device.noise_floor.floor), "measured_at": device.noise_floor.measured_at}
-            if device.HasField("noise_floor")
-            else {"unavailable": "not measured yet", "origin": "measured"}
-        ),
-        "telemetry": {
-            "temperature_c": figure_document(device.telemetry.temperature_c),
-            "frequency_hz": figure_document(device.telemetry.frequency_hz),
-            "load_average": figure_document(device.telemetry.load_average),
-        },
-    }
-
-
-def status_document(status: fleet_pb2.GetStatusResponse, devices: Sequence[fleet_pb2.Device], address: str) -> Document:
-    """How the orchestrator, its fleet and its queue are."""
-    jobs = dict(status.jobs_by_state)
-    return {
-        "address": address,
-        "secure": status.secure,
-        "caller": status.caller,
-        "orchestrator_version": status.software_version,
-        "protocol_version": status.protocol_version,
-        "connected_agents": status.connected_agents,
-        "devices": [
-            {
-                "device_id": device.description.device_id,
-                "state": device_state_name(device.state),
-                "state_reason": device.state_reason or None,
-                "last_seen_at": device.last_seen_at,
-            }
-            for device in devices
-        ],
-        "jobs_by_state": jobs,
-        "queue": [
-            {
-                "user": share.user,
-                "campaign_id": share.campaign_id or None,
-                "queued": share.queued,
-                "held": share.held,
-                "device_s": share.device_s,
-            }
-            for share in status.shares
-        ],
-        "store_bytes": status.store_bytes,
-        "artifact_files": status.artifact_files,
-        "artifact_bytes": status.artifact_bytes,
-        "max_artifact_bytes": status.max_artifact_bytes,
-        "uptime_s": status.uptime_s,
-    }
-
-
 def artifact_document(ref: artifact_pb2.ArtifactRef) -> Document:
     """A file by its content."""
     return {"name": ref.name, "digest": ref.digest, "size_bytes": ref.size_bytes, "media_type": ref.media_type}
@@ -312,7 +177,7 @@ def artifact_document(ref: artifact_pb2.ArtifactRef) -> Document:
 
 def figure_document(figure: figure_pb2.Figure) -> Document:
     """A value with what it rests on, or the reason why there is none."""
-    origin = _word(figure_pb2.Origin, figure.origin, "ORIGIN_")
+    origin = word(figure_pb2.Origin, figure.origin, "ORIGIN_")
     if not figure.HasField("estimate"):
         return {"unavailable": reason_of(figure), "origin": origin}
     estimate = figure.estimate
@@ -343,20 +208,16 @@ def reason_of(figure: figure_pb2.Figure) -> str:
 
 def state_name(state: int) -> str:
     """JOB_STATE_QUEUED is "queued"."""
-    return _word(job_pb2.JobState, state, "JOB_STATE_")
-
-
-def device_state_name(state: int) -> str:
-    """DEVICE_STATE_ONLINE is "online"."""
-    return _word(device_pb2.DeviceState, state, "DEVICE_STATE_")
+    return word(job_pb2.JobState, state, "JOB_STATE_")
 
 
 def stop_reason_name(reason: int) -> str:
     """STOP_REASON_MAX_TIME is "max time"."""
-    return _word(measurement_pb2.StopReason, reason, "STOP_REASON_")
+    return word(measurement_pb2.StopReason, reason, "STOP_REASON_")
 
 
-def _word(enum: Any, number: int, prefix: str) -> str:
+def word(enum: Any, number: int, prefix: str) -> str:
+    """A value of an enumeration in words: JOB_STATE_QUEUED with the prefix "JOB_STATE_" is "queued"."""
     # A number that we do not know comes from a newer peer.
     name: str = enum.Name(number) if number in enum.values() else f"{prefix}{number}"
     return name.removeprefix(prefix).lower().replace("_", " ")
@@ -442,7 +303,7 @@ def _latency_spec(spec: measurement_pb2.LatencySpec) -> Document:
         *("processes", "max_processes"),
     )
     numbers = {name: getattr(spec, name) for name in names}
-    return {**numbers, "pinning": _word(measurement_pb2.Pinning, spec.pinning, "PINNING_")}
+    return {**numbers, "pinning": word(measurement_pb2.Pinning, spec.pinning, "PINNING_")}
 
 
 def _throttle_spec(spec: measurement_pb2.ThrottleSpec) -> Document:
@@ -453,8 +314,8 @@ def _fault_plan(plan: fault_pb2.FaultPlan) -> Document:
     numbers = ("seed", "half_width", "confidence", "min_patterns", "max_patterns", "first_pattern")
     return {
         "fault_model": plan.fault_model,
-        "site": _word(fault_pb2.FaultSite, plan.site, "FAULT_SITE_"),
-        "scale": _word(fault_pb2.FaultScale, plan.scale, "FAULT_SCALE_"),
+        "site": word(fault_pb2.FaultSite, plan.site, "FAULT_SITE_"),
+        "scale": word(fault_pb2.FaultScale, plan.scale, "FAULT_SCALE_"),
         "targets": list(plan.targets),
         **{name: getattr(plan, name) for name in numbers},
     }

@@ -39,7 +39,8 @@ def devices(
     with open_lab(lab, lab_dir) as opened:
         known = opened.client.devices()
     if as_json:
-        from gauntlet.results_json import device_document, document
+        from gauntlet.devices_json import device_document
+        from gauntlet.results_json import document
 
         print_json(document(devices=[device_document(device) for device in known]))
     else:
@@ -59,7 +60,8 @@ def show(
     with open_lab(lab, lab_dir) as opened:
         found = _find(opened.client.devices(), name)
     if as_json:
-        from gauntlet.results_json import device_document, document
+        from gauntlet.devices_json import device_document
+        from gauntlet.results_json import document
 
         print_json(document(device=device_document(found)))
     else:
@@ -168,7 +170,8 @@ def _ask(client: SyncClient, device: fleet_pb2.Device, **action: Any) -> fleet_p
 
 def _print(device: fleet_pb2.Device, as_json: bool) -> None:
     if as_json:
-        from gauntlet.results_json import device_document, document
+        from gauntlet.devices_json import device_document
+        from gauntlet.results_json import document
 
         print_json(document(device=device_document(device)))
     else:

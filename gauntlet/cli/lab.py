@@ -119,7 +119,8 @@ def status(lab: LabOption = "", lab_dir: LabDirOption = None, as_json: JsonOptio
     with open_lab(lab, lab_dir, measures=False) as opened:
         response, devices, address = opened.client.status(), opened.client.devices(), opened.client.address
     if as_json:
-        from gauntlet.results_json import document, status_document
+        from gauntlet.devices_json import status_document
+        from gauntlet.results_json import document
 
         print_json(document(lab=status_document(response, devices, address)))
     else:

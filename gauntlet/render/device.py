@@ -11,8 +11,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from gauntlet.devices_json import device_state_name, verdict_name
 from gauntlet.render import figures, units
-from gauntlet.results_json import device_state_name, verdict_name
 from protos.gauntlet.v1 import device_pb2, fitness_pb2, fleet_pb2
 
 _STYLES: dict[int, str] = {

@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from gauntlet.devices_json import device_state_name
 from gauntlet.render import units
 from gauntlet.render.device import heading, lines_table, pair_grid, state_of
-from gauntlet.results_json import device_state_name
 from protos.gauntlet.v1 import device_pb2, fleet_pb2
 
 #: States in which nobody needs to look at a device.

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from gauntlet import setup
+from gauntlet.comparison_json import verdict_name
 from gauntlet.results.column import Column
 from gauntlet.results.estimates import FIGURES, PREFLIGHT, SUFFIXES, FigureGroup
 from gauntlet.results.lists import COMPARISON, CONDITIONS, ENERGY, LATENCY, LIMITS, PROFILE
 from gauntlet.results.scenarios import SCENARIOS
-from gauntlet.results_json import state_name, stop_reason_name
+from gauntlet.results_json import state_name, stop_reason_name, word
 from protos.blame import kind_name
 from protos.gauntlet.v1 import fault_pb2, job_pb2, measurement_pb2
 
@@ -76,11 +77,6 @@ def _asked(part: str, name: str) -> Callable[[job_pb2.Job], Any]:
 
 def _plan(value: Callable[[fault_pb2.FaultPlan], Any]) -> Callable[[job_pb2.Job], Any]:
     return lambda job: value(_spec(job).fault_plan) if _spec(job).HasField("fault_plan") else None
-
-
-def _word(enum: Any, number: int, prefix: str) -> str:
-    name = enum.Name(number) if number in enum.values() else str(number)
-    return str(name).removeprefix(prefix).lower().replace("_", " ")
 
 
 def _tensors(name: str) -> Callable[[job_pb2.Job], list[str]]:
@@ -188,7 +184,7 @@ PLAIN: tuple[Column, ...] = (
         "",
         "auto: a core for each thread",
         lambda job: (
-            _word(measurement_pb2.Pinning, _spec(job).latency.pinning, "PINNING_")
+            word(measurement_pb2.Pinning, _spec(job).latency.pinning, "PINNING_")
             if _spec(job).HasField("latency")
             else None
         ),
@@ -244,11 +240,7 @@ PLAIN: tuple[Column, ...] = (
         "string",
         "",
         "faster, slower or indistinguishable",
-        lambda job: (
-            _word(measurement_pb2.ComparisonVerdict, job.result.comparison.verdict, "COMPARISON_VERDICT_")
-            if job.result.HasField("comparison")
-            else None
-        ),
+        lambda job: verdict_name(job.result.comparison.verdict) if job.result.HasField("comparison") else None,
     ),
     Column("accuracy_non_finite_samples", "int", "", "with NaN or infinity: wrong", _part("accuracy", "non_finite")),
     Column("fault_model", "string", "", "canonical text", _plan(lambda plan: plan.fault_model)),
@@ -257,14 +249,14 @@ PLAIN: tuple[Column, ...] = (
         "string",
         "",
         "weights, before activation or after activation",
-        _plan(lambda plan: _word(fault_pb2.FaultSite, plan.site, "FAULT_SITE_")),
+        _plan(lambda plan: word(fault_pb2.FaultSite, plan.site, "FAULT_SITE_")),
     ),
     Column(
         "fault_scale",
         "string",
         "",
         "deployed or power of two",
-        _plan(lambda plan: _word(fault_pb2.FaultScale, plan.scale, "FAULT_SCALE_")),
+        _plan(lambda plan: word(fault_pb2.FaultScale, plan.scale, "FAULT_SCALE_")),
     ),
     Column(
         "fault_targets", "strings", "", "patterns of tensor names; empty: all", _plan(lambda plan: list(plan.targets))
@@ -278,7 +270,7 @@ PLAIN: tuple[Column, ...] = (
         "",
         "precise, cap or budget",
         lambda job: (
-            _word(measurement_pb2.PatternStop, job.result.faults.stop, "PATTERN_STOP_")
+            word(measurement_pb2.PatternStop, job.result.faults.stop, "PATTERN_STOP_")
             if job.result.HasField("faults")
             else None
         ),
