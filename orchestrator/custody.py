@@ -6,6 +6,7 @@ devices' history in step, asks for probes, and ends what is over.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -84,6 +85,8 @@ class Custody:
         self._ends: dict[str, float] = {}
         #: Agents: the process that was here last, and whether it said goodbye.
         self._epochs: dict[str, tuple[str, bool]] = {}
+        #: Of two that change a reservation, the second sees what the first did.
+        self._reserving = asyncio.Lock()
 
     def load(self) -> None:
         """Take up what earlier lives left; after the registry did."""
@@ -110,14 +113,15 @@ class Custody:
             HeldByAnotherError: somebody else has it.
         """
         until = holds.reservation_end(duration_s, self._now())
-        present = self._reservation(device_id)
-        if present is not None and present.by != by:
-            raise HeldByAnotherError(
-                f"{device_id} is {present}\nask {present.by} to release it, or wait until its time is over"
-            )
-        hold = Hold(Kind.RESERVED, holds.line(reason), self._now(), by, until)
-        await self._hold(device_id, hold, "reserved")
-        self._ends[device_id] = self._clock() + duration_s
+        async with self._reserving:
+            present = self._reservation(device_id)
+            if present is not None and present.by != by:
+                raise HeldByAnotherError(
+                    f"{device_id} is {present}\nask {present.by} to release it, or wait until its time is over"
+                )
+            hold = Hold(Kind.RESERVED, holds.line(reason), self._now(), by, until)
+            await self._hold(device_id, hold, "reserved")
+            self._ends[device_id] = self._clock() + duration_s
 
     async def release(self, device_id: str, by: str, is_admin: bool) -> None:
         """Ends a reservation.
@@ -126,12 +130,13 @@ class Custody:
             InvalidHoldError: there is none.
             HeldByAnotherError: it is somebody else's, and `by` is no admin.
         """
-        present = self._reservation(device_id)
-        if present is None:
-            raise holds.InvalidHoldError(f"{device_id} is not reserved\nsee `gauntlet devices show {device_id}`")
-        if present.by != by and not is_admin:
-            raise HeldByAnotherError(f"{device_id} is {present}\nask {present.by} or an admin to release it")
-        await self._free(device_id, (Kind.RESERVED,), "released", f"by {by}")
+        async with self._reserving:
+            present = self._reservation(device_id)
+            if present is None:
+                raise holds.InvalidHoldError(f"{device_id} is not reserved\nsee `gauntlet devices show {device_id}`")
+            if present.by != by and not is_admin:
+                raise HeldByAnotherError(f"{device_id} is {present}\nask {present.by} or an admin to release it")
+            await self._free(device_id, (Kind.RESERVED,), "released", f"by {by}")
 
     async def quarantine(self, device_id: str, by: str, reason: str) -> None:
         """Out of service until a person resumes it: no probe lifts it."""
@@ -208,6 +213,13 @@ class Custody:
     async def keep_time(self) -> None:
         """End what is over, begin what begins, ask for probes that are due; called twice a second or so."""
         self._keep_windows()
+        async with self._reserving:
+            await self._end_reservations()
+        for device in self._registry.held():
+            if self._own_quarantine(device.device_id) is not None:
+                self._probe(device.device_id)
+
+    async def _end_reservations(self) -> None:
         for device_id in [name for name, end in self._ends.items() if end <= self._clock()]:
             present = self._reservation(device_id)
             if present is None:
@@ -216,9 +228,6 @@ class Custody:
                 await self._free(device_id, (Kind.RESERVED,), "released", f"the time of {present.by} is over")
             except StoreError as error:
                 log.error("the reservation of %s is not ended: %s", device_id, error, extra={"device_id": device_id})
-        for device in self._registry.held():
-            if self._own_quarantine(device.device_id) is not None:
-                self._probe(device.device_id)
 
     def _keep_windows(self) -> None:
         """Maintenance is computed, not stored: only a quarantine or a person's hold must outlive the process."""

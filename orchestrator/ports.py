@@ -76,11 +76,12 @@ def _server(
     guard: Guard, hub: Hub, artifacts: ArtifactStore, store: CountingStore, access: Access, health: Health
 ) -> grpc.aio.Server:
     """With all that people use."""
+    open_port = addresses.split(hub.config.entrance)[1] if hub.config.secure else 0
     server = grpc.aio.server(options=contract.SERVER_OPTIONS, interceptors=[guard])
     fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(hub, artifacts), server)  # type: ignore[no-untyped-call]
     artifact_pb2_grpc.add_ArtifactServiceServicer_to_server(ArtifactService(artifacts), server)  # type: ignore[no-untyped-call]
     campaign_pb2_grpc.add_CampaignServiceServicer_to_server(CampaignService(store), server)  # type: ignore[no-untyped-call]
-    admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(access), server)  # type: ignore[no-untyped-call]
+    admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(access, open_port), server)  # type: ignore[no-untyped-call]
     health.add_to(server)
     return server
 

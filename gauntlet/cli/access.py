@@ -98,8 +98,8 @@ def token(
         made, address = opened.client.create_token(request), opened.client.address
     if as_json:
         return print_json(_document(token={**_plain(made.token), "text": made.text}))
-    host, port = addresses.split(address)
-    entrance = addresses.join(host, port + 1)
+    # A lab on a unix socket cannot be joined now; where it will be, its operator knows.
+    entrance = addresses.join(addresses.split(address)[0], made.open_port) if made.open_port else "HOST:PORT"
     command = "gauntlet-agent join" if role is Role.AGENT else "gauntlet login"
     stderr().print(f"good until {minute(made.token.expires_at)} UTC, for {name} ({role.value}); on its machine:")
     # Alone on standard output, so that it can be piped or pasted.

@@ -70,6 +70,10 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # no generic
             CALLER.set(who)
             if method not in audit.AUDITED:
                 return await serve(request, context)
+            # A caller that hangs up takes back nothing: what the store has, as a revocation, must take effect as well.
+            return await asyncio.shield(audited(who, request, context))
+
+        async def audited(who: Caller, request: Any, context: Context) -> Any:
             peer = context.peer()
             try:
                 response = await serve(request, context)

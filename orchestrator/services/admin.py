@@ -12,10 +12,16 @@ _DEFAULT_PAGE, _MAX_PAGE = 100, 1000
 
 
 class AdminService(admin_pb2_grpc.AdminServiceServicer):
-    """A shell around `Access`."""
+    """A shell around `Access`.
 
-    def __init__(self, access: Access) -> None:
+    Args:
+        access: who may come in.
+        open_port: where tokens are used; 0 without TLS.
+    """
+
+    def __init__(self, access: Access, open_port: int) -> None:
         self._access = access
+        self._open_port = open_port
 
     async def CreateToken(  # noqa: N802
         self, request: admin_pb2.CreateTokenRequest, context: Context
@@ -25,7 +31,7 @@ class AdminService(admin_pb2_grpc.AdminServiceServicer):
             token, text = await self._access.create_token(request, str(caller(context)))
         except AccessRefusedError as error:
             await abort(context, error.code, str(error))
-        return admin_pb2.CreateTokenResponse(token=token, text=text)
+        return admin_pb2.CreateTokenResponse(token=token, text=text, open_port=self._open_port)
 
     async def ListTokens(  # noqa: N802
         self, request: admin_pb2.ListTokensRequest, context: Context

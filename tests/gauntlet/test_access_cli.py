@@ -12,7 +12,7 @@ from rich.console import Console
 from gauntlet.cli.app import run
 from gauntlet.render.access import audit_table, certificates_table, tokens_table
 from protos.gauntlet.v1 import admin_pb2
-from tests.orchestrator.security.lab import secure_lab
+from tests.orchestrator.security.lab import free_ports, secure_lab
 
 
 def test_init_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +59,7 @@ async def test_an_administrator_makes_a_token_and_revokes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    async with secure_lab(tmp_path) as lab:
+    async with secure_lab(tmp_path, open_address=f"127.0.0.1:{free_ports()}") as lab:
         await lab.client(lab.admin).close()  # keeps the credentials, as a login does
         at = ["--lab", lab.address]
         assert await asyncio.to_thread(run, ["lab", "token", "pi4", *at]) == 0

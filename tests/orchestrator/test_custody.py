@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -180,6 +181,15 @@ async def test_only_the_reserver_or_an_admin_ends_a_reservation(lab: Lab) -> Non
         await lab.custody.release("d1", "ann", is_admin=False)
     await lab.passes(7200.0)
     assert lab.events.count("released") == 1
+
+
+async def test_of_two_who_reserve_at_once_one_gets_it(lab: Lab) -> None:
+    await lab.attach()
+    asked = (lab.custody.reserve("d1", by, 600.0, "") for by in ("ann", "bob"))
+    first, second = await asyncio.gather(*asked, return_exceptions=True)
+    assert first is None
+    assert isinstance(second, HeldByAnotherError)
+    assert [hold.by for hold in lab.registry.view("d1", "").holds] == ["ann"]
 
 
 async def test_maintenance_comes_and_goes_with_its_window(lab: Lab) -> None:

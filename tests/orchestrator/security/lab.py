@@ -70,7 +70,7 @@ async def secure_lab(folder: Path, **settings: Any) -> AsyncIterator[SecureLab]:
     lab = folder / "lab"
     lab.mkdir(exist_ok=True)
     token = (await set_up(lab, [], 60.0)).token
-    port = _free_ports()
+    port = free_ports()
     config = Config(address=f"127.0.0.1:{port}", folder=lab, **settings)
     until, ready = asyncio.Event(), asyncio.Event()
     task = asyncio.ensure_future(serve(config, until, ready.set))
@@ -86,7 +86,7 @@ async def secure_lab(folder: Path, **settings: Any) -> AsyncIterator[SecureLab]:
         await asyncio.wait_for(task, PATIENCE_S)
 
 
-def _free_ports() -> int:
+def free_ports() -> int:
     """The first of two neighbours that nobody uses now."""
     while True:
         with socket.socket() as one, socket.socket() as two:
