@@ -21,7 +21,6 @@ from protos.credentials import Credentials, CredentialsError, check_clock, day
 log = logging.getLogger(__name__)
 
 FILE = "credentials.json"
-Renewed = Callable[[], Awaitable[None]]
 _CLOCK_PAUSE_S = 5.0
 _LONGEST_SLEEP_S = 3600.0
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 30.0, 3600.0
@@ -122,8 +121,8 @@ async def renew_forever(
             await asyncio.sleep(min(left_s, _LONGEST_SLEEP_S))
             continue
         try:
-            held = await enrolment.renew(held, uplink.channel)
-            held.save(root / FILE)
+            fresh = await enrolment.renew(held, uplink.channel)
+            fresh.save(root / FILE)
         except (enrolment.JoinError, CredentialsError) as error:
             end = held.validity()[1]
             if clock() >= end:
@@ -133,7 +132,7 @@ async def renew_forever(
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
             continue
-        retry_s = _FIRST_RETRY_S
+        held, retry_s = fresh, _FIRST_RETRY_S
         uplink.use(held)
         await renewed()
         log.info("certificate renewed, good until %s", day(held.validity()[1]))

@@ -182,6 +182,38 @@ async def test_renewal_is_tried_until_it_succeeds_then_kept_and_used(
     assert "gauntlet-agent join HOST:PORT TOKEN" in messages[1]
 
 
+async def test_what_could_not_be_kept_is_renewed_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enrolment, "_FIRST_RETRY_S", 0.01)
+    lost, kept = credentials(NOW + 2500, 30 * 86400.0), credentials(NOW + 2500, 30 * 86400.0)
+    answers = [lost, kept]
+    save = Credentials.save
+
+    async def renew(*_: object) -> Credentials:
+        return answers.pop(0)
+
+    def full_at_first(self: Credentials, path: Path) -> None:
+        if self is lost:
+            raise CredentialsError("cannot write: no space left on device")
+        save(self, path)
+
+    monkeypatch.setattr("protos.enrolment.renew", renew)
+    monkeypatch.setattr(Credentials, "save", full_at_first)
+    moved = asyncio.Event()
+
+    async def renewed() -> None:
+        moved.set()
+
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+        uplink: Any = Uplink(channel)
+        task = asyncio.ensure_future(
+            enrolment.renew_forever(credentials(), tmp_path, uplink, renewed, lambda: NOW + 3000)
+        )
+        await asyncio.wait_for(moved.wait(), 10)
+        task.cancel()
+    assert uplink.used == [kept]
+    assert enrolment.load(tmp_path) == kept
+
+
 def test_an_agent_keeps_the_id_that_it_joined_with(tmp_path: Path) -> None:
     keep_id(tmp_path, "pi4")
     state = StateFolder(tmp_path)
