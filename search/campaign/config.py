@@ -10,13 +10,13 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fault_injection.models import parse as parse_fault
 from orchestrator.protocol import DEFAULT, Protocol
 from orchestrator.protocol_files import ProtocolError, flat, resolve, with_defaults
 from orchestrator.protocol_files import load as load_protocol
+from orchestrator.protocol_files import parse as parse_yaml
 from search.errors import SearchError
 from search.objectives import Constraint, Objective, Quantity, check_consistent
 
@@ -205,11 +205,11 @@ def load(path: Path) -> CampaignConfig:
         ConfigError: it cannot be read, or a key is wrong: the first one, with what to do.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_bytes(), str(path))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", "name a campaign file (.yaml)") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}", "see examples/digits.yaml") from error
+    except ProtocolError as error:
+        raise ConfigError(error.message, "see examples/digits.yaml") from error
     if not isinstance(document, dict):
         raise ConfigError(f"{path} holds no keys", "see examples/digits.yaml, and `gauntlet search --keys`")
     measure = document.get("measure")

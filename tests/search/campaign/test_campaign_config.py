@@ -101,6 +101,24 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
         load(tmp_path / "absent.yaml")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"data: digits\ndata: mine.npz\nobjectives: [accuracy]\n",
+        b"title: &a [x]\ndata: *a\n",
+        b"title: \xff\n",
+        b"[" * 5000,
+    ],
+)
+def test_yaml_that_deceives_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"x\.yaml is no YAML") as caught:
+        load(path)
+    assert "\n" not in caught.value.message
+    assert caught.value.remedy == "see examples/digits.yaml"
+
+
 def test_yaml_cannot_make_objects(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("title: !!python/object/apply:os.getcwd []\n")
