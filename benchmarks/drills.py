@@ -59,7 +59,7 @@ def _drill(folder: Path, fault: Callable[[Lab, bytes], faults.Course], model: by
             course = fault(lab, model)
             lab.audit()
         except AssertionError as error:
-            table.notes.append(f"{name}: {str(error).splitlines()[0]}")
+            table.notes.append(f"{name}: {str(error).partition(chr(10))[0]}")
             return {"fault": name, "met": False}
         lost, doubled = tally(folder / "lab", lab.ledger)
         met = (course.detected_s or 0.0) <= DETECTED_S and course.recovered_s <= RECOVERED_S and not lost + doubled

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
+import time
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence, Set
 
@@ -62,6 +64,7 @@ class Agent:
         self._offered: Set[str] = set()
         self._pause_s = _FIRST_PAUSE_S
         self._lease_duration_s = _LONGEST_PAUSE_S
+        self._connected_until = -math.inf
 
     def add_device(self, runner: DeviceRunner) -> None:
         """Own a device; before `run`."""
@@ -88,8 +91,9 @@ class Agent:
                 await runner.close()
 
     def _longest_pause_s(self) -> float:
-        """Who holds leases hurries: they run out meanwhile, however well the link is just now."""
-        return min(_LONGEST_PAUSE_S, self._lease_duration_s / 4) if self._held() else _LONGEST_PAUSE_S
+        """Who may hold leases hurries, for they run out: also one that was on its way when the link broke."""
+        may_hold = self._held() or time.monotonic() - self._connected_until < self._lease_duration_s
+        return min(_LONGEST_PAUSE_S, self._lease_duration_s / 8) if may_hold else _LONGEST_PAUSE_S
 
     async def reconnect(self) -> None:
         """End the session, not the measurements, and begin another at once, over the uplink's present connection."""
@@ -143,6 +147,7 @@ class Agent:
             while (command := await stream.receive()) is not None:
                 self._obey(command)
         finally:
+            self._connected_until = time.monotonic()
             beat.cancel()
             again.cancel()
 

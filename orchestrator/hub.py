@@ -67,6 +67,8 @@ class Hub:
         self.fair = FairShare(clock)
         #: The dispatcher waits for it: something may be assignable.
         self.kick = asyncio.Event()
+        #: False: the queue was found empty, and nothing came into it since. Then there is no need to look.
+        self.may_wait = True
         self.custody = Custody(
             self.registry,
             store,
@@ -217,7 +219,7 @@ class Hub:
             lost = [lease for lease in out if lease.lease_id not in held]
             # What the process that ended had finished is still held; it worked on the next one. A lease that a living
             # process does not hold never reached it.
-            begun = lost[:1] if restarted or lost[:1] == out[:1] else []
+            begun = lost[:1] if restarted else []
             await self._lose(lost, begun, "came back without this job: it was restarted, or never received the lease")
 
     async def _devices_changed(self, session: Session, changed: agent_pb2.DevicesChanged) -> None:
@@ -252,7 +254,12 @@ class Hub:
         finally:
             await asyncio.gather(*leasing)
             if len(assignments) < len(new):
-                self.kick.set()
+                self._queued()
+
+    def _queued(self) -> None:
+        """Something may have come into the queue: look at it."""
+        self.may_wait = True
+        self.kick.set()
 
     @property
     def _settled(self) -> bool:
@@ -292,7 +299,7 @@ class Hub:
         finally:
             if applied is None or applied.job is None:
                 self._drop(lease_id, device_id, finished=False)
-                self.kick.set()
+                self._queued()
         if applied is None or applied.job is None:
             return False
         failpoints.reach("lease.after_commit")
@@ -436,7 +443,7 @@ class Hub:
             log.warning(
                 "suspect results of %s: %d (%s)", report.check.device_id, len(suspect), fitness.reason(report.check)
             )
-            self.kick.set()
+            self._queued()
         if new:
             await self.custody.checked(report.check)
 
@@ -463,6 +470,8 @@ class Hub:
             await self._keep_files(job_id, files)
         applied = await storing
         if applied is not None:
+            if applied.after.state is jobs.State.QUEUED:
+                self._queued()
             if applied.after.state.is_final:
                 self.steps.pop(job_id, None)
             self.watchers.notify(job_id, Change(job=applied.job))

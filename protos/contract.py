@@ -42,10 +42,12 @@ CLIENT_OPTIONS = [
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # The session has a back-off of its own; gRPC's may grow to two minutes.
+    # The session has a back-off of its own, with jitter; gRPC's may grow to two minutes, and one of two seconds kept in
+    # step with a link that failed every other second.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    # Not what its name says: so long a connection may take to come about, TLS over a slow link included.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     # Loopback and fleet addresses are never meant to pass through a web proxy.
     ("grpc.enable_http_proxy", 0),
 ]
