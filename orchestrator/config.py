@@ -67,14 +67,14 @@ class Config:
     def __post_init__(self) -> None:
         try:
             check_form(self.address)
-            if self.open_address:
-                split(self.open_address)
+            for setting, example in (("open_address", "0.0.0.0:50152"), ("metrics_address", "127.0.0.1:9151")):
+                _check_host_and_port(setting, getattr(self, setting), example)
+            if self.secure and 0 in (split(self.address)[1], split(self.entrance)[1]):
+                raise AddressError("with TLS others have to know the ports\nname them, such as 50151, not 0")
             if not self.has_authority:
                 check_local(self.address)
         except AddressError as error:
             raise ConfigError(str(error)) from error
-        if self.metrics_address:
-            host_and_port(self.metrics_address)
         if self.lease_duration_s < 2 * self.heartbeat_interval_s:
             raise ConfigError(
                 "a lease must last at least two heartbeats\n"
@@ -98,13 +98,9 @@ class Config:
         return self.open_address or join(host, port + 1)
 
 
-def host_and_port(address: str) -> tuple[str, int]:
-    """The two halves of ``HOST:PORT``; an IPv6 host stands in brackets.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise ConfigError(f"metrics_address {address!r} is no address\nwrite HOST:PORT, for example 127.0.0.1:9151")
-    return host.strip("[]"), int(port)
+def _check_host_and_port(setting: str, address: str, example: str) -> None:
+    try:
+        if address:
+            split(address)
+    except AddressError as error:
+        raise ConfigError(f"{setting} {address!r} is no address\nwrite HOST:PORT, for example {example}") from error

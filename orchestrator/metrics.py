@@ -12,7 +12,6 @@ series, never a zero. Names follow Prometheus' conventions; no label carries the
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import time
 from collections import Counter as Tally
@@ -26,12 +25,12 @@ from prometheus_client.registry import Collector
 
 from orchestrator import devices
 from orchestrator.artifacts import ArtifactStore
-from orchestrator.config import ConfigError, host_and_port
+from orchestrator.config import ConfigError
 from orchestrator.counters import CountingStore, Queue
 from orchestrator.hub import Hub
 from orchestrator.registry import Reading
 from orchestrator.store.base import StoreError
-from protos import contract
+from protos import addresses, contract
 from protos.figures import value_of
 
 log = logging.getLogger(__name__)
@@ -199,7 +198,7 @@ class MetricsServer:
     """
 
     def __init__(self, address: str, registry: CollectorRegistry) -> None:
-        host, port = host_and_port(address)
+        host, port = addresses.split(address)
         try:
             self._server, _ = start_http_server(port, host, registry)
         except OSError as error:
@@ -208,7 +207,7 @@ class MetricsServer:
             ) from error
         self.port: int = self._server.server_port
         log.info("metrics at http://%s/metrics", address)
-        if not _is_loopback(host):
+        if not addresses.is_local(address):
             log.warning(
                 "metrics on %s are for everybody who reaches it: they are neither encrypted nor guarded", address
             )
@@ -257,10 +256,3 @@ def export(hub: Hub, store: CountingStore, artifacts: ArtifactStore) -> Collecto
     registry.register(FleetCollector(snapshot, time.time()))
     ProcessCollector(registry=registry)
     return registry
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

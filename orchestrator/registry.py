@@ -18,7 +18,7 @@ _CHECKS_IN_ALL, _EVENTS_IN_ALL = 4_000, 10_000
 _OUTBOX_LIMIT = 256
 #: Devices named where a job says what it waits for.
 _NAMED = 3
-#: Three figures with their reasons. All devices travel in one message: one cannot have all of it.
+#: Three figures with their reasons are smaller; what is larger is no telemetry.
 _MAX_READING_BYTES = 2048
 _STATES = {
     devices.State.ENROLLED: device_pb2.DEVICE_STATE_ENROLLED,
@@ -309,7 +309,7 @@ class Registry:
 
     def view(self, device_id: str, job_id: str) -> fleet_pb2.Device:
         """How clients see a device; `job_id` is the job that it holds, or empty."""
-        # All devices travel in one message: a large fleet shows fewer checks and events of each.
+        # All devices are listed together: a large fleet shows fewer checks and events of each.
         shown = max(1, min(fitness.SHOWN_CHECKS, _CHECKS_IN_ALL // len(self._devices)))
         events = max(1, min(SHOWN_EVENTS, _EVENTS_IN_ALL // len(self._devices)))
         device = self._devices[device_id]

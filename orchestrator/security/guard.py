@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -18,7 +19,8 @@ import grpc
 from orchestrator.security import audit, roles
 from orchestrator.security.access import Access
 from orchestrator.security.audit import AuditLog
-from orchestrator.services import CALLER, LOCAL, Caller, Context
+from orchestrator.services import CALLER, LOCAL, Caller, Context, abort
+from orchestrator.store.base import StoreError
 from protos.gauntlet.v1 import admin_pb2
 
 log = logging.getLogger(__name__)
@@ -69,14 +71,16 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # no generic
             who = await self._admit(method, request, context)
             CALLER.set(who)
             if method not in audit.AUDITED:
-                return await serve(request, context)
+                async with _store_errors_told(context):
+                    return await serve(request, context)
             # A caller that hangs up takes back nothing: what the store has, as a revocation, must take effect as well.
             return await asyncio.shield(audited(who, request, context))
 
         async def audited(who: Caller, request: Any, context: Context) -> Any:
             peer = context.peer()
             try:
-                response = await serve(request, context)
+                async with _store_errors_told(context):
+                    response = await serve(request, context)
             except grpc.aio.AbortError:
                 if context.code() in _REFUSALS:
                     await self._log.refused(who, method, request, _first_line(context), peer)
@@ -89,10 +93,11 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # no generic
     def _stream(self, method: str, serve: Handler, response_streaming: bool) -> Handler:
         async def work(request: Any, context: Context) -> Any:
             served = serve(request, context)
-            if not hasattr(served, "__aiter__"):
-                return await served
-            async for response in served:
-                await context.write(response)
+            async with _store_errors_told(context):
+                if not hasattr(served, "__aiter__"):
+                    return await served
+                async for response in served:
+                    await context.write(response)
             return None
 
         async def stream(request: Any, context: Context) -> Any:
@@ -144,6 +149,15 @@ def _identify(access: Access, context: Context) -> Caller:
         if key == "authorization" and isinstance(value, str) and value.startswith("Bearer "):
             return access.by_token(value.removeprefix("Bearer ")) or _NOBODY
     return _NOBODY
+
+
+@asynccontextmanager
+async def _store_errors_told(context: Context) -> AsyncIterator[None]:
+    """Whichever call needs the store, a full disk is said in the store's words."""
+    try:
+        yield
+    except StoreError as error:
+        await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
 
 
 async def _cancelled(task: asyncio.Future[Any]) -> None:

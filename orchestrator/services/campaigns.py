@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 
 from orchestrator.services import Context, abort
-from orchestrator.store.base import Store, StoreError
+from orchestrator.store.base import Store
 from protos import contract
 from protos.gauntlet.v1 import campaign_pb2, campaign_pb2_grpc
 
@@ -45,10 +45,7 @@ class CampaignService(campaign_pb2_grpc.CampaignServiceServicer):
                 f"whose names and units have at most {_MAX_NAME}"
             )
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, message)
-        try:
-            await self._store.save_campaign(request.campaign)
-        except StoreError as error:
-            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        await self._store.save_campaign(request.campaign)
         return campaign_pb2.PublishCampaignResponse()
 
     async def PublishRecords(  # noqa: N802
@@ -69,11 +66,7 @@ class CampaignService(campaign_pb2_grpc.CampaignServiceServicer):
                     grpc.StatusCode.INVALID_ARGUMENT,
                     f"record {record.key[:_MAX_KEY]!r}: needs a kind and a key of 1-{_MAX_KEY}",
                 )
-        try:
-            known = await self._store.save_records(request.campaign_id, request.records)
-        except StoreError as error:
-            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
-        if not known:
+        if not await self._store.save_records(request.campaign_id, request.records):
             await abort(context, grpc.StatusCode.NOT_FOUND, f"no campaign {request.campaign_id[:_MAX_NAME]!r}")
         return campaign_pb2.PublishRecordsResponse()
 

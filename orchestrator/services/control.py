@@ -7,7 +7,6 @@ import grpc
 from orchestrator.custody import Custody, HeldByAnotherError
 from orchestrator.holds import InvalidHoldError
 from orchestrator.services import Caller, Context, abort
-from orchestrator.store.base import StoreError
 from protos.gauntlet.v1 import admin_pb2, fleet_pb2
 
 #: What anybody who may call this may do; the rest is for admins.
@@ -42,5 +41,3 @@ async def control(custody: Custody, request: fleet_pb2.ControlDeviceRequest, cal
         await abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
     except HeldByAnotherError as error:
         await abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(error))
-    except StoreError as error:
-        await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))

@@ -11,6 +11,7 @@ from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.engine import Connection, Row
 
 from orchestrator.store.job_reads import parse_token
+from orchestrator.store.paging import fitting
 from orchestrator.store.tables import audit, certificates, tokens
 from orchestrator.times import rfc3339
 from protos.gauntlet.v1 import admin_pb2
@@ -113,9 +114,9 @@ class SecurityBooks:
         return {row.digest: TokenRow(row.token_id, row.name, row.role, row.expires_at) for row in rows}
 
     async def tokens(self) -> list[admin_pb2.Token]:
-        """All that were made, newest first."""
+        """Newest first, as many as fit into a message."""
         rows = await self._read(lambda c: c.execute(select(tokens).order_by(tokens.c.created_at.desc())).all())
-        return [_token(row) for row in rows]
+        return fitting(map(_token, rows))
 
     # ------------------------------------------------------------------------------------------------ certificates
 
@@ -168,11 +169,11 @@ class SecurityBooks:
         return [NewCertificate(row.serial, row.name, row.role, row.expires_at) for row in rows]
 
     async def certificates(self) -> list[admin_pb2.Certificate]:
-        """All that were issued, newest first."""
+        """Newest first, as many as fit into a message."""
         rows = await self._read(
             lambda c: c.execute(select(certificates).order_by(certificates.c.issued_at.desc())).all()
         )
-        return [
+        return fitting(
             admin_pb2.Certificate(
                 serial=row.serial,
                 name=row.name,
@@ -183,7 +184,7 @@ class SecurityBooks:
                 revoked_because=row.revoked_because or "",
             )
             for row in rows
-        ]
+        )
 
     async def revoke(self, what: str, reason: str) -> Ended:
         """End a token or certificate by its id, or all that a name has."""

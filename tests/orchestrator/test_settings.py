@@ -77,6 +77,7 @@ def test_what_is_shown_can_be_given_back(tmp_path: Path) -> None:
         ("max_store_bytes: 0", "max_store_bytes .* must be at least 1, not '0'", "all artifacts together"),
         ("log_format: xml", "log_format .* must be 'text' or 'json', not 'xml'", "one object a line"),
         ("address: 0.0.0.0:50151", "refusing 0.0.0.0:50151", "ssh -R"),
+        ("open_address: there", "open_address 'there' is no address", "0.0.0.0:50152"),
         ("metrics_address: there", "metrics_address 'there' is no address", "127.0.0.1:9151"),
         ("lease_duration_s: 3", "at least two heartbeats", "heartbeat_interval_s 2"),
         ("dir: 5", r"dir \(.*lab.yaml\) must be a valid path, not '5'", "folder of the lab's database"),

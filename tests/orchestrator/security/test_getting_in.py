@@ -13,8 +13,11 @@ import pytest
 
 from orchestrator.client import Client, ClientError, NotFound, Refused, Unreachable
 from orchestrator.client.credentials import path_of
+from orchestrator.config import Config, ConfigError
 from orchestrator.security import roles
 from orchestrator.security.authority import Authority
+from orchestrator.store.base import StoreError
+from orchestrator.store.security import SecurityBooks
 from protos import contract
 from protos.credentials import Credentials
 from protos.enrolment import JoinError, join, renew
@@ -177,6 +180,24 @@ async def test_revocation_closes_live_streams_before_it_returns(lab: SecureLab) 
         "the certificate or token was revoked, replaced or has expired",
     )
     assert (await lab.agent(pi4).refusal())[0] is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "127.0.0.1:65535"])
+def test_with_tls_both_ports_have_to_be_known(address: str, tmp_path: Path) -> None:
+    Authority.create(tmp_path, time.time)
+    with pytest.raises(ConfigError, match=r"ports|no address") as refused:
+        Config(folder=tmp_path, address=address)
+    assert len(refused.value.problems[0].splitlines()) == 2
+
+
+async def test_a_full_disk_is_said_in_one_line(lab: SecureLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: object) -> None:
+        raise StoreError("the disk is full\nmake room")
+
+    monkeypatch.setattr(SecurityBooks, "add_token", full)
+    with pytest.raises(Refused, match=r"^the disk is full$") as refused:
+        await lab.token("pi4")
+    assert refused.value.remedy == "make room"
 
 
 async def test_a_user_cancels_his_own_jobs_only(lab: SecureLab) -> None:
