@@ -26,7 +26,7 @@ _MOST_CLOCKS = 8
 _PROCESSOR_ZONES = ("x86_pkg_temp", "cpu-thermal", "cpu_thermal", "CPU-therm", "cpu")
 #: Silicon works at neither; what lies outside is a sensor's way to say that it has nothing to tell.
 _COLDEST_C, _HOTTEST_C = -40.0, 200.0
-_NO_CPUFREQ = "no cpufreq in /sys/devices/system/cpu (virtual machine or container?)"
+NO_CPUFREQ = "no cpufreq in /sys/devices/system/cpu (virtual machine or container?)"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class HostReader:
             throttling=self.throttling(),
             load_average=self.load_average(),
             governor=governor,
-            governor_unavailable="" if governor else "no cpufreq",
+            governor_unavailable="" if governor else NO_CPUFREQ,
             background_cores=self.background_cores(since),
         )
 
@@ -117,13 +117,13 @@ class HostReader:
         kilohertz = self._clocks("scaling_cur_freq", cpus)
         if kilohertz:
             return figures.measured(1000 * sum(kilohertz) / len(kilohertz), len(kilohertz))
-        return figures.unavailable(_NO_CPUFREQ)
+        return figures.unavailable(NO_CPUFREQ)
 
     def clock_limits_hz(self, cpus: Sequence[int] = ()) -> Tuple[figure_pb2.Figure, figure_pb2.Figure]:
         """Highest clock that is allowed now, and that the processor is made for: the lowest over the cores."""
         names = ("scaling_max_freq", "cpuinfo_max_freq")
         found = [self._clocks(name, cpus) for name in names]
-        limit, rated = (figures.measured(1000.0 * min(k)) if k else figures.unavailable(_NO_CPUFREQ) for k in found)
+        limit, rated = (figures.measured(1000.0 * min(k)) if k else figures.unavailable(NO_CPUFREQ) for k in found)
         return limit, rated
 
     def load_average(self) -> figure_pb2.Figure:

@@ -143,7 +143,8 @@ def check_scenarios(options: BenchOptions, flags: Mapping[str, Any]) -> None:
         scenario = parts.get(path.partition(".")[0])
         if value is not None and scenario is not None and scenario not in asked:
             raise UsageError(
-                f"{flag} belongs to the {scenario} scenario, which is not asked for", f"add --scenario {scenario}"
+                f"{flag} belongs to the {scenario} scenario, which is not asked for",
+                f"add --scenario {scenario}; numbers of other scenarios: --show-protocol and --set",
             )
 
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional, Sequence
 
+from device_agent.hoststate import NO_CPUFREQ
 from device_agent.tuning.clusters import CPU
 from device_agent.tuning.journal import Change
 from device_agent.tuning.system import SetupRefusedError, number, read, write_refusal
-
-NO_CPUFREQ = "no cpufreq in /sys/devices/system/cpu (virtual machine or container?)"
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def compare(
       [cyan]gauntlet compare old.tflite new.tflite --aa[/]          with the noise floor
       [cyan]gauntlet compare old.tflite --aa[/]                     the noise floor alone
       [cyan]gauntlet compare a.tflite b.tflite --device pi4 --device jetson[/]
-      [cyan]gauntlet compare a.tflite b.tflite --governor performance --set comparison.min_blocks=40[/]
+      [cyan]gauntlet compare a.tflite b.tflite --set comparison.min_blocks=40[/]
     """
     from gauntlet import comparing, options
     from gauntlet.cli.follow import progress_line

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.client import SyncClient
     from protos.gauntlet.v1 import fleet_pb2
 
-app = typer.Typer(help="The devices of the lab: what they are, how they are.", rich_markup_mode="rich")
+app = typer.Typer(rich_markup_mode="rich")
 
 NameArgument = Annotated[str, typer.Argument(help="Id of the device, or the beginning of one.")]
 ReasonOption = Annotated[str, typer.Option(metavar="TEXT", help="Why, for everybody who waits for the device.")]
@@ -28,9 +28,9 @@ def devices(
     """List the devices of the lab, or take one out of service for a while.
 
     [cyan]gauntlet devices[/]
-    [cyan]gauntlet devices show NAME[/]                  one in full: hardware, runtimes, health, history
-    [cyan]gauntlet devices reserve NAME --for 2h[/]      for you, by hand
-    [cyan]gauntlet devices drain NAME[/], [cyan]resume NAME[/]     no new jobs, until you resume it
+    [cyan]gauntlet devices show NAME[/]                hardware, health, history of one
+    [cyan]gauntlet devices reserve NAME --for 2h[/]    for you, by hand
+    [cyan]gauntlet devices drain NAME[/]               no new jobs, until you resume it
 
     A device that is drained, reserved, in maintenance or in quarantine finishes what it holds and takes nothing new.
     """

@@ -8,7 +8,7 @@ import typer
 
 from gauntlet.cli.output import JsonOption, LabDirOption, LabOption, open_lab, print_json, stdout
 
-app = typer.Typer(help="The jobs of the lab: what was asked, what came of it.", rich_markup_mode="rich")
+app = typer.Typer(rich_markup_mode="rich")
 
 JobArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the job, or the beginning of one.")]
 

@@ -9,7 +9,7 @@ import typer
 
 from gauntlet.cli.output import JsonOption, LabDirOption, LabOption, open_lab, print_error, print_json, stderr, stdout
 
-app = typer.Typer(help="A lab as a server, and how it is.", rich_markup_mode="rich")
+app = typer.Typer(rich_markup_mode="rich")
 
 DEFAULT_ADDRESS = "127.0.0.1:50151"
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gauntlet.render import figures, histogram, missing, preflight, processes, profile, scenarios, units
-from gauntlet.render.device import facts, lines_table, pair_grid
+from gauntlet.render.device import add_place, heading, lines_table, pair_grid
 from gauntlet.results_json import stop_reason_name
 from protos.blame import kind_name
 from protos.figures import measured, value_of
@@ -47,7 +47,7 @@ def summary(jobs: Sequence[job_pb2.Job]) -> RenderableType:
             table.add_row(name, *[Text("–", "dim")] * 3, Text(kind_name(job.failure.kind), "red"), "")
             continue
         median, provenance = job.result.latency.median_s, job.result.provenance
-        width = processes.half_width(median)
+        width = figures.half_width(median)
         table.add_row(
             name,
             figures.short(median, units.duration),
@@ -71,40 +71,31 @@ def _sections(job: job_pb2.Job, device: fleet_pb2.Device | None, width: int) -> 
     if unfit := preflight.unfit(result.provenance):
         yield unfit
     if result.HasField("latency"):
-        yield _heading("Latency")
-        yield _latency(result.latency)
-        yield Padding(_sampling(result.latency, job.spec.measurement.latency), (0, 0, 1, 2))
-        if result.latency.runs:
-            yield processes.table(result.latency)
-        if result.latency.HasField("histogram"):
-            yield histogram.render(result.latency.histogram, value_of(_first(result.latency).median_s), width)
+        yield heading("Latency")
+        yield from _latency(result.latency, job.spec.measurement.latency, width)
     if result.HasField("multi_stream"):
-        yield _heading("Multi-stream")
+        yield heading("Multi-stream")
         yield scenarios.multi_stream(result.multi_stream)
     if result.HasField("offline"):
-        yield _heading("Offline")
+        yield heading("Offline")
         yield scenarios.offline(result.offline, job.spec.measurement.offline, width)
     if result.profile.operators:
-        yield _heading("Operators")
+        yield heading("Operators")
         yield profile.render(result.profile, value_of(result.latency.median_s), width)
     if rows := _others(job):
-        yield _heading("Other figures")
+        yield heading("Other figures")
         yield rows
     if host := _host(result.provenance):
-        yield _heading("Host")
+        yield heading("Host")
         yield host
     if result.provenance.remarks:
-        yield _heading("Remarks")
+        yield heading("Remarks")
         for remark in result.provenance.remarks:
             yield Padding(Text.assemble(("! ", "yellow"), remark), (0, 0, 0, 2))
     if reasons := missing.reasons(job, device):
-        yield _heading("Not measured")
+        yield heading("Not measured")
         yield _reasons(reasons)
     yield Text("")
-
-
-def _heading(text: str) -> RenderableType:
-    return Padding(Text(text, "bold cyan"), (1, 0, 0, 0))
 
 
 def _header(job: job_pb2.Job, device: fleet_pb2.Device | None) -> RenderableType:
@@ -114,15 +105,7 @@ def _header(job: job_pb2.Job, device: fleet_pb2.Device | None) -> RenderableType
     for name, tensors in (("input", result.model.inputs), ("output", result.model.outputs)):
         for tensor in tensors:
             table.add_row(name, _tensor(tensor))
-    cpus = ", ".join(str(cpu) for cpu in provenance.cpus)
-    held = f"held to core{'s' if len(provenance.cpus) > 1 else ''} {cpus}" if cpus else "not held to a core"
-    delegate = provenance.delegate if provenance.delegate not in ("", "none") else "no delegate"
-    runtime = f"{provenance.runtime} {provenance.runtime_version}"
-    table.add_row("runtime", f"{runtime}, {delegate}, {units.count(provenance.threads, 'thread')}, {held}")
-    table.add_row("device", Text.assemble((provenance.device_id, "bold"), f" (class {provenance.device_class})"))
-    if device is not None:
-        for line in facts(device.description.hardware):
-            table.add_row("", line)
+    add_place(table, provenance, device)
     if any(result.HasField(part) for part in _TIMED_PARTS):
         table.add_row("preflight", preflight.line(provenance))
     return table
@@ -136,7 +119,10 @@ def _tensor(tensor: measurement_pb2.TensorFacts) -> Text:
     return text
 
 
-def _latency(latency: measurement_pb2.LatencyResult) -> Table:
+def _latency(
+    latency: measurement_pb2.LatencyResult, spec: measurement_pb2.LatencySpec, width: int
+) -> Iterator[RenderableType]:
+    """With several processes: their means, each of them, and then what is of the first alone."""
     table = figures.grid()
     figures.add(table, "load", latency.load_s, units.duration)
     figures.add(table, "first inference", latency.first_inference_s, units.duration)
@@ -145,32 +131,31 @@ def _latency(latency: measurement_pb2.LatencyResult) -> Table:
     if latency.runs:
         remark = "standard deviation of the median between processes"
         figures.add(table, "process spread", latency.process_spread, units.ratio_short, remark)
-    median, deviation = value_of(_first(latency).median_s), value_of(latency.mad_s)
+        yield table
+        yield Padding(processes.sentence(latency, spec), (0, 0, 1, 2))
+        yield processes.table(latency)
+        yield Text("  Of the first process alone:", "dim")
+        table = figures.grid()
+    first = latency.runs[0] if latency.runs else latency
+    median, deviation = value_of(first.median_s), value_of(latency.mad_s)
     share = f"{units.ratio_short(deviation / median)} of the median" if median and deviation is not None else ""
     figures.add(table, "MAD", latency.mad_s, units.duration, share)
     figures.add(table, "min", latency.min_s, units.duration)
     for percentile in latency.percentiles:
         figures.add(table, f"p{100 * percentile.rank:g}", percentile.latency_s, units.duration)
     figures.add(table, "max", latency.max_s, units.duration)
-    return table
+    yield table
+    yield Padding(_sampling(latency, first.median_s.estimate.samples), (0, 0, 1, 2))
+    if latency.HasField("histogram"):
+        yield histogram.render(latency.histogram, median, width)
 
 
-def _first(latency: measurement_pb2.LatencyResult) -> measurement_pb2.LatencyRun | measurement_pb2.LatencyResult:
-    """The process that histogram, deviation and percentiles are of."""
-    return latency.runs[0] if latency.runs else latency
-
-
-def _sampling(latency: measurement_pb2.LatencyResult, spec: measurement_pb2.LatencySpec) -> Text:
-    samples = units.count(_first(latency).median_s.estimate.samples, "sample")
+def _sampling(latency: measurement_pb2.LatencyResult, samples: int) -> Text:
     calls = f" of {latency.calls_per_sample} calls each" if latency.calls_per_sample > 1 else ""
     settled = "settled" if latency.warmup_settled else "not settled"
     warmup = f"warm-up: {units.count(latency.warmup_runs, 'run')} in {units.duration(latency.warmup_s)}, {settled}"
     stop = _STOPS.get(latency.stop_reason, stop_reason_name(latency.stop_reason))
-    text = processes.sentence(latency, spec) if latency.runs else Text(style="dim")
-    if latency.runs:
-        text.append(f"The first process: {samples}{calls}; {warmup}; stopped because {stop}.")
-    else:
-        text.append(f"{samples}{calls}; {warmup}.\nStopped because {stop}.")
+    text = Text(f"{units.count(samples, 'sample')}{calls}; {warmup}.\nStopped because {stop}.", "dim")
     if not latency.warmup_settled:
         text.highlight_words(["not settled"], "yellow")
     return text

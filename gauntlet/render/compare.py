@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gauntlet.render import figures, preflight, strip, units
-from gauntlet.render.device import facts, lines_table, pair_grid
+from gauntlet.render.device import add_place, lines_table, pair_grid
 from protos.blame import kind_name
 from protos.figures import value_of
 from protos.gauntlet.v1 import artifact_pb2, fleet_pb2, job_pb2, measurement_pb2
@@ -107,15 +107,7 @@ def _header(job: job_pb2.Job, device: fleet_pb2.Device | None) -> RenderableType
     provenance, spec = job.result.provenance, job.spec.measurement
     table.add_row("A", _model(spec.model))
     table.add_row("B", _model(spec.comparison.model))
-    cpus = ", ".join(str(cpu) for cpu in provenance.cpus)
-    held = f"held to core{'s' if len(provenance.cpus) > 1 else ''} {cpus}" if cpus else "not held to a core"
-    delegate = provenance.delegate if provenance.delegate not in ("", "none") else "no delegate"
-    runtime = f"{provenance.runtime} {provenance.runtime_version}"
-    table.add_row("runtime", f"{runtime}, {delegate}, {units.count(provenance.threads, 'thread')}, {held}")
-    table.add_row("device", Text.assemble((provenance.device_id, "bold"), f" (class {provenance.device_class})"))
-    if device is not None:
-        for line in facts(device.description.hardware):
-            table.add_row("", line)
+    add_place(table, provenance, device)
     table.add_row("preflight", preflight.line(provenance))
     return table
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gauntlet.devices_json import device_state_name, verdict_name
 from gauntlet.render import figures, units
-from protos.gauntlet.v1 import device_pb2, fitness_pb2, fleet_pb2
+from protos.gauntlet.v1 import device_pb2, fitness_pb2, fleet_pb2, measurement_pb2
 
 _STYLES: dict[int, str] = {
     device_pb2.DEVICE_STATE_ONLINE: "green",
@@ -84,8 +84,26 @@ def device_report(device: fleet_pb2.Device) -> RenderableType:
     return Group(*_report(device))
 
 
-def facts(hardware: device_pb2.Hardware) -> list[str]:
-    """The hardware in a line or two for the head of a report."""
+def add_place(table: Table, provenance: measurement_pb2.Provenance, device: fleet_pb2.Device | None) -> None:
+    """Rows for the head of a report: the runtime as it ran, and where.
+
+    Args:
+        table: made by `pair_grid`.
+        provenance: of the result.
+        device: that measured it; may be unknown.
+    """
+    cpus = ", ".join(map(str, provenance.cpus))
+    held = f"held to core{'s' if len(provenance.cpus) > 1 else ''} {cpus}" if cpus else "not held to a core"
+    delegate = provenance.delegate if provenance.delegate not in ("", "none") else "no delegate"
+    runtime = f"{provenance.runtime} {provenance.runtime_version}"
+    table.add_row("runtime", f"{runtime}, {delegate}, {units.count(provenance.threads, 'thread')}, {held}")
+    table.add_row("device", Text.assemble((provenance.device_id, "bold"), f" (class {provenance.device_class})"))
+    for line in _facts(device.description.hardware) if device is not None else []:
+        table.add_row("", line)
+
+
+def _facts(hardware: device_pb2.Hardware) -> list[str]:
+    """The hardware in a line or two."""
     cores = f"{units.count(hardware.physical_cores, 'core')}"
     if hardware.logical_cores != hardware.physical_cores:
         cores += f", {units.count(hardware.logical_cores, 'thread')}"
@@ -179,12 +197,12 @@ def _controls(device: fleet_pb2.Device) -> RenderableType:
 
 
 def _fitness(device: fleet_pb2.Device) -> RenderableType:
-    """The last checks with the reference model, newest first, and the noise floor."""
+    """The last checks with the reference model, newest first, why they are not good, and the noise floor."""
     floor = pair_grid()
     floor.add_row("noise floor", _noise_floor(device))
     if not device.checks:
         return Padding(Group(floor, Text("not checked yet", "dim")), (0, 0, 0, 2))
-    table = lines_table("checked (UTC)", "occasion", "verdict", "reference", "shift", "because")
+    table = lines_table("checked (UTC)", "occasion", "verdict", "reference", "shift")
     for check in device.checks:
         verdict = verdict_name(check.verdict)
         table.add_row(
@@ -193,9 +211,14 @@ def _fitness(device: fleet_pb2.Device) -> RenderableType:
             Text(verdict, _VERDICTS.get(check.verdict, "dim")),
             figures.short(check.reference_s, units.duration),
             f"{check.shift * 100:+.1f} %" if check.HasField("shift") else Text("–", "dim"),
-            Text(check.reason, "dim"),
         )
-    return Padding(Group(floor, Text(""), table), (0, 0, 0, 2))
+    # Of a good check the shift says it all.
+    reasons = [
+        Text(f"{units.clock(check.checked_at)} {verdict_name(check.verdict)}: {check.reason}", "dim")
+        for check in device.checks
+        if check.verdict != fitness_pb2.FITNESS_VERDICT_GOOD
+    ]
+    return Padding(Group(floor, Text(), table, *([Text(), *reasons] if reasons else [])), (0, 0, 0, 2))
 
 
 def _noise_floor(device: fleet_pb2.Device) -> Text:

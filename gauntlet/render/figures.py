@@ -46,6 +46,14 @@ def short(figure: figure_pb2.Figure, text: Format) -> Text:
     return Text(text(figure.estimate.value))
 
 
+def half_width(figure: figure_pb2.Figure) -> float | None:
+    """Half the width of a figure's interval over its value; None without one."""
+    estimate = figure.estimate
+    if not estimate.value or not estimate.HasField("interval"):
+        return None
+    return (estimate.interval.high - estimate.interval.low) / 2 / estimate.value
+
+
 def _origin(figure: figure_pb2.Figure) -> str:
     """Measured goes without saying."""
     return _ORIGINS.get(figure.origin, "")

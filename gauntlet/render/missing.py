@@ -14,7 +14,7 @@ _PARTS = {
     "profile": "operators",
 }
 _HINTS = {
-    "latency": "",
+    "latency": "give --scenario single-stream",
     "memory": "--no-memory was given",
     "energy": "--no-energy was given",
     "accuracy": "give labelled inputs with --data",
@@ -37,7 +37,7 @@ def reasons(job: job_pb2.Job, device: fleet_pb2.Device | None = None) -> list[tu
         if not result.HasField(part):
             reason = why_missing(job, part)
             asked = job.spec.measurement.HasField(part)
-            note(name, reason if asked or not _HINTS[part] else f"{reason}: {_HINTS[part]}")
+            note(name, reason if asked else f"{reason}: {_HINTS[part]}")
     for name, figure in _figures(result):
         if not figure.HasField("estimate"):
             note(name, reason_of(figure))

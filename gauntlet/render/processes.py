@@ -8,7 +8,7 @@ from rich.text import Text
 
 from gauntlet.render import figures, units
 from gauntlet.render.device import lines_table
-from protos.gauntlet.v1 import figure_pb2, measurement_pb2
+from protos.gauntlet.v1 import measurement_pb2
 
 
 def table(latency: measurement_pb2.LatencyResult) -> Padding:
@@ -17,7 +17,7 @@ def table(latency: measurement_pb2.LatencyResult) -> Padding:
     for column in lines.columns[1:]:
         column.justify, column.no_wrap = "right", True
     for number, run in enumerate(latency.runs, 1):
-        width = half_width(run.median_s)
+        width = figures.half_width(run.median_s)
         lines.add_row(
             str(number),
             figures.short(run.load_s, units.duration),
@@ -32,21 +32,13 @@ def table(latency: measurement_pb2.LatencyResult) -> Padding:
 def sentence(latency: measurement_pb2.LatencyResult, spec: measurement_pb2.LatencySpec) -> Text:
     """What the figures are of, and what is wrong with them."""
     count = units.count(len(latency.runs), "process")
-    text = Text(f"Load, first inference, median and mean are means over {count}; the rest is of the first.\n", "dim")
+    text = Text(f"Means over {count}.", "dim")
     unsettled = sum(not run.warmup_settled for run in latency.runs)
     if unsettled:
-        text.append(f"Not settled after the warm-up in {unsettled} of them.\n", "yellow")
-    width = half_width(latency.median_s)
+        text.append(f" Not settled after the warm-up in {unsettled} of them.", "yellow")
+    width = figures.half_width(latency.median_s)
     if width is not None and width > spec.half_width:
         wanted = units.ratio_short(spec.half_width)
         more = units.count(max(spec.max_processes, len(latency.runs)), "process")
-        text.append(f"Less precise than ±{wanted}: that takes more than {more}.\n", "yellow")
+        text.append(f" Less precise than ±{wanted}: that takes more than {more}.", "yellow")
     return text
-
-
-def half_width(figure: figure_pb2.Figure) -> float | None:
-    """Half the width of a figure's interval over its value; None without one."""
-    estimate = figure.estimate
-    if not estimate.value or not estimate.HasField("interval"):
-        return None
-    return (estimate.interval.high - estimate.interval.low) / 2 / estimate.value

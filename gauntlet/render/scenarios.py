@@ -16,6 +16,7 @@ from rich.text import Text
 
 from gauntlet.render import figures, units
 from gauntlet.render.bars import bar
+from gauntlet.render.figures import half_width
 from gauntlet.results_json import reason_of
 from gauntlet.scenarios_json import best_cell
 from protos.figures import value_of
@@ -42,7 +43,7 @@ def multi_stream(result: measurement_pb2.MultiStreamResult) -> RenderableType:
         figures.add(table, name, figure, units.duration, remark, bold=name == "median")
     samples = "sample" if size == 1 else "samples"
     how = f"one call of {size} {samples}" if result.batched else "calls in a row: the model cannot be resized"
-    queries = units.count(result.median_s.estimate.samples, "query").replace("querys", "queries")
+    queries = units.count(result.median_s.estimate.samples, "query")
     stop = _STOPS.get(result.stop_reason)
     text = f"{queries} of {size} {samples}, {how}{f'; {stop}' if stop else ''}."
     return Group(table, Padding(Text(text, "dim"), (0, 0, 0, 2)))
@@ -100,10 +101,8 @@ def _cell(
 
 
 def _width(cell: measurement_pb2.OfflineCell) -> str:
-    estimate = cell.throughput_per_s.estimate
-    if not estimate.HasField("interval"):
-        return "± ?"
-    return f"±{units.ratio_short((estimate.interval.high - estimate.interval.low) / 2 / estimate.value)}"
+    width = half_width(cell.throughput_per_s)
+    return "± ?" if width is None else f"±{units.ratio_short(width)}"
 
 
 def _sentence(there: list[measurement_pb2.OfflineCell], spec: measurement_pb2.OfflineSpec) -> Iterator[str]:

@@ -50,8 +50,9 @@ def ratio(value: float) -> str:
 
 
 def ratio_short(value: float) -> str:
-    """0.0034 is "0.34 %"."""
-    return f"{100 * value:.2g} %"
+    """0.0034 is "0.34 %", 1.34 is "134 %"."""
+    percent = 100 * value
+    return f"{percent:.2g} %" if abs(percent) < 99.5 else f"{percent:,.0f} %"
 
 
 def temperature(value_c: float) -> str:
@@ -76,9 +77,10 @@ def span(low_s: float, high_s: float) -> str:
 
 
 def count(value: int, noun: str) -> str:
-    """1, "run" is "1 run"; 1204, "run" is "1,204 runs"; 2, "process" is "2 processes"."""
-    plural = "es" if noun.endswith("s") else "s"
-    return f"{value:,} {noun}{'' if value == 1 else plural}"
+    """1, "run" is "1 run"; 1204, "run" is "1,204 runs"; 2, "process" is "2 processes"; 2, "query" is "2 queries"."""
+    if value != 1:
+        noun = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}{'es' if noun.endswith('s') else 's'}"
+    return f"{value:,} {noun}"
 
 
 def clock(time: str) -> str:

@@ -100,6 +100,13 @@ def test_what_is_not_measured_stands_at_the_end_with_its_reason() -> None:
     assert "clock" not in end
 
 
+def test_a_job_of_scenarios_alone_says_how_to_have_the_latency() -> None:
+    job = canned.succeeded()
+    job.result.ClearField("latency")
+    job.spec.measurement.ClearField("latency")
+    assert ("latency", "not asked for: give --scenario single-stream") in missing.reasons(job)
+
+
 def test_figures_that_share_a_reason_share_a_line() -> None:
     job = canned.succeeded()
     state = job.result.provenance.before
@@ -187,6 +194,10 @@ class TestHistogram:
         (units.frequency, 2.1e9, "2.100 GHz"),
         (units.ratio, 1.0, "100.0 %"),
         (units.ratio, 0.912, "91.20 %"),
+        (units.ratio_short, 0.0034, "0.34 %"),
+        (units.ratio_short, 0.9949, "99 %"),
+        (units.ratio_short, 0.996, "100 %"),
+        (units.ratio_short, 13.4, "1,340 %"),
     ],
 )
 def test_numbers_for_people(text_of: object, value: float, expected: str) -> None:

@@ -158,8 +158,11 @@ def test_a_device_shows_its_checks_and_its_noise_floor(lab: FakeClient, capsys: 
     out = text(capsys)
     assert "noise floor 0.41 % measured 2026-11-20 03:00:00 UTC" in out
     assert "12:03:00 every 10 jobs good 413.6 µs +0.4 %" in out
-    assert "shifted 433.4 µs +5.2 % confirmed by two" in out
-    assert "unavailable – – the worker crashed" in out
+    assert "shifted 433.4 µs +5.2 %" in out
+    assert "2026-11-20 12:02:00 shifted: confirmed by two further processes" in out
+    assert "unavailable – –" in out
+    assert "2026-11-20 12:01:00 unavailable: the worker crashed" in out
+    assert "12:03:00 good" not in out
     assert run(["devices", "show", "bench-1", "--json"]) == 0
     device = json.loads(capsys.readouterr().out)["device"]
     assert [check["verdict"] for check in device["checks"]] == ["good", "shifted", "unavailable"]
