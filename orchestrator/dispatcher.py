@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Collection
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.clocks import steady
 from orchestrator.hub import Hub
-from orchestrator.store.base import StoreError
+from orchestrator.store.base import StoreError, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +43,7 @@ async def _dispatch(hub: Hub) -> None:
     hub.dispatching = True
     try:
         window = min(len(idle) + sum(room.values()) + _SPARE_WINDOW, _LARGEST_WINDOW)
-        # A signature that no taker can serve costs no look at its jobs: those of a dead site fill no window.
-        waiting = await hub.store.waiting(
-            lambda signature: any(hub.fits(signature, device_id) for device_id in takers), window
-        )
+        waiting = await _waiting(hub, takers, window) if hub.may_wait else []
         assignments = hub.propose(waiting, hub.room())
         leasing = [hub.lease(assignment) for assignment in assignments]
         if assignments and window == _LARGEST_WINDOW:
@@ -54,6 +52,25 @@ async def _dispatch(hub: Hub) -> None:
         await hub.share_out()
     finally:
         hub.dispatching = False
+
+
+async def _waiting(hub: Hub, takers: Collection[str], window: int) -> list[Waiting]:
+    found: list[str] = []
+
+    def wanted(signature: str) -> bool:
+        # One that no taker can serve costs no look at its jobs: those of a dead site fill no window.
+        found.append(signature)
+        return any(hub.fits(signature, device_id) for device_id in takers)
+
+    # Before the look: what is queued meanwhile may not be in it.
+    hub.may_wait = False
+    try:
+        waiting = await hub.store.waiting(wanted, window)
+    except BaseException:
+        hub.may_wait = True
+        raise
+    hub.may_wait = hub.may_wait or bool(found)
+    return waiting
 
 
 async def keep_time_forever(hub: Hub) -> None:
@@ -77,6 +94,8 @@ async def keep_time_forever(hub: Hub) -> None:
 
 async def _keep_time(hub: Hub, now: float) -> None:
     limit = hub.config.lease_duration_s
+    # A submission whose caller hung up says nothing: that the queue is empty is not believed for long.
+    hub.may_wait = True
     for session in hub.registry.sessions():
         if now - session.heard_at > limit:
             await hub.close_session(session, f"no heartbeat for {limit:g} s")

@@ -18,7 +18,6 @@ from orchestrator.services.control import control
 from orchestrator.store.base import KeyConflictError, NewJob, StoreError
 from orchestrator.store.paging import fitting
 from orchestrator.validation import InvalidSpecError, check_job
-from orchestrator.watchers import Change
 from protos import artifacts as job_artifacts
 from protos import contract
 from protos.gauntlet.v1 import admin_pb2, fleet_pb2, fleet_pb2_grpc, job_pb2
@@ -115,8 +114,6 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         if len(pending) > _MAX_WATCHED:
             await abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"at most {_MAX_WATCHED} jobs in one watch")
         with self._hub.watchers.watching(sorted(pending)) as watch:
-            for job_id in sorted(pending):
-                watch.notify(job_id, Change())
             known: dict[str, job_pb2.Job] = {}
             while pending:
                 for job_id, change in (await watch.take()).items():

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import AsyncMock
 
 import pytest
 from hypothesis import settings
@@ -22,7 +23,7 @@ from orchestrator.hands import Hands
 from orchestrator.hub import Hub
 from orchestrator.leases import Leases
 from orchestrator.registry import Session
-from orchestrator.store.base import NewJob
+from orchestrator.store.base import NewJob, StoreError
 from orchestrator.store.sql import SqlStore
 from orchestrator.watchers import Watchers
 from protos import contract
@@ -206,6 +207,7 @@ class Fleet:
 
     async def check(self) -> None:
         """Nothing is lost, doubled, or blamed on a device that had not begun it."""
+        assert self.hub.may_wait or await self.store.waiting(lambda _: True, 1) == []
         held = {lease.lease_id: lease.device_id for lease in await self.store.held()}
         in_hand = {lease_id: name for name in self.agents for lease_id in self.hub.hands.of(name)}
         assert held == in_hand
@@ -220,6 +222,26 @@ class Fleet:
             for attempt in job.attempts:
                 if attempt.failure.kind == failure_pb2.FAILURE_KIND_DEVICE_LOST:
                     assert attempt.lease_id in self.may_have_failed
+
+
+async def test_an_empty_queue_is_not_looked_at_again_before_something_may_have_come_into_it(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path)
+    await fleet.start()
+    fleet.store.waiting = AsyncMock(wraps=fleet.store.waiting)  # type: ignore[method-assign]
+    await fleet.dispatch()
+    await fleet.dispatch()
+    assert fleet.store.waiting.await_count == 1
+    await fleet.submit(3)  # two devices: one job waits
+    await fleet.obey()
+    fleet.store.waiting.side_effect = StoreError("the disk is full")
+    await fleet.finish("a")
+    for _ in range(2):  # what cannot be read may wait all the same
+        with pytest.raises(StoreError):
+            await fleet.dispatch()
+    fleet.store.waiting.side_effect = None
+    await fleet.dispatch()
+    assert [len(row) for row in fleet.agents.values()] == [1, 1]
+    await fleet.store.close()
 
 
 class LifeOfAFleet(RuleBasedStateMachine):
