@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import grpc
 
-from orchestrator import devices, failpoints, fitness, jobs
+from orchestrator import devices, failpoints, fitness, intake, jobs
 from orchestrator.artifacts import ArtifactError, ArtifactStore
 from orchestrator.attachments import Attachments
 from orchestrator.config import Config
@@ -23,6 +23,7 @@ from orchestrator.custody import Custody
 from orchestrator.demands import Demand
 from orchestrator.fairshare import FairShare
 from orchestrator.hands import Hands
+from orchestrator.intake import SessionRefusedError
 from orchestrator.leases import Lease, Leases
 from orchestrator.registry import Registry, Session
 from orchestrator.scheduler import Assignment, Fleet, propose
@@ -33,15 +34,6 @@ from protos.blame import kind_name
 from protos.gauntlet.v1 import agent_pb2, device_pb2, failure_pb2, fleet_pb2, measurement_pb2
 
 log = logging.getLogger(__name__)
-
-
-class SessionRefusedError(Exception):
-    """The agent may not connect like this."""
-
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
 
 
 class Hub:
@@ -104,7 +96,7 @@ class Hub:
         Raises:
             SessionRefusedError: it speaks another protocol, its ids are malformed or in use.
         """
-        _check_hello(hello)
+        intake.check_hello(hello)
         async with self._hello_lock:  # two newcomers with one id are looked at one after the other
             await self._settle_incumbent(hello)
             self._check_devices_free(hello.agent.agent_id, hello.devices)
@@ -164,7 +156,7 @@ class Hub:
         elif kind == "devices_changed":
             await self._devices_changed(session, request.devices_changed)
         elif kind == "goodbye":
-            session.goodbye = f"left: {request.goodbye.reason[:_MAX_REASON]}"
+            session.goodbye = f"left: {request.goodbye.reason[: intake.MAX_REASON]}"
             session.close(session.goodbye)
         elif kind != "pong":
             raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, f"unexpected message: {kind or 'empty'}")
@@ -223,7 +215,7 @@ class Hub:
             await self._lose(lost, begun, "came back without this job: it was restarted, or never received the lease")
 
     async def _devices_changed(self, session: Session, changed: agent_pb2.DevicesChanged) -> None:
-        _check_devices(changed.devices)
+        intake.check_devices(changed.devices)
         async with self._hello_lock:  # of two that claim one device, one gets it
             self._check_devices_free(session.agent_id, changed.devices)
             self._check_room(session.agent_id, changed.devices)
@@ -359,6 +351,8 @@ class Hub:
                 break
 
     async def _take_back(self, lease: Lease) -> None:
+        if lease.lease_id not in self.hands.of(lease.device_id)[1:]:
+            return  # begun, or over, while another one was taken back
         self._stop(lease)
         await self.end_lease(lease, jobs.Returned(lease.lease_id))
 
@@ -407,7 +401,7 @@ class Hub:
             self.watchers.notify(lease.job_id, Change(stored=False))
 
     async def _finished(self, session: Session, finished: agent_pb2.JobFinished) -> None:
-        event, result = _outcome(finished)
+        event, result = intake.outcome(finished)
         lease = self.leases.get(finished.lease_id)
         # A device that is away now, as a phone may be, is still its agent's.
         if not self.registry.owns(session.agent_id, finished.device_id) or (
@@ -542,13 +536,6 @@ class Hub:
 
 #: Of one agent, in all.
 _MAX_DEVICES = 1000
-_MAX_DESCRIPTION_BYTES = 16 * 1024
-_MAX_AGENT_BYTES = 4 * 1024
-_MAX_EPOCH = 200
-#: Beside the largest specification, and its attempts, a job still fits into a message.
-_MAX_RESULT_BYTES = contract.MAX_MESSAGE_BYTES * 13 // 16
-#: Characters of a failure that are kept: of its message and remedy, of its worker's last words.
-_MAX_REASON, _MAX_LAST_WORDS = 1000, 8192
 
 
 @lru_cache(maxsize=4096)
@@ -563,7 +550,7 @@ def _log_failure(event: jobs.Event, applied: Applied) -> None:
     job_id, device_id = applied.after.job_id, applied.before.device_id or ""
     where = f" on {device_id}" if device_id else ""
     then = "" if applied.after.state.is_final else "; tried again"
-    what = " ".join(failure.message.split())[:_MAX_REASON]
+    what = " ".join(failure.message.split())[: intake.MAX_REASON]
     ids = {"job_id": job_id, "device_id": device_id}
     log.info("job %s failed%s: %s: %s%s", job_id, where, kind_name(failure.kind), what, then, extra=ids)
 
@@ -575,64 +562,3 @@ _DISPOSITIONS = {
     "superseded": agent_pb2.DISPOSITION_SUPERSEDED,
     "unknown": agent_pb2.DISPOSITION_REFUSED,
 }
-
-
-def _outcome(finished: agent_pb2.JobFinished) -> tuple[jobs.Event, measurement_pb2.MeasurementResult | None]:
-    if finished.result.ByteSize() > _MAX_RESULT_BYTES:
-        failure = failure_pb2.Failure(
-            kind=failure_pb2.FAILURE_KIND_INTERNAL,
-            message=f"the result has {finished.result.ByteSize()} bytes, more than {_MAX_RESULT_BYTES}",
-            remedy="ask for less in one job",
-        )
-        return jobs.Failed(finished.lease_id, failure), None
-    if finished.HasField("result"):
-        return jobs.Succeeded(finished.lease_id), finished.result
-    if finished.HasField("failure"):
-        return jobs.Failed(finished.lease_id, _bounded(finished.failure)), None
-    raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, "a finished job with neither result nor failure")
-
-
-def _bounded(failure: failure_pb2.Failure) -> failure_pb2.Failure:
-    return failure_pb2.Failure(
-        kind=failure.kind,
-        message=failure.message[:_MAX_REASON],
-        remedy=failure.remedy[:_MAX_REASON],
-        signal=failure.signal if failure.HasField("signal") else None,
-        stderr_tail=failure.stderr_tail[-_MAX_LAST_WORDS:],
-        last_step=failure.last_step[:_MAX_REASON],
-    )
-
-
-def _check_hello(hello: agent_pb2.Hello) -> None:
-    if hello.protocol_version != contract.PROTOCOL_VERSION:
-        newer = "upgrade the orchestrator, or " if hello.protocol_version > contract.PROTOCOL_VERSION else ""
-        raise SessionRefusedError(
-            grpc.StatusCode.FAILED_PRECONDITION,
-            f"the agent speaks protocol {hello.protocol_version}, this orchestrator {contract.PROTOCOL_VERSION}\n"
-            f"{newer}install gauntlet {contract.software_version()} on the device",
-        )
-    if not contract.is_id(hello.agent.agent_id) or not 1 <= len(hello.session_epoch) <= _MAX_EPOCH:
-        raise SessionRefusedError(grpc.StatusCode.INVALID_ARGUMENT, "a hello needs an agent id and a session epoch")
-    if hello.agent.ByteSize() > _MAX_AGENT_BYTES:
-        raise SessionRefusedError(
-            grpc.StatusCode.INVALID_ARGUMENT, f"an agent describes itself in {_MAX_AGENT_BYTES} bytes"
-        )
-    _check_devices(hello.devices)
-
-
-def _check_devices(descriptions: Iterable[device_pb2.DeviceDescription]) -> None:
-    seen = set()
-    for description in descriptions:
-        device_id = description.device_id
-        if not contract.is_id(device_id) or not contract.is_id(description.device_class) or device_id in seen:
-            raise SessionRefusedError(
-                grpc.StatusCode.INVALID_ARGUMENT,
-                f"device id {device_id[:80]!r} of class {description.device_class[:80]!r} is malformed or given twice\n"
-                "ids and classes have 1-64 letters, digits, '.', '_' or '-'",
-            )
-        if description.ByteSize() > _MAX_DESCRIPTION_BYTES:
-            raise SessionRefusedError(
-                grpc.StatusCode.INVALID_ARGUMENT,
-                f"device {device_id}: a description has at most {_MAX_DESCRIPTION_BYTES} bytes\ngive it fewer labels",
-            )
-        seen.add(device_id)

@@ -10,7 +10,8 @@ import grpc
 
 from orchestrator import failpoints, registry
 from orchestrator.counters import Counters
-from orchestrator.hub import Hub, SessionRefusedError
+from orchestrator.hub import Hub
+from orchestrator.intake import SessionRefusedError
 from orchestrator.limits import TokenBucket
 from orchestrator.services import LOCAL, Caller, Context, abort, caller
 from orchestrator.store.base import StoreError
