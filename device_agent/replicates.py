@@ -33,7 +33,8 @@ async def in_processes(
         figure: what the spread between processes is looked at of, above 0.
 
     Returns:
-        The result of each, at least of the first stage; or the first failure.
+        The result of each, at least of the first stage, with a remark in the first one where the later processes
+        contradict it; or the first failure.
     """
     wanted = first = processes.first_stage(asked)
     results: List[pb.MeasurementResult] = []
@@ -44,6 +45,9 @@ async def in_processes(
         results.append(response.result)
         if len(results) == first:
             wanted = processes.processes_needed([math.log(figure(result)) for result in results], asked)
+    remark = processes.outgrown([math.log(figure(result)) for result in results], asked)
+    if remark:
+        results[0].provenance.remarks.append(remark)
     return results
 
 

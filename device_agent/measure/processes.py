@@ -29,6 +29,8 @@ from protos.gauntlet.v1 import measurement_pb2 as pb
 Asked = Union[pb.ComparisonSpec, pb.LatencySpec]
 
 _MEANS = ("load_s", "first_inference_s", "mean_s")
+#: An interval by all processes that is this many times as wide contradicts the one by the first stage.
+_OUTGROWN = 2.0
 
 
 def first_stage(asked: Asked) -> int:
@@ -57,6 +59,30 @@ def mean_and_reach(logs: Sequence[float], asked: Asked) -> Tuple[float, float]:
     """
     mean = math.fsum(logs) / len(logs)
     return mean, _half_width_of_one(logs[: first_stage(asked)], asked.confidence) / math.sqrt(len(logs))
+
+
+def outgrown(logs: Sequence[float], asked: Asked) -> str:
+    """What to remark where the processes after the first stage lie much farther apart than it let expect.
+
+    Over many measurements Stein's intervals hold the mean as often as they say. A single one may rest on a first stage
+    that happened to agree, and then hold none of the processes.
+
+    Args:
+        logs: logarithm of each process's figure, in the order taken, at least the first stage.
+        asked: the first stage and the confidence.
+
+    Returns:
+        A sentence; empty where they agree.
+    """
+    first = first_stage(asked)
+    _, reach = mean_and_reach(logs, asked)
+    by_all = _half_width_of_one(logs, asked.confidence) / math.sqrt(len(logs))
+    if len(logs) == first or by_all <= _OUTGROWN * reach:
+        return ""
+    return (
+        f"the interval rests on the first {first} processes, and later ones lie farther apart: by all {len(logs)} it "
+        f"would be ±{100 * math.expm1(by_all):.2g} %; measure again, beginning with more processes"
+    )
 
 
 def geometric_mean(logs: Sequence[float], asked: Asked) -> figure_pb2.Figure:

@@ -55,6 +55,22 @@ def test_processes_are_joined_by_steins_rule() -> None:
     assert figures.value_of(whole.max_s) == figures.value_of(taken[0].max_s)
 
 
+def test_later_processes_that_contradict_the_first_stage_are_remarked() -> None:
+    # As measured: two processes alike, and a third a fifth slower. The interval, ±1.2 %, held none of the three.
+    logs = [math.log(median_s) for median_s in (43.44e-6, 43.33e-6, 52.47e-6)]
+    remark = processes.outgrown(logs, asked(first=2))
+    assert "rests on the first 2 processes" in remark
+    assert "by all 3 it would be ±31 %" in remark
+    assert processes.outgrown(logs[:2], asked(first=2)) == ""
+    assert processes.outgrown([0.0, 0.01, -0.01, 0.005, 0.0], asked(first=3)) == ""
+    assert processes.outgrown([0.0] * 4, asked(first=3)) == ""
+
+
+async def test_that_remark_is_in_the_result() -> None:
+    response, _ = await run([43.44e-6, 43.33e-6, 52.47e-6], asked(2, 3, half_width=1e-4))
+    assert any("later ones lie farther apart" in remark for remark in response.result.provenance.remarks)
+
+
 def test_load_and_first_inference_are_means_with_an_interval_not_below_zero() -> None:
     whole = processes.join_latencies([latency(1e-3, load_s) for load_s in (0.1, 0.01, 0.01)], asked())
     estimate = whole.load_s.estimate
