@@ -15,7 +15,7 @@ from orchestrator.demands import Demand
 from orchestrator.hub import Hub
 from orchestrator.services import Context, abort, caller
 from orchestrator.services.control import control
-from orchestrator.store.base import KeyConflictError, NewJob, StoreError
+from orchestrator.store.base import KeyConflictError, NewJob
 from orchestrator.store.paging import fitting
 from orchestrator.validation import InvalidSpecError, check_job
 from protos import artifacts as job_artifacts
@@ -54,8 +54,6 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             submitted = await self._hub.submit(new)
         except KeyConflictError as error:
             await abort(context, grpc.StatusCode.ALREADY_EXISTS, str(error))
-        except StoreError as error:
-            await abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         return fleet_pb2.SubmitJobsResponse(
             jobs=[fleet_pb2.SubmittedJob(job_id=s.job_id, created=s.created) for s in submitted]
         )

@@ -15,15 +15,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from orchestrator import dispatcher
+from orchestrator import dispatcher, jobs
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.config import Config
 from orchestrator.demands import Demand
 from orchestrator.hands import Hands
 from orchestrator.hub import Hub
-from orchestrator.leases import Leases
+from orchestrator.leases import Lease, Leases
 from orchestrator.registry import Session
-from orchestrator.store.base import NewJob, StoreError
+from orchestrator.store.base import Applied, NewJob, StoreError
 from orchestrator.store.sql import SqlStore
 from orchestrator.watchers import Watchers
 from protos import contract
@@ -341,6 +341,24 @@ async def test_a_device_that_falls_idle_gets_what_another_has_not_begun(fleet: F
     await fleet.dispatch()  # takes one back
     await fleet.dispatch()
     assert rows(fleet) == {"a": 1, "b": 2}
+    await fleet.store.close()
+
+
+async def test_what_was_begun_meanwhile_is_not_taken_back(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    await ready(fleet, 10)
+    fourth = fleet.agents["a"][3]
+    end_lease = fleet.hub.end_lease
+
+    async def while_three_others_are_done(lease: Lease, event: jobs.Event) -> Applied | None:
+        monkeypatch.undo()
+        for _ in range(3):
+            await fleet.finish("a")
+        return await end_lease(lease, event)
+
+    monkeypatch.setattr(fleet.hub, "end_lease", while_three_others_are_done)
+    await fleet.hub.hand_back("a")
+    await fleet.obey()
+    assert fleet.agents["a"] == [fourth]
     await fleet.store.close()
 
 
