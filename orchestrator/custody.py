@@ -157,11 +157,15 @@ class Custody:
 
     # ------------------------------------------------------------------------------------------------ what happens
 
+    def is_new_process(self, agent_id: str, epoch: str) -> bool:
+        """Is this another process than the one that attached last? None was here yet: no."""
+        return self._epochs.get(agent_id, (epoch, True))[0] != epoch
+
     async def attached(self, session: Session) -> None:
         """An agent is here with its devices."""
-        before, said_goodbye = self._epochs.get(session.agent_id, (session.epoch, True))
+        _, said_goodbye = self._epochs.get(session.agent_id, (session.epoch, True))
+        crashed = self.is_new_process(session.agent_id, session.epoch) and not said_goodbye
         self._epochs[session.agent_id] = (session.epoch, False)
-        crashed = before != session.epoch and not said_goodbye
         for device_id in sorted(session.device_ids):
             anew = "its agent started anew without having said goodbye" if crashed else ""
             await self._note(device_id, "attached", anew)

@@ -75,8 +75,6 @@ class Hub:
         #: Steps of running jobs, as last reported.
         self.steps: dict[str, str] = {}
         self._clock = clock
-        #: The last process that was heard of each agent.
-        self._epochs: dict[str, str] = {}
         self._hello_lock = asyncio.Lock()
 
     async def load(self) -> None:
@@ -204,8 +202,7 @@ class Hub:
         """Leases of its devices that the agent still holds go on; those that it lost go back to the queue at once."""
         held = set(hello.held_lease_ids)
         self.leases.renew(lease_id for lease_id in self._own(hello.agent.agent_id, held) if lease_id in self.leases)
-        restarted = self._epochs.get(hello.agent.agent_id, hello.session_epoch) != hello.session_epoch
-        self._epochs[hello.agent.agent_id] = hello.session_epoch
+        restarted = self.custody.is_new_process(hello.agent.agent_id, hello.session_epoch)
         for description in hello.devices:
             out = self._leases_of(description.device_id)
             lost = [lease for lease in out if lease.lease_id not in held]

@@ -116,7 +116,7 @@ async def _pinned_authority(address: str, leaf: x509.Certificate, token: Token) 
         except grpc.aio.AioRpcError as error:
             raise JoinError(
                 f"who answers at {address} takes nobody without a certificate, or is no lab\n"
-                f"{_HOW}: the port to join at is one above the lab's own"
+                f"{_HOW}: the port to join at is not the lab's own, but usually the next"
             ) from error
         except ValueError as error:
             raise JoinError(f"who answers at {address} is no lab\n{_HOW}") from error

@@ -252,9 +252,6 @@ class Store(Protocol):
     async def save_devices(self, agent_id: str, devices: Sequence[device_pb2.DeviceDescription]) -> None:
         """Enrol or refresh devices of an agent, seen now."""
 
-    async def device_owner(self, device_id: str) -> str | None:
-        """The agent that enrolled the device."""
-
     async def devices(self) -> list[StoredDevice]:
         """All that ever enrolled, by id."""
 

@@ -19,7 +19,6 @@ MAX_CAMPAIGNS = 10_000
 #: Of one campaign.
 MAX_RECORDS = 100_000
 
-_OWNER = select(devices.c.agent_id).where(devices.c.device_id == bindparam("device_id"))
 _DEVICES = select(devices).order_by(devices.c.device_id)
 _CAMPAIGN_TIME = select(campaigns.c.created_at).where(campaigns.c.campaign_id == bindparam("campaign_id"))
 _CAMPAIGNS = select(campaigns.c.message).order_by(campaigns.c.sequence.desc())
@@ -51,11 +50,6 @@ def save_devices(
         of_device = devices.c.device_id == description.device_id
         if not connection.execute(update(devices).where(of_device).values(values)).rowcount:
             connection.execute(insert(devices), {"device_id": description.device_id, **values})
-
-
-def device_owner(connection: Connection, device_id: str) -> str | None:
-    """The agent that enrolled it."""
-    return connection.execute(_OWNER, {"device_id": device_id}).scalar()
 
 
 def all_devices(connection: Connection) -> list[StoredDevice]:

@@ -207,10 +207,6 @@ class SqlStore:
         """Enrol or refresh devices of an agent, seen now."""
         await self._writer.run(lambda c: catalogue.save_devices(c, agent_id, devices, self._clock()))
 
-    async def device_owner(self, device_id: str) -> str | None:
-        """The agent that enrolled the device."""
-        return await self._read(lambda c: catalogue.device_owner(c, device_id))
-
     async def devices(self) -> list[StoredDevice]:
         """All that ever enrolled, by id."""
         return await self._read(catalogue.all_devices)
