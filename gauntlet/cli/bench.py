@@ -26,7 +26,6 @@ from gauntlet.cli.choices import (
     print_protocol,
     setup_of,
 )
-from gauntlet.cli.follow import Follower
 from gauntlet.cli.output import JsonOption, LabDirOption, LabOption, open_lab
 from gauntlet.cli.parse import label_pair, size_bytes
 from gauntlet.cli.progress import progress
@@ -192,6 +191,7 @@ def bench(
       [cyan]gauntlet bench model.tflite --protocol careful.yaml --set energy.window_s=10[/]
     """
     from gauntlet import options as bench_options
+    from gauntlet.cli.follow import Follower
     from gauntlet.errors import UsageError
     from gauntlet.protocol import BENCH_OPTIONS, from_command_line
 

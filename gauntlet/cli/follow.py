@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from gauntlet.cli.output import EXIT_INTERRUPTED, print_json, print_wrapped, stderr, stdout
 from gauntlet.cli.progress import Show
 
+# Before a job runs: a Ctrl-C that comes while a module is compiled may be lost.
+from gauntlet.results_json import document, job_document, state_name
+
 if TYPE_CHECKING:
     from gauntlet.api import Lab
     from protos.gauntlet.v1 import fleet_pb2, job_pb2
@@ -111,8 +114,6 @@ class Follower:
             self._print_document(jobs, EXIT_INTERRUPTED)
 
     def _print_document(self, jobs: Sequence[job_pb2.Job], exit_code: int) -> None:
-        from gauntlet.results_json import document, job_document
-
         results = [job_document(job, self._device(job)) for job in jobs]
         for result, path in zip(results, self._models, strict=True):
             # The lab knows a file by name and digest only; a program wants back what it gave.
@@ -133,8 +134,6 @@ class Follower:
 
 def progress_line(job: job_pb2.Job, ended: int, total: int) -> str:
     """How far a command with `total` jobs is, of which `ended` have ended."""
-    from gauntlet.results_json import state_name
-
     name = job.spec.measurement.model.name
     place = f"[{ended + 1}/{total}] " if total > 1 else ""
     where = f" on {job.attempts[-1].device_id}" if job.attempts else ""
