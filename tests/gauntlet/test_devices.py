@@ -146,3 +146,11 @@ def test_every_day_and_lengths_in_words() -> None:
         "1 d 12 h",
         "2 h",
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "example"), [("devices", "gauntlet devices reserve NAME --for 2h"), ("jobs", "gauntlet jobs cancel ID")]
+)
+def test_help_shows_how_it_is_used(capsys: pytest.CaptureFixture[str], command: str, example: str) -> None:
+    assert run([command, "--help"]) == 0
+    assert example in capsys.readouterr().out
