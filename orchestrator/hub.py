@@ -147,7 +147,8 @@ class Hub:
         elif kind == "job_finished":
             finished = request.job_finished
             with logs.known(job_id=finished.job_id, device_id=finished.device_id):
-                await self._finished(session, finished)
+                # A connection that breaks ends its reader; what the store took must be carried through here, too.
+                await asyncio.shield(self._finished(session, finished))
         elif kind == "fitness_report":
             with logs.known(device_id=request.fitness_report.check.device_id):
                 await self._fitness(session, request.fitness_report)
