@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sqlite3
@@ -20,9 +19,6 @@ DURABLE = "durable"
 
 #: How long a connection waits for another process's lock.
 BUSY_TIMEOUT_MS = 10_000
-
-#: Of the write-ahead log: SQLite's thousand pages, after which it is folded into the file and begun anew.
-_LOG_BYTES = 1000 * 4096
 
 #: The driver's own come bare from what is done to a fresh connection.
 DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error)
@@ -114,30 +110,10 @@ def prepare(path: Path, engine: Engine) -> None:
             revision = _revision(path, connection)
             if revision != HEAD:
                 _migrate(connection)
-        _lengthen_log(engine)
     except OSError as e:
         raise StoreError(f"store {path}: its folder cannot be made: {e.strerror}") from e
     except DATABASE_ERRORS as e:
         raise translate(path, e) from e
-
-
-def _lengthen_log(engine: Engine) -> None:
-    """Let the write-ahead log have the length at which SQLite begins it anew.
-
-    A flush of what lies inside a file's length is many times faster than one of what makes the file longer, and each
-    start of the store begins with an empty log. What is written here was never committed: nobody reads it.
-    """
-    pooled = engine.raw_connection()
-    driver: Any = pooled.driver_connection
-    [usual] = driver.execute("PRAGMA cache_size").fetchone()
-    driver.execute("PRAGMA cache_size=10")  # pages: the rest goes into the log before its time
-    with contextlib.suppress(*DATABASE_ERRORS):  # a full disk is said by what has to be written
-        driver.execute("BEGIN IMMEDIATE")
-        driver.execute("CREATE TABLE filler (content BLOB)")
-        driver.execute("INSERT INTO filler VALUES (zeroblob(?))", [_LOG_BYTES])
-    driver.rollback()
-    driver.execute(f"PRAGMA cache_size={usual}")
-    pooled.close()
 
 
 def _revision(path: Path, connection: Connection) -> str | None:

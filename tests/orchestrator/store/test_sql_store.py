@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import os
 import random
@@ -24,7 +23,7 @@ from google.protobuf.message import Message
 from sqlalchemy import event
 
 from orchestrator.jobs import Leased, State
-from orchestrator.store import engine, fitness, tables
+from orchestrator.store import fitness, tables
 from orchestrator.store import sql as sql_module
 from orchestrator.store.base import StoreError
 from orchestrator.store.engine import connect
@@ -288,27 +287,6 @@ async def test_a_full_disk_is_an_error_and_passes(path: Path, open_store: OpenSt
     await store.close()
 
 
-async def test_the_log_has_its_full_length_before_the_first_job(path: Path, new_job: MakeJob) -> None:
-    store = await SqlStore.open(path)
-    log = path.with_name(path.name + "-wal")
-    length = log.stat().st_size
-    await store.submit([new_job() for _ in range(20)])
-    assert log.stat().st_size == length > 1000 * 4096
-    await store.close()
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        assert not connection.execute("SELECT * FROM sqlite_master WHERE name = 'filler'").fetchall()
-
-
-async def test_a_log_that_cannot_be_lengthened_grows_as_it_must(
-    path: Path, new_job: MakeJob, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "_LOG_BYTES", 2**40)
-    store = await SqlStore.open(path)
-    await store.submit([new_job()])
-    assert path.with_name(path.name + "-wal").stat().st_size < 1000 * 4096
-    await store.close()
-
-
 _ON_A_SMALL_DISK = """
     import asyncio, os, sys, uuid
     from orchestrator.store.base import NewJob, StoreError
@@ -351,7 +329,7 @@ def _may_mount() -> bool:
 
 @pytest.mark.skipif(not _may_mount(), reason="needs user namespaces to mount a small disk")
 def test_a_disk_that_is_really_full_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    mount_and_run = 'mount -t tmpfs -o size=10m none "$1" && exec "$2" -c "$3" "$1"'
+    mount_and_run = 'mount -t tmpfs -o size=6m none "$1" && exec "$2" -c "$3" "$1"'
     arguments = [str(tmp_path), sys.executable, textwrap.dedent(_ON_A_SMALL_DISK)]
     subprocess.run(["unshare", "-rm", "sh", "-c", mount_and_run, "sh", *arguments], check=True, timeout=60)
 
