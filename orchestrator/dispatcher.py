@@ -94,8 +94,9 @@ async def keep_time_forever(hub: Hub) -> None:
 
 async def _keep_time(hub: Hub, now: float) -> None:
     limit = hub.config.lease_duration_s
-    # A submission whose caller hung up says nothing: that the queue is empty is not believed for long.
+    # A submission whose caller hung up may be stored after the last look: that nothing waits is not believed for long.
     hub.may_wait = True
+    hub.kick.set()
     for session in hub.registry.sessions():
         if now - session.heard_at > limit:
             await hub.close_session(session, f"no heartbeat for {limit:g} s")

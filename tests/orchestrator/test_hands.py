@@ -244,6 +244,19 @@ async def test_an_empty_queue_is_not_looked_at_again_before_something_may_have_c
     await fleet.store.close()
 
 
+async def test_a_job_that_came_into_the_queue_unseen_is_found_soon(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path)
+    await fleet.start()
+    await fleet.dispatch()
+    fleet.hub.kick.clear()
+    await fleet.store.submit([fleet.new_job()])  # as when its caller hung up
+    await dispatcher._keep_time(fleet.hub, asyncio.get_running_loop().time())
+    assert fleet.hub.kick.is_set()
+    await fleet.dispatch()
+    assert sum(map(len, fleet.agents.values())) == 1
+    await fleet.store.close()
+
+
 class LifeOfAFleet(RuleBasedStateMachine):
     """Jobs come and go, agents fall silent, break off, restart and take leave, in any order."""
 
