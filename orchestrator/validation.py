@@ -7,6 +7,7 @@ import re
 
 from protos import artifacts, contract
 from protos.gauntlet.v1 import fault_pb2, job_pb2, measurement_pb2
+from protos.timed import timed_parts
 
 MODEL_MEDIA_TYPES = ("model/tflite", "model/onnx", "model/pt2")
 #: With the largest result beside it, a job still fits into a message.
@@ -181,7 +182,7 @@ def _check_comparison(spec: measurement_pb2.ComparisonSpec, media_type: str) -> 
 
 def _check_setup(spec: measurement_pb2.MeasurementSpec) -> None:
     setup = spec.setup
-    if not any(spec.HasField(part) for part in ("latency", "energy", "comparison", "multi_stream", "offline")):
+    if not timed_parts(spec):
         raise InvalidSpecError("a setup holds for timed windows: ask for latency, energy, a comparison or a scenario")
     for name, value in (("governor", setup.governor), ("power_mode", setup.power_mode), ("cores", setup.cores)):
         if value and not _SETUP_WORD.fullmatch(value):

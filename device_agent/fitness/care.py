@@ -20,6 +20,7 @@ from device_agent.fitness.checker import Checker
 from device_agent.fitness.history import Floor
 from protos import figures
 from protos.gauntlet.v1 import agent_pb2, fitness_pb2, measurement_pb2
+from protos.timed import timed_parts
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,6 @@ _IDLE_S = 1.0
 SETTLE_S = 10.0
 _FLOOR_IDLE_S = 60.0
 _FLOOR_RETRY_S = 600.0
-_TIMED = ("latency", "energy", "comparison", "multi_stream", "offline")
 
 Sleep = Callable[[float], Awaitable[object]]
 
@@ -115,7 +115,7 @@ class FitnessCare(Care):
 
     async def before(self, spec: measurement_pb2.MeasurementSpec, on_step: Callable[[str], None]) -> None:
         """See `Care`."""
-        timed = is_timed(spec)
+        timed = bool(timed_parts(spec))
         if timed and self._due() and self._checking.locked():
             on_step(STEP)
             async with self._checking:
@@ -132,7 +132,7 @@ class FitnessCare(Care):
 
     def after(self, spec: measurement_pb2.MeasurementSpec, lease_id: str) -> None:
         """See `Care`."""
-        if is_timed(spec) and self._checker.able:
+        if timed_parts(spec) and self._checker.able:
             self._jobs += 1
             self._checker.history.finished(lease_id)
 
@@ -213,8 +213,3 @@ class FitnessCare(Care):
         if resting is not None:
             resting.cancel()
             await asyncio.gather(resting, return_exceptions=True)
-
-
-def is_timed(spec: measurement_pb2.MeasurementSpec) -> bool:
-    """Has it figures that a device which is not fit spoils?"""
-    return any(spec.HasField(part) for part in _TIMED)

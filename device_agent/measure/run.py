@@ -43,6 +43,7 @@ from protos import figures
 from protos.contract import software_version
 from protos.gauntlet.v1 import artifact_pb2, failure_pb2, worker_pb2
 from protos.gauntlet.v1 import measurement_pb2 as pb
+from protos.timed import timed_parts
 
 SAMPLES = "samples/latency"
 #: Tells the agent what the worker does now; True while it waits for the host's lock.
@@ -51,7 +52,6 @@ Window = TypeVar("Window")
 
 #: Delegates and execution providers whose work a processor's meter does not see.
 _ACCELERATORS = ("cuda", "tensorrt", "gpu", "rocm")
-_TIMED_PARTS = ("latency", "energy", "multi_stream", "offline")
 _WINDOW_ATTEMPTS = 3
 _BUSY_CORES = 0.2
 #: The load by others is read over this long before the first window, where a window lasts many times as long.
@@ -138,7 +138,7 @@ class _Job:
     def measure(self) -> pb.MeasurementResult:
         result = pb.MeasurementResult()
         spec = self._spec
-        timed = any(spec.HasField(part) for part in _TIMED_PARTS)
+        timed = bool(timed_parts(spec))
         pinning = Pinning(self._threads, timed and spec.latency.pinning != pb.PINNING_NONE, spec.setup.cores)
         try:
             self._provenance.cpus.extend(pinning.cpus)
@@ -351,9 +351,7 @@ class _Job:
 
     def _is_brief(self) -> bool:
         """Is a latency all that is timed, in less time than a look is worth?"""
-        spec = self._spec
-        longer = any(spec.HasField(part) for part in (*_TIMED_PARTS[1:], "comparison"))
-        return not longer and spec.latency.min_s < _LOOKED_AT_S
+        return timed_parts(self._spec) == ["latency"] and self._spec.latency.min_s < _LOOKED_AT_S
 
     def _spare_s(self) -> float:
         """Seconds of work that windows may take with their repetitions: half of the limit is for what follows."""

@@ -16,6 +16,7 @@ from gauntlet.results_json import stop_reason_name
 from protos.blame import kind_name
 from protos.figures import measured, value_of
 from protos.gauntlet.v1 import fault_pb2, fleet_pb2, job_pb2, measurement_pb2, setup_pb2
+from protos.timed import timed_parts
 
 _STOPS = {
     measurement_pb2.STOP_REASON_PRECISE: "the median is known as precisely as asked",
@@ -23,8 +24,6 @@ _STOPS = {
     measurement_pb2.STOP_REASON_MAX_SAMPLES: "the most samples that were asked for are taken",
     measurement_pb2.STOP_REASON_MAX_TIME: "the most seconds that were asked for are over",
 }
-
-_TIMED_PARTS = ("latency", "energy", "multi_stream", "offline")
 
 
 def report(job: job_pb2.Job, device: fleet_pb2.Device | None = None, width: int = 80) -> RenderableType:
@@ -106,7 +105,7 @@ def _header(job: job_pb2.Job, device: fleet_pb2.Device | None) -> RenderableType
         for tensor in tensors:
             table.add_row(name, _tensor(tensor))
     add_place(table, provenance, device)
-    if any(result.HasField(part) for part in _TIMED_PARTS):
+    if timed_parts(result):
         table.add_row("preflight", preflight.line(provenance))
     return table
 

@@ -13,6 +13,7 @@ from gauntlet.results.estimates import FigureGroup
 from gauntlet.results_json import process_spread, why_missing
 from protos.figures import value_of
 from protos.gauntlet.v1 import job_pb2, measurement_pb2
+from protos.timed import timed_parts
 
 _Result = measurement_pb2.MeasurementResult
 _Of = Callable[[job_pb2.Job], Any]
@@ -104,10 +105,8 @@ def _watched(quantities: Sequence[tuple[str, str, str, str, str]]) -> Iterator[C
 def _conditions_missing(job: job_pb2.Job) -> str | None:
     if job.result.HasField("conditions"):
         return None
-    spec = job.spec.measurement
-    parts = ("latency", "energy", "multi_stream", "offline")
-    timed = next((part for part in parts if spec.HasField(part)), None)
-    return why_missing(job, timed) if timed else "only watched in timed windows"
+    windows = [part for part in timed_parts(job.spec.measurement) if part != "comparison"]
+    return why_missing(job, windows[0]) if windows else "only watched in timed windows"
 
 
 CONDITIONS = (
