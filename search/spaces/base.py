@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,6 +34,34 @@ class Architecture:
         return self.text
 
 
+@dataclass(frozen=True)
+class Decision:
+    """One choice among a few, of which a space is made.
+
+    Attributes:
+        name: different from that of every other decision of the space.
+        options: what can be chosen, in words for people; at least one.
+    """
+
+    name: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A cell as a directed acyclic graph with its operations on the edges.
+
+    Attributes:
+        nodes: number of feature maps; 0 is the input, the last one the output.
+        edges: (E, 2): from and to, from < to.
+        operations: (E,): index into :attr:`GraphSpace.operation_names`.
+    """
+
+    nodes: int
+    edges: NDArray[np.int64]
+    operations: NDArray[np.int64]
+
+
 class Space(Protocol):
     """A set of networks of one input and output shape.
 
@@ -56,12 +85,21 @@ class Space(Protocol):
         ...
 
     @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The choices that make a network, whether or not the others switch them off."""
+        ...
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """What the entries of :meth:`features` are."""
         ...
 
     def size(self) -> int:
-        """Number of different networks."""
+        """Number of different networks that may be asked for."""
+        ...
+
+    def allows(self, architecture: Architecture) -> bool:
+        """May it be asked for? A space that is restricted to a recorded table varies networks beyond it, too."""
         ...
 
     def sample(self, rng: np.random.Generator) -> Architecture:
@@ -84,6 +122,25 @@ class Space(Protocol):
         """Read a text, in any spelling, into its canonical architecture."""
         ...
 
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
+        """The index of the option taken in each decision; 0 in those that others switch off."""
+        ...
+
+    def decode(self, choices: Sequence[int]) -> Architecture:
+        """The network that these options make: every combination makes one, several may make the same.
+
+        Raises:
+            SpaceError: the wrong number of choices, or one that is no option.
+        """
+        ...
+
+    def operators(self, architecture: Architecture) -> Mapping[str, float]:
+        """How often each operator runs for one image: the terms of an additive cost model.
+
+        An operator's key tells all that its cost depends on: kind, shape, stride.
+        """
+        ...
+
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """(F,): numbers for predictors, in the order of :attr:`feature_names`."""
         ...
@@ -98,4 +155,17 @@ class Space(Protocol):
 
     def module(self, architecture: Architecture) -> nn.Module:
         """A new network with random weights from torch's generator: (N, C, H, W) → logits (N, classes)."""
+        ...
+
+
+class GraphSpace(Space, Protocol):
+    """A space whose networks repeat one cell."""
+
+    @property
+    def operation_names(self) -> tuple[str, ...]:
+        """What an edge can be."""
+        ...
+
+    def graph(self, architecture: Architecture) -> Graph:
+        """The cell."""
         ...

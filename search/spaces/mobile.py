@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from search.spaces.base import Architecture, SpaceError
+from search.spaces.base import Architecture, Decision, SpaceError
 from search.spaces.genes import Block, Genes, Kind, Stage, read_genes, write_genes
 from search.spaces.plan import BlockPlan, Plan, halved
+from search.spaces.variation import checked_choices
 
 if TYPE_CHECKING:
     from torch import nn
@@ -106,6 +107,10 @@ class MobileSpace:
         blocks = len(self._blocks)
         stage = sum(blocks**depth for depth in range(1, self.depth + 1))
         return math.prod(len(choices) * stage for choices in self.widths)
+
+    def allows(self, architecture: Architecture) -> bool:
+        """See :class:`~search.spaces.base.Space`."""
+        return True
 
     # ----------------------------------------------------------------------------------------------- variation
 
@@ -243,6 +248,46 @@ class MobileSpace:
                     )
         return genes
 
+    # ------------------------------------------------------------------------------------------------- decisions
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """Width and depth of each stage, then kind, kernel and expansion of each block that there may be."""
+        found = []
+        for place, widths in enumerate(self.widths, 1):
+            found.append(Decision(f"stage{place}.width", tuple(map(str, widths))))
+            found.append(Decision(f"stage{place}.depth", tuple(map(str, range(1, self.depth + 1)))))
+            for index in range(1, self.depth + 1):
+                block = f"stage{place}.block{index}"
+                found.append(Decision(f"{block}.kind", tuple(self.kinds)))
+                found.append(Decision(f"{block}.kernel", tuple(map(str, self.kernels))))
+                found.append(Decision(f"{block}.expansion", tuple(map(str, self.expansions))))
+        return tuple(found)
+
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
+        """See :class:`~search.spaces.base.Space`."""
+        choices: list[int] = []
+        for stage, widths in zip(self.genes(architecture), self.widths, strict=True):
+            choices += [widths.index(stage.width), len(stage.blocks) - 1]
+            for block in stage.blocks:
+                expansion = self.expansions.index(block.expansion) if block.kind == "m" else 0
+                choices += [self.kinds.index(block.kind), self.kernels.index(block.kernel), expansion]
+            choices += [0, 0, 0] * (self.depth - len(stage.blocks))
+        return tuple(choices)
+
+    def decode(self, choices: Sequence[int]) -> Architecture:
+        """See :class:`~search.spaces.base.Space`."""
+        left = iter(checked_choices(self.decisions, choices))
+        stages = []
+        for widths in self.widths:
+            width, depth = widths[next(left)], next(left) + 1
+            blocks = []
+            for _ in range(self.depth):
+                kind, kernel, expansion = self.kinds[next(left)], self.kernels[next(left)], self.expansions[next(left)]
+                blocks.append(Block(kind, kernel, expansion if kind == "m" else 0))
+            stages.append(Stage(width, tuple(blocks[:depth])))
+        return self._named(tuple(stages))
+
     # -------------------------------------------------------------------------------------------- what they cost
 
     @cached_property
@@ -274,6 +319,15 @@ class MobileSpace:
     def parameters(self, architecture: Architecture) -> int:
         """Trainable parameters, BatchNorm's included."""
         return self.plan(architecture).parameters
+
+    def operators(self, architecture: Architecture) -> dict[str, float]:
+        """Its convolutions, by kind and shape."""
+        counts: dict[str, float] = {}
+        for layer in self.plan(architecture).convolutions():
+            kind = "depthwise" if layer.depthwise else "conv"
+            key = f"{kind}{layer.kernel}x{layer.kernel} {layer.inputs}>{layer.outputs} @{layer.positions}"
+            counts[key] = counts.get(key, 0.0) + 1.0
+        return counts
 
     @cached_property
     def feature_names(self) -> tuple[str, ...]:

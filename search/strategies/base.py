@@ -112,7 +112,7 @@ class Strategy(ABC):
 
     @abstractmethod
     def _propose(self, rng: np.random.Generator, attempt: int) -> Architecture:
-        """A candidate; it may be known already, and is then proposed again.
+        """A candidate; one that is known already, or that the space does not allow, is turned down.
 
         Args:
             rng: the candidate's own generator.
@@ -127,7 +127,7 @@ class Strategy(ABC):
             raise Exhausted(f"all {self.space.size()} architectures of the space were asked for")
         for attempt in range(TRIES):
             architecture = self._propose(rng, attempt)
-            if architecture.text in self._architectures:
+            if architecture.text in self._architectures or not self.space.allows(architecture):
                 continue
             new = True
             beyond = self._violations(architecture)

@@ -38,6 +38,9 @@ class CellSpace:
     def _named(self, genes: Any) -> Architecture:
         return Architecture(str(self._class_of[tuple(int(gene) for gene in genes)]))
 
+    def allows(self, architecture: Architecture) -> bool:
+        return True
+
     def sample(self, rng: np.random.Generator) -> Architecture:
         return self._named(rng.integers(0, 5, 6))
 

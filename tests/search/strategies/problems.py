@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search.evaluations import Evaluation, Failure
 from search.objectives import Objective
-from search.spaces.base import Architecture
+from search.spaces.base import Architecture, Decision
 from search.values import Value
 
 OBJECTIVES = (Objective.parse("accuracy"), Objective.parse("latency_s@board"))
@@ -27,6 +28,9 @@ class DigitSpace:
     def everything(self) -> list[Architecture]:
         return [Architecture("".join(digits)) for digits in itertools.product("0123", repeat=self.length)]
 
+    def allows(self, architecture: Architecture) -> bool:
+        return True
+
     def sample(self, rng: np.random.Generator) -> Architecture:
         return Architecture("".join(str(digit) for digit in rng.integers(0, 4, self.length)))
 
@@ -39,6 +43,32 @@ class DigitSpace:
     def crossover(self, first: Architecture, second: Architecture, rng: np.random.Generator) -> Architecture:
         pick = rng.integers(0, 2, self.length)
         return Architecture("".join((a, b)[side] for a, b, side in zip(first.text, second.text, pick, strict=True)))
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        return tuple(Decision(f"digit{place}", tuple("0123")) for place in range(self.length))
+
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
+        return tuple(int(digit) for digit in architecture.text)
+
+    def decode(self, choices: Sequence[int]) -> Architecture:
+        return Architecture("".join(str(int(choice)) for choice in choices))
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        return architecture
+
+    def parse(self, text: str) -> Architecture:
+        return Architecture(text)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(f"digit{place}" for place in range(self.length))
+
+    def features(self, architecture: Architecture) -> NDArray[np.float64]:
+        return np.array(self.encode(architecture), dtype=np.float64)
+
+    def operators(self, architecture: Architecture) -> dict[str, float]:
+        return {digit: float(architecture.text.count(digit)) for digit in "0123"}
 
     def macs(self, architecture: Architecture) -> int:
         return 1000 * sum(int(digit) for digit in architecture.text)

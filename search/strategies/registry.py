@@ -1,0 +1,113 @@
+"""Strategies by the names that campaign files use. Loaded when needed: some bring torch along, some an extra."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from search.errors import StrategyError
+from search.objectives import Constraint, Objective
+from search.strategies.base import Strategy
+
+if TYPE_CHECKING:
+    from search.spaces.base import Space
+
+#: Parameters that every strategy has; the others are its settings.
+_COMMON = frozenset({"self", "space", "objectives", "constraints", "seed"})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A strategy that there is.
+
+    Attributes:
+        place: "module:class".
+        summary: for people, a few words.
+        extra: the extra of the package that it needs; empty for none.
+        single: whether it follows one number, a reward, instead of a front.
+    """
+
+    place: str
+    summary: str
+    extra: str = ""
+    single: bool = False
+
+
+STRATEGIES: Mapping[str, Entry] = {
+    "nsga2": Entry("search.strategies.nsga2:Nsga2", "evolution by rank and crowding (Deb et al. 2002)"),
+    "random": Entry("search.strategies.random:RandomSearch", "samples the space; the baseline"),
+}
+
+
+def entry(name: str) -> Entry:
+    """The entry of a name.
+
+    Raises:
+        StrategyError: there is none.
+    """
+    if name not in STRATEGIES:
+        near = difflib.get_close_matches(name, STRATEGIES, 1)
+        raise StrategyError(
+            f"there is no strategy {name!r}",
+            f"did you mean {near[0]}?" if near else f"there are {', '.join(STRATEGIES)}",
+        )
+    return STRATEGIES[name]
+
+
+def settings_of(name: str) -> dict[str, inspect.Parameter]:
+    """What can be set of a strategy, with its defaults.
+
+    Raises:
+        StrategyError: no such strategy, or its extra is not installed.
+    """
+    parameters = inspect.signature(_class(name).__init__).parameters
+    return {key: parameter for key, parameter in parameters.items() if key not in _COMMON}
+
+
+def make(
+    name: str,
+    space: Space,
+    objectives: Sequence[Objective],
+    constraints: Sequence[Constraint] = (),
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+) -> Strategy:
+    """A strategy at its beginning.
+
+    Args:
+        name: one of `STRATEGIES`.
+        space: see `Strategy`.
+        objectives: see `Strategy`.
+        constraints: see `Strategy`.
+        seed: see `Strategy`.
+        settings: of this strategy; see `settings_of`.
+
+    Raises:
+        StrategyError: no such strategy or setting, a value it refuses, or its extra is not installed.
+    """
+    known = settings_of(name)
+    for key in settings or {}:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'no settings'}"
+            raise StrategyError(f"{name} has no setting {key!r}", hint)
+    built: Strategy = _class(name)(space, objectives, constraints, seed, **(settings or {}))
+    return built
+
+
+def _class(name: str) -> type[Strategy]:
+    found = entry(name)
+    module, _, attribute = found.place.partition(":")
+    try:
+        loaded: type[Strategy] = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if not found.extra:
+            raise
+        raise StrategyError(
+            f"the strategy {name} needs {error.name}", f"install it: pip install 'gauntlet[{found.extra}]'"
+        ) from error
+    return loaded
