@@ -65,7 +65,12 @@ def test_the_fault_condition_is_spelled_by_its_owner() -> None:
         Quantity.parse("accuracy@iBF(p=7)", refuse)
 
 
-@given(st.text(alphabet="aclmosuy_@()=<>.0 ", max_size=40))
+anything = st.text(alphabet="aclmosuy_@()=<>.0,/* ", max_size=40)
+
+
+@given(
+    anything | anything.map(lambda text: f"worst({text})") | anything.map(lambda text: f"average(energy_j@a/1,{text})")
+)
 def test_any_text_reads_or_is_refused_clearly(text: str) -> None:
     for parse in (Objective.parse, Constraint.parse):
         with contextlib.suppress(ObjectiveError):
