@@ -9,6 +9,9 @@ import numpy as np
 
 from search.spaces.base import Architecture, Space, SpaceError
 
+#: Draws from the space before a member is picked from the list, as in a table that holds little of its space.
+_TRIES = 100
+
 
 class _Restricted:
     """`space` with a list of members. Mutation, crossover and decoding may lead beyond it."""
@@ -36,11 +39,15 @@ class _Restricted:
         return architecture in self._known
 
     def sample(self, rng: np.random.Generator) -> Architecture:
+        for _ in range(_TRIES):
+            drawn = self._space.sample(rng)
+            if drawn in self._known:
+                return drawn
         return self._members[int(rng.integers(len(self._members)))]
 
 
 def restricted(space: Space, members: Iterable[Architecture], label: str) -> Space:
-    """`space`, of which only `members` may be asked for; a draw takes each of them evenly.
+    """`space`, of which only `members` may be asked for, drawn as the space draws them where it can.
 
     Args:
         space: which varies its networks as before.
