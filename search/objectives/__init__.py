@@ -19,11 +19,19 @@ it is only a name, made canonical by the function that the caller gives.
 
 from search.objectives.aggregates import Aggregate, derived, parse_quantity
 from search.objectives.goals import Constraint, Objective, check_consistent, total_violation
-from search.objectives.quantities import STATIC_QUANTITIES, Direction, Quantity, undeliverable, without_spaces
+from search.objectives.quantities import (
+    STATIC_QUANTITIES,
+    Canonical,
+    Direction,
+    Quantity,
+    undeliverable,
+    without_spaces,
+)
 
 __all__ = [
     "STATIC_QUANTITIES",
     "Aggregate",
+    "Canonical",
     "Constraint",
     "Direction",
     "Objective",
