@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,13 +15,20 @@ from search.errors import Exhausted, Infeasible, StrategyError
 from search.evaluations import Evaluation
 from search.objectives import Constraint
 from search.spaces.base import Architecture
-from search.strategies import Strategy
+from search.spaces.restricted import restricted
+from search.strategies import RandomSearch, Strategy
 from search.values import Value
 from tests.search.strategies.problems import OBJECTIVES, Answer, DigitSpace
 
 
 class StrategyContract(ABC):
-    """Determinism, de-duplication, constraints, failures, partial results, resume."""
+    """Determinism, de-duplication, constraints, failures, partial results, resume.
+
+    Attributes:
+        learns: whether answers change what is asked for.
+    """
+
+    learns: ClassVar[bool] = True
 
     @abstractmethod
     def make(self, space: Any, constraints: Sequence[Constraint] = (), seed: int = 0) -> Strategy:
@@ -64,6 +72,27 @@ class StrategyContract(ABC):
         strategy = self.make(space, [Constraint.parse("macs <= 7000"), Constraint.parse("macs >= 4000")])
         asked = self.run(strategy, space.evaluate, 8)
         assert {4000 <= space.macs(a) <= 7000 for a in asked} == {True}
+
+    def test_what_the_space_does_not_allow_is_never_asked_for(self) -> None:
+        whole: Any = DigitSpace(length=4)
+        members = [architecture for architecture in whole.everything() if architecture.text.count("2") == 1]
+        strategy = self.make(restricted(whole, members, "a table"))
+        assert sorted(self.run(strategy, whole.evaluate, 12, size=9)) == sorted(members)
+        with pytest.raises(Exhausted):
+            strategy.ask(1)
+
+    def test_what_keeps_a_measured_bound_is_asked_for_more_often_than_at_random(self) -> None:
+        if not self.learns:
+            pytest.skip("learns nothing")
+        space = DigitSpace()
+        bound = Constraint.parse("latency_s@board <= 0.0005")
+        kept = []
+        for strategy in (self.make(space, [bound], 3), RandomSearch(space, OBJECTIVES, [bound], 3)):
+            latest = self.run(strategy, space.evaluate, 12)[-60:]
+            kept.append(
+                sum(bound.violation(space.evaluate(0, a).figures[bound.name].value or 0.0) == 0 for a in latest)
+            )
+        assert kept[0] > 2 * kept[1]
 
     def test_a_bound_that_nothing_keeps_is_named(self) -> None:
         strategy = self.make(DigitSpace(), [Constraint.parse("parameters <= 3")])
@@ -126,9 +155,11 @@ class StrategyContract(ABC):
             asked += batch
             whole.tell(answers)
             told += answers
+        # All that a log keeps is text.
+        texts = json.loads(json.dumps([[a.text for a in asked], [evaluation.to_json() for evaluation in told]]))
         resumed = self.make(space, seed=11)
-        resumed.recall(asked)
-        resumed.tell(told)
+        resumed.recall(map(space.parse, texts[0]))
+        resumed.tell(map(Evaluation.from_json, texts[1]))
         for _ in range(3):
             batch = whole.ask(5)
             assert resumed.ask(5) == batch

@@ -12,5 +12,7 @@ from tests.search.strategies.problems import OBJECTIVES
 
 
 class TestRandomSearch(StrategyContract):
+    learns = False
+
     def make(self, space: Any, constraints: Sequence[Constraint] = (), seed: int = 0) -> Strategy:
         return RandomSearch(space, OBJECTIVES, constraints, seed)
