@@ -51,7 +51,7 @@ class Nb201Space(ByDecisions):
     a residual block that halves the map between them (figure 1 of the paper).
 
     Attributes:
-        image_shape: (C, H, W), H and W at least 8.
+        image_shape: (C, H, W), H and W at least 8 and multiples of 4, for they are halved twice.
         classes: logits, at least 2.
         channels: of the first stage.
         cells: in each stage.
@@ -70,6 +70,8 @@ class Nb201Space(ByDecisions):
         """
         if len(self.image_shape) != 3 or self.image_shape[0] < 1 or min(self.image_shape[1:]) < 8:
             raise SpaceError(f"images must be (channels, height, width), at least 8 × 8: {self.image_shape}")
+        if any(size % 4 for size in self.image_shape[1:]):
+            raise SpaceError(f"height and width are halved twice, and must be multiples of 4: {self.image_shape}")
         if self.classes < 2 or self.channels < 1 or self.cells < 1:
             raise SpaceError(
                 f"two classes, a channel and a cell are the least: {self.classes}, {self.channels}, {self.cells}"
@@ -153,7 +155,7 @@ class Nb201Space(ByDecisions):
         found = []
         for stage in range(3):
             found.append((self.channels << stage, height * width))
-            height, width = -(-height // 2), -(-width // 2)
+            height, width = height // 2, width // 2
         return tuple(found)
 
     def macs(self, architecture: Architecture) -> int:

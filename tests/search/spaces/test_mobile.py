@@ -8,10 +8,10 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from search.export import export_tflite, verify
 from search.spaces import Architecture, MobileSpace, SpaceError
+from tests.search.spaces.contract import counted
 
 SPACES = [
     MobileSpace((1, 8, 8), 10),
@@ -122,22 +122,6 @@ def test_a_space_of_one_network_cannot_mutate():
     space = MobileSpace((1, 8, 8), 2, widths=((4,),), depth=1, kernels=(3,), kinds=("c",))
     with pytest.raises(SpaceError, match="one network only"):
         space.mutate(space.sample(generator(0)), generator(0))
-
-
-def counted(network, image_shape):
-    """Multiplications and parameters, counted while the network runs."""
-    total = []
-
-    def count(module, _inputs, output):
-        per_output = module.weight[0].numel()
-        total.append(per_output * output[0].numel())
-
-    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    with torch.no_grad():
-        network.eval()(torch.zeros(1, *image_shape))
-    for hook in hooks:
-        hook.remove()
-    return sum(total), sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 @settings(relaxed, max_examples=30)
