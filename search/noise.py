@@ -9,11 +9,12 @@ called ties rather too often than too seldom; an aggregate and its parts are dra
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 
+from protos.gauntlet.v1 import fleet_pb2
 from search.evaluations import Evaluation
 from search.objectives import Constraint, Objective, Quantity
 from search.pareto import costs, nondominated
@@ -21,11 +22,30 @@ from search.values import Value
 
 #: Patterns of noise: a probability of a half is known to 2 points.
 DRAWS = 500
+#: From this probability on, a candidate off the measured front is worth naming.
+WORTH_NAMING = 0.2
 #: Half-widths of a 95 % interval in a standard deviation of the normal distribution.
 _DEVIATIONS = 1.96
 #: Device by device, the relative difference of two latencies that means nothing there.
 Floors = Mapping[str, float]
 _NO_FLOORS: Floors = MappingProxyType({})
+
+
+def floors_of(names: Iterable[str], devices: Iterable[fleet_pb2.Device]) -> dict[str, float]:
+    """Noise floors of devices, as far as they were measured.
+
+    Args:
+        names: ids or classes; of a class, the largest floor among its devices.
+        devices: of the lab.
+    """
+    floors: dict[str, float] = {}
+    asked = set(names)
+    for device in devices:
+        floor = Value.from_figure(device.noise_floor.floor).value
+        for name in {device.description.device_id, device.description.device_class} & asked:
+            if floor is not None:
+                floors[name] = max(floor, floors.get(name, 0.0))
+    return floors
 
 
 def noise(value: Value, quantity: Quantity, floors: Floors = _NO_FLOORS) -> float:
@@ -122,6 +142,18 @@ def membership(
     for places, rows in zip(points, feasible, strict=True):
         counts[rows] += nondominated(places[rows])
     return dict(zip(known, (counts / draws).tolist(), strict=True))
+
+
+def may_belong(probabilities: Mapping[int, float], members: Iterable[int]) -> list[int]:
+    """Candidates off the measured front that may well belong to the true one, the most probable first.
+
+    Args:
+        probabilities: from `membership`.
+        members: numbers of the candidates on the measured front.
+    """
+    others = probabilities.keys() - set(members)
+    likely = [number for number in others if probabilities[number] >= WORTH_NAMING]
+    return sorted(likely, key=lambda number: (-probabilities[number], number))
 
 
 def standard_error(probability: float, draws: int = DRAWS) -> float:

@@ -12,7 +12,10 @@ from rich.text import Text
 
 from search.campaign.config import parse
 from search.campaign.problem import front_of
-from search.objectives import Objective
+from search.evaluations import Evaluation
+from search.noise import may_belong, membership
+from search.objectives import Aggregate, Objective
+from search.report.units import chance
 from search.runlog import History
 from search.values import Value
 
@@ -25,6 +28,10 @@ def summary(history: History, folder: Path, complete: bool) -> RenderableType:
     config = parse(dict(history.about["config"]), str(folder))
     objectives = config.parsed_objectives()
     members = front_of(history, config)
+    floors = [{}, *history.notes("floors")][-1]
+    belongs = membership(history.evaluations, objectives, config.parsed_constraints(), floors)
+    by_number = {evaluation.number: evaluation for evaluation in history.evaluations}
+    others = [by_number[number] for number in may_belong(belongs, (member.number for member in members))]
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     table.add_column("candidate", justify="right")
     for objective in objectives:
@@ -32,15 +39,29 @@ def summary(history: History, folder: Path, complete: bool) -> RenderableType:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("parameters", justify="right")
     table.add_column("MACs", justify="right")
+    table.add_column("on the\ntrue front", justify="right", no_wrap=True)
+
+    def add(evaluation: Evaluation, style: str = "") -> None:
+        figures = [_figure(objective, evaluation.value(objective.name)) for objective in objectives]
+        counts = f"{evaluation.parameters:,}", f"{evaluation.macs:,}"
+        table.add_row(str(evaluation.number), *figures, *counts, chance(belongs[evaluation.number]), style=style)
+
     for member in sorted(members, key=lambda e: objectives[0].cost(e.value(objectives[0].name).value or 0.0)):
-        figures = [_figure(objective, member.value(objective.name)) for objective in objectives]
-        table.add_row(str(member.number), *figures, f"{member.parameters:,}", f"{member.macs:,}")
+        add(member)
+    if others:
+        table.add_section()
+        for other in others:
+            add(other, "dim")
     failed = sum(evaluation.failure is not None for evaluation in history.evaluations)
     head = Text.assemble(
         (f"{config.title}: ", "bold"),
         f"{len(history.told)} candidates measured, {failed} failed, {len(members)} on the Pareto front",
     )
     parts: list[RenderableType] = [Text(), head, Text(), table, Text()]
+    if others:
+        words = "may belong to the front: others are ahead by no more than noise can do"
+        listed = ", ".join(str(other.number) for other in others)
+        parts += [Text(f"{listed} {words}", "dim"), Text()]
     audits = history.notes("audit")
     if audits:
         parts.append(audit_panel(audits[-1]))
@@ -70,6 +91,7 @@ def _figure(objective: Objective, value: Value) -> Text:
     half = None if value.low is None or value.high is None else (value.high - value.low) / 2
     if objective.quantity.kind in _SHARES:
         return Text(f"{value.value:.1%}" + ("" if half is None else f" ± {half:.1%}"))
-    scale, prefix = next(((s, p) for s, p in _PREFIXES if abs(value.value) >= s), _PREFIXES[-1])
+    prefixes = _PREFIXES[:1] if isinstance(objective.quantity, Aggregate) else _PREFIXES
+    scale, prefix = next(((s, p) for s, p in prefixes if abs(value.value) >= s), prefixes[-1])
     text = f"{value.value / scale:.4g}" + ("" if half is None else f" ± {half / scale:.2g}")
     return Text(f"{text} {prefix}{objective.unit}")

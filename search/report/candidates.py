@@ -10,7 +10,7 @@ from search.evaluations import Evaluation
 from search.objectives import Direction, Objective
 from search.report.inputs import ReportInput
 from search.report.markup import Markup, join, section, table, tag
-from search.report.units import Unit, better, count, has_interval, heading
+from search.report.units import Unit, better, chance, count, has_interval, heading
 from search.values import Origin, Value
 
 Units = dict[str, Unit]
@@ -20,24 +20,41 @@ def winners(report: ReportInput, units: Units) -> Markup:
     """The front, with the files to take away."""
     if not report.front:
         return section("winners", "Winners", tag("p", "No candidate delivered all objectives within the constraints."))
+    lead = (
+        f"{count(len(report.front), 'candidate')} that no other one beats in every objective at once. "
+        "The best value of each objective is set in bold; intervals stand below the values. On the true front: how "
+        "probable that is, given the noise of all figures; without an interval a figure is taken as exact."
+    )
+    ordered = sorted(report.front, key=lambda e: _cost(e, report.objectives[0]))
+    parts = [_members(report, units, ordered, "Candidates on the front")]
+    if report.may_belong:
+        words = (
+            "Others are ahead of them by no more than noise can do. Measured more precisely, they may change places."
+        )
+        parts += [
+            tag("h3", "May belong to the front", class_="below"),
+            tag("p", words, class_="soft"),
+            _members(report, units, report.may_belong, "Candidates that may belong to the front"),
+        ]
+    return section("winners", "Winners", *parts, lead=lead)
+
+
+def _members(report: ReportInput, units: Units, members: Sequence[Evaluation], caption: str) -> Markup:
     best = {objective.name: _best_of(report.front, objective) for objective in report.objectives}
+    macs, parameters = _counts(report)
     rows = []
-    for evaluation in sorted(report.front, key=lambda e: _cost(e, report.objectives[0])):
+    for evaluation in members:
         cells: list[object] = [join([_number(evaluation), " ", _architecture(evaluation)])]
         for objective in report.objectives:
             value = evaluation.value(objective.name)
             top = best[objective.name] == value.value
             cells.append(tag("span", figure_cell(value, units[objective.name]), class_="best" if top else None))
-        macs, parameters = _counts(report)
-        cells += [macs.number(evaluation.macs), parameters.number(evaluation.parameters), _files(report, evaluation)]
+        cells += [macs.number(evaluation.macs), parameters.number(evaluation.parameters)]
+        cells += [chance(report.membership[evaluation.number]), _files(report, evaluation)]
         rows.append(cells)
-    heads = ["Candidate", *(_head(objective, units) for objective in report.objectives), *_count_heads(report), "Files"]
-    lead = (
-        f"{count(len(report.front), 'candidate')} that no other one beats in every objective at once. "
-        "The best value of each objective is set in bold; intervals stand below the values."
-    )
-    front = table("Candidates on the front", heads, rows, numeric=range(1, len(heads) - 1), class_="figures")
-    return section("winners", "Winners", front, lead=lead)
+    goals = [_head(objective, units) for objective in report.objectives]
+    heads = ["Candidate", *goals, *_count_heads(report), "On the true front", "Files"]
+    return table(caption, heads, rows, numeric=range(1, len(heads) - 1), class_="figures")
 
 
 def everybody(report: ReportInput, units: Units) -> Markup:
@@ -120,12 +137,14 @@ def _outcome(report: ReportInput, evaluation: Evaluation) -> tuple[Markup, int]:
     """What became of a candidate, and its place when sorted by that."""
     if evaluation.failure is not None:
         words = tag("span", evaluation.failure.kind, class_="failed", title=evaluation.failure.message)
-        return words, 3
+        return words, 4
     if evaluation.number in report.front_numbers:
         return join([tag("span", "front", class_="chip"), " ", _files(report, evaluation)]), 0
+    if evaluation in report.may_belong:
+        return tag("span", "may belong", class_="chip maybe"), 1
     if evaluation.number not in report.feasible_numbers:
-        return tag("span", "breaks a constraint", class_="soft"), 2
-    return tag("span", "dominated", class_="soft"), 1
+        return tag("span", "breaks a constraint", class_="soft"), 3
+    return tag("span", "dominated", class_="soft"), 2
 
 
 def _files(report: ReportInput, evaluation: Evaluation) -> Markup:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from search.evaluations import Evaluation
+from search.noise import may_belong, membership
 from search.objectives import Constraint, Objective, total_violation
 from search.pareto import front, hypervolume_series
 
@@ -25,6 +26,7 @@ class ReportInput:
         objectives: what was searched for.
         constraints: bounds that must hold.
         evaluations: in the order of telling.
+        floors: noise floors of devices' latencies, see `search.noise`.
         settings: strategy, space, data set, seed and the like, as text by name.
         budget: what was allowed and used, for example {"candidates": "48 of 48"}.
         devices: their descriptions, with the keys of `DeviceDescription`.
@@ -44,6 +46,7 @@ class ReportInput:
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+    floors: Mapping[str, float] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     budget: Mapping[str, str] = field(default_factory=dict)
     devices: tuple[Mapping[str, Any], ...] = ()
@@ -80,6 +83,17 @@ class ReportInput:
     def front_numbers(self) -> frozenset[int]:
         """Numbers of the front's members."""
         return frozenset(evaluation.number for evaluation in self.front)
+
+    @cached_property
+    def membership(self) -> dict[int, float]:
+        """How probable it is that each complete candidate belongs to the true front, by number."""
+        return membership(self.evaluations, self.objectives, self.constraints, self.floors)
+
+    @cached_property
+    def may_belong(self) -> list[Evaluation]:
+        """Candidates off the front that noise may have kept from it, the most probable first."""
+        by_number = {evaluation.number: evaluation for evaluation in self.evaluations}
+        return [by_number[number] for number in may_belong(self.membership, self.front_numbers)]
 
     @cached_property
     def feasible_numbers(self) -> frozenset[int]:

@@ -9,7 +9,7 @@ from search.report import background, candidates, figures, shell
 from search.report.drawing import Chart, units_of
 from search.report.inputs import ReportInput
 from search.report.markup import Markup, facts, join, tag
-from search.report.units import Unit, duration, in_sentence
+from search.report.units import Unit, base_of, duration, spelled
 from search.values import Origin
 
 _TITLES = {
@@ -71,8 +71,8 @@ def _header(report: ReportInput) -> Markup:
         ("Hypervolume", f"{report.hypervolume[-1]:.2f}" if report.hypervolume else "–"),
         ("Duration", duration(report.wall_s) if report.wall_s is not None else "–"),
     ]
-    goals = [tag("li", f"{o.direction.value} {in_sentence(o.quantity)}") for o in report.objectives]
-    bounds = [tag("li", f"keep {in_sentence(c.quantity)} {_bound(c.upper)} {_in_unit(c)}") for c in report.constraints]
+    goals = [tag("li", f"{o.direction.value} {spelled(o.quantity)}") for o in report.objectives]
+    bounds = [tag("li", f"keep {spelled(c.quantity)} {_bound(c.upper)} {_in_unit(c)}") for c in report.constraints]
     names = ", ".join(str(device.get("device_id")) for device in report.devices) or "no device"
     used = [f"{value} {name}" for name, value in report.budget.items()]
     return join(
@@ -111,5 +111,4 @@ def _bound(upper: bool) -> str:
 
 
 def _in_unit(constraint: Constraint) -> str:
-    base = "%" if constraint.quantity.kind == "accuracy" else constraint.quantity.unit
-    return Unit.fitting(base, [constraint.bound]).text(constraint.bound)
+    return Unit.fitting(base_of(constraint.quantity), [constraint.bound]).text(constraint.bound)

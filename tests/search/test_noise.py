@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protos.gauntlet.v1 import fleet_pb2
 from search.evaluations import Evaluation, Failure
-from search.noise import dominates, membership, noise, standard_error, tie
+from search.noise import dominates, floors_of, may_belong, membership, noise, standard_error, tie
 from search.objectives import Constraint, Objective
 from search.pareto import front, nondominated
 from search.values import Value
@@ -169,6 +170,22 @@ def test_failed_and_incomplete_candidates_have_no_probability() -> None:
     assert membership(told, OBJECTIVES) == {0: 1.0}
     assert membership(told[1:], OBJECTIVES) == membership([], OBJECTIVES) == {}
     assert membership(told, OBJECTIVES, [Constraint.parse("energy_j@a <= 1")]) == {}
+
+
+def test_those_off_the_front_that_may_well_belong_to_it_are_named_the_most_probable_first() -> None:
+    assert may_belong({0: 1.0, 1: 0.3, 2: 0.19, 3: 0.2, 4: 0.7, 5: 0.3}, [0, 4]) == [1, 5, 3]
+    assert may_belong({}, []) == []
+
+
+def test_floors_are_found_by_id_and_by_class() -> None:
+    devices = []
+    for name, floor in (("a", 0.01), ("b", 0.03), ("c", None)):
+        device = fleet_pb2.Device()
+        device.description.device_id, device.description.device_class = name, "pi4"
+        if floor is not None:
+            device.noise_floor.floor.CopyFrom(Value(floor).to_figure())
+        devices.append(device)
+    assert floors_of(["a", "pi4", "c", "elsewhere"], devices) == {"a": 0.01, "pi4": 0.03}
 
 
 def test_the_standard_error_is_that_of_a_share() -> None:

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from search.evaluations import Evaluation, Failure
-from search.objectives import Constraint, Objective
+from search.objectives import Constraint, Objective, derived
 from search.report import ReportInput, audit_document, render, write_report
+from search.report.units import heading
 from search.values import Origin, Value
 from tests.search.report import sample
 
@@ -102,6 +103,47 @@ def test_what_is_told_is_what_was_found(page: Page) -> None:
     assert rows == len(report.front) > 3
     links = [attributes.get("href") for tag, attributes in page.tags if tag == "a"]
     assert links.count(f"winners/{best.number}.tflite") == 2
+
+
+def test_members_and_those_that_may_belong_have_their_probability(page: Page) -> None:
+    report = sample.report()
+    assert report.may_belong
+    assert "May belong to the front" in page.text
+    unsure = min(report.membership[evaluation.number] for evaluation in report.front)
+    assert unsure < 0.9
+    assert f" {100 * unsure:.0f} % " in page.text
+    chips = sum(tag == "span" and attributes.get("class") == "chip maybe" for tag, attributes in page.tags)
+    assert chips == len(report.may_belong)
+
+
+def test_a_noise_floor_makes_places_less_sure() -> None:
+    report = sample.report()
+    noisy = replace(report, floors={"local": 0.2})
+    assert sum(noisy.membership.values()) > sum(report.membership.values())
+
+
+def test_exact_figures_leave_no_doubt() -> None:
+    objectives = (Objective.parse("accuracy"), Objective.parse("macs"))
+    told = tuple(Evaluation(n, f"net-{n}", n, 1, {"accuracy": Value(0.9 - 0.01 * n)}) for n in range(1, 4))
+    seen = Page(render(ReportInput("t", "2026", "1", objectives, evaluations=told))).text
+    assert "> 99 %" in seen
+    assert "May belong" not in seen
+
+
+def test_an_aggregate_is_spelled_out_once_and_short_elsewhere() -> None:
+    texts = ("accuracy", "average(0.7*latency_s@pi4/0.02, 0.3*energy_j@pixel3/1.5)")
+    objectives = tuple(map(Objective.parse, texts))
+    figures = {"accuracy": Value(0.9), "latency_s@pi4": Value(0.01), "energy_j@pixel3": Value(3.0)}
+    figures |= derived(figures, [objectives[1].quantity])
+    told = (Evaluation(0, "net", 1, 1, figures),)
+    bound = Constraint.parse("worst(latency_s@a/0.02, latency_s@b/0.01) <= 1")
+    seen = Page(render(ReportInput("t", "2026", "1", objectives, (bound,), told))).text
+    assert "minimize average of energy on pixel3 / 1.5 J (30 %) and latency on pi4 / 20 ms (70 %)" in seen
+    assert "keep worst of latency on a / 20 ms and latency on b / 10 ms at most 1.00" in seen
+    assert "Average cost over pixel3 and pi4" in seen
+    assert heading(bound.quantity) == "Worst latency over a and b"
+    many = Objective.parse(f"worst({', '.join(f'latency_s@d{n}/1' for n in range(5))})").quantity
+    assert heading(many) == "Worst latency over 5 devices"
 
 
 def test_names_cannot_break_the_page() -> None:
