@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +58,8 @@ class Predictor(ABC):
             values: a finite figure for each.
 
         Raises:
-            PredictorError: no examples, as many figures as architectures are not given, or one is not finite.
+            PredictorError: no examples, as many figures as architectures are not given, one is not finite, or an
+                architecture is given twice.
         """
         targets = np.asarray(values, dtype=np.float64)
         if len(architectures) == 0 or targets.shape != (len(architectures),):
@@ -66,6 +68,9 @@ class Predictor(ABC):
             where = architectures[int(np.flatnonzero(~np.isfinite(targets))[0])]
             raise PredictorError(f"the figure of {where} is not finite", "leave out what was not measured")
         order = sorted(range(len(architectures)), key=lambda index: architectures[index].text)
+        for first, second in itertools.pairwise(order):
+            if architectures[first].text == architectures[second].text:
+                raise PredictorError(f"{architectures[first]} was given twice", "give each once, with one figure")
         self._fit([architectures[index] for index in order], targets[order])
         self._learned = True
 

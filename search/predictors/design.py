@@ -50,8 +50,8 @@ class Design:
             SpaceError: one of them is no network of the space.
         """
         rows = self._rows(architectures)
-        run = self._counts[rows].any(axis=0)
-        return sorted(key for key, column in self._columns.items() if run[column])
+        run = self._counts[rows].sum(axis=0)
+        return sorted(key for key, column in self._columns.items() if run[column] > 0.0)
 
     def counts(self, architectures: Sequence[Architecture], operators: Sequence[str]) -> NDArray[np.float64]:
         """(N, K): how often each runs these operators, which :meth:`operators` gave.
@@ -60,7 +60,8 @@ class Design:
             SpaceError: one of them is no network of the space.
         """
         rows = self._rows(architectures)
-        return self._counts[np.ix_(rows, [self._columns[key] for key in operators])]
+        columns = np.array([self._columns[key] for key in operators], dtype=np.int64)
+        return self._counts[np.ix_(rows, columns)]
 
     def macs(self, architectures: Sequence[Architecture]) -> NDArray[np.float64]:
         """(N,): multiply-accumulates.
