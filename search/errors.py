@@ -18,7 +18,7 @@ class SearchError(Exception):
 
 
 class ObjectiveError(SearchError):
-    """An objective or a constraint that cannot be read, or contradicts another."""
+    """An objective, a constraint or a reward that cannot be read, or contradicts another."""
 
 
 class RunLogError(SearchError):
@@ -35,3 +35,11 @@ class Exhausted(SearchError):  # noqa: N818  # the end of a search, not a fault:
 
 class Infeasible(SearchError):  # noqa: N818
     """No architecture of the space meets the constraints that are known before any measurement."""
+
+
+class BuilderError(SearchError):
+    """A user's function that describes no space: which, where, and what to write instead."""
+
+
+class BuildError(SearchError):
+    """One network that a user's function cannot build, though its space holds it; others may well be fine."""
