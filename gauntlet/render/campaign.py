@@ -59,7 +59,7 @@ def summary(history: History, folder: Path, complete: bool) -> RenderableType:
     )
     parts: list[RenderableType] = [Text(), head, Text(), table, Text()]
     if others:
-        words = "may belong to the front: others are ahead by no more than noise can do"
+        words = "may belong to the front: noise alone can have kept them from it"
         listed = ", ".join(str(other.number) for other in others)
         parts += [Text(f"{listed} {words}", "dim"), Text()]
     audits = history.notes("audit")

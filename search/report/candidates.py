@@ -18,8 +18,6 @@ Units = dict[str, Unit]
 
 def winners(report: ReportInput, units: Units) -> Markup:
     """The front, with the files to take away."""
-    if not report.front:
-        return section("winners", "Winners", tag("p", "No candidate delivered all objectives within the constraints."))
     lead = (
         f"{count(len(report.front), 'candidate')} that no other one beats in every objective at once. "
         "The best value of each objective is set in bold; intervals stand below the values. On the true front: how "
@@ -27,10 +25,10 @@ def winners(report: ReportInput, units: Units) -> Markup:
     )
     ordered = sorted(report.front, key=lambda e: _cost(e, report.objectives[0]))
     parts = [_members(report, units, ordered, "Candidates on the front")]
+    if not ordered:
+        lead, parts = "", [tag("p", "No candidate delivered all objectives within the constraints.")]
     if report.may_belong:
-        words = (
-            "Others are ahead of them by no more than noise can do. Measured more precisely, they may change places."
-        )
+        words = "Noise alone can have kept them from it: measured more precisely, they may change places."
         parts += [
             tag("h3", "May belong to the front", class_="below"),
             tag("p", words, class_="soft"),
@@ -40,14 +38,13 @@ def winners(report: ReportInput, units: Units) -> Markup:
 
 
 def _members(report: ReportInput, units: Units, members: Sequence[Evaluation], caption: str) -> Markup:
-    best = {objective.name: _best_of(report.front, objective) for objective in report.objectives}
     macs, parameters = _counts(report)
     rows = []
     for evaluation in members:
         cells: list[object] = [join([_number(evaluation), " ", _architecture(evaluation)])]
         for objective in report.objectives:
             value = evaluation.value(objective.name)
-            top = best[objective.name] == value.value
+            top = bool(report.front) and _best_of(report.front, objective) == value.value
             cells.append(tag("span", figure_cell(value, units[objective.name]), class_="best" if top else None))
         cells += [macs.number(evaluation.macs), parameters.number(evaluation.parameters)]
         cells += [chance(report.membership[evaluation.number]), _files(report, evaluation)]

@@ -122,6 +122,14 @@ def test_a_noise_floor_makes_places_less_sure() -> None:
     assert sum(noisy.membership.values()) > sum(report.membership.values())
 
 
+def test_a_candidate_that_noise_may_have_kept_from_its_bound_is_named_without_a_front() -> None:
+    told = Evaluation(0, "net", 1, 1, {"latency_s@a": Value(1.01e-3, 0.9e-3, 1.12e-3, 0.95)})
+    bound = Constraint.parse("latency_s@a <= 0.001")
+    seen = Page(render(ReportInput("t", "2026", "1", (Objective.parse("latency_s@a"),), (bound,), (told,)))).text
+    assert "No candidate delivered all objectives within the constraints" in seen
+    assert "May belong to the front" in seen
+
+
 def test_exact_figures_leave_no_doubt() -> None:
     objectives = (Objective.parse("accuracy"), Objective.parse("macs"))
     told = tuple(Evaluation(n, f"net-{n}", n, 1, {"accuracy": Value(0.9 - 0.01 * n)}) for n in range(1, 4))
