@@ -35,7 +35,9 @@ def summary(history: History, folder: Path, complete: bool) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     table.add_column("candidate", justify="right")
     for objective in objectives:
-        heading = objective.name.replace(", per=bit", "").replace("@", "\n@")
+        heading = objective.name.replace(", per=bit", "")
+        aggregate = isinstance(objective.quantity, Aggregate)
+        heading = heading.replace(", ", ",\n") if aggregate else heading.replace("@", "\n@")
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("parameters", justify="right")
     table.add_column("MACs", justify="right")
