@@ -171,12 +171,13 @@ def _print_keys() -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from search.campaign.config import explain
+    from search.campaign.config import CampaignConfig
+    from search.campaign.keys import explain
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("key", "default", "meaning"):
         table.add_column(column, overflow="fold")
-    for key, default, meaning in explain():
+    for key, default, meaning in explain(CampaignConfig):
         # As text: a default such as [m, c] is no markup.
         table.add_row(Text(key, "" if "." in key or default else "bold"), Text(default), Text(meaning))
     stdout().print(table)

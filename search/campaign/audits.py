@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from search.campaign import problem
 from search.campaign.config import parse
+from search.campaign.problem import Problem, audit_training
 from search.errors import SearchError
 from search.report import audit_document
 from search.runlog import read_history
+from search.spaces.mobile import MobileSpace
 from search.supernet import Supernet, audit, load_weights
 
 
@@ -34,9 +35,11 @@ def audit_run(
     checkpoint = folder / "supernet.pt"
     if not checkpoint.exists():
         raise SearchError(f"{folder} holds no supernet", f"train it: gauntlet search --resume {folder}")
-    data = problem.load_data(config)
-    supernet = Supernet(problem.space(config, data), seed=config.seed)
+    asked = Problem.of(config)
+    if asked.data is None or not isinstance(asked.space, MobileSpace):
+        raise SearchError(f"{folder} holds no supernet", "audit a run whose candidates share weights")
+    data, supernet = asked.data, Supernet(asked.space, seed=config.seed)
     load_weights(checkpoint, supernet)
-    settings = problem.audit_training(config)
+    settings = audit_training(config)
     found = audit(supernet, data, subnets=subnets, seeds=seeds, settings=settings, seed=config.seed, progress=progress)
     return audit_document(found)

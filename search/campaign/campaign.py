@@ -1,10 +1,11 @@
-"""A campaign: train the supernet, ask, measure, tell, and write down every step so that `kill -9` costs nothing.
+"""A campaign: ask, make, measure, tell, and write down every step so that `kill -9` costs nothing.
 
     run folder
       log.jsonl        what was asked and told, and the notes from which a report is drawn; the only truth
-      supernet.pt      checkpoint of the training
+      supernet.pt      checkpoint of the training, where candidates share weights
       models/          candidates as files, by digest
       winners/         the Pareto-optimal ones, ready to ship, with a card each
+      table.parquet    all figures, to be replayed or learned from by other campaigns
       report.html
 
 The strategy's state is the log: a resumed campaign recalls what was asked, is told what was told, and evaluates what is
@@ -21,30 +22,30 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
-
-import numpy as np
 
 from orchestrator.client import Client
-from protos import contract, dataset
-from protos.gauntlet.v1 import artifact_pb2, fleet_pb2
-from search.campaign import corrections, problem, publishing, winners
-from search.campaign.candidates import Candidate, CandidateError, prepare
+from protos import contract
+from protos.gauntlet.v1 import fleet_pb2
+from search.campaign import corrections, publishing, uploads, warm_start, winners
+from search.campaign.candidates import TFLITE, CandidateError
 from search.campaign.config import CampaignConfig, parse
-from search.campaign.measurements import DataSets, Findings, candidate_name, describe, find_targets, tasks
-from search.data import Split
-from search.errors import Exhausted
+from search.campaign.makers import SupernetMaker, maker_for
+from search.campaign.measurements import DataSets, Findings, candidate_name, describe, tasks
+from search.campaign.problem import Problem, audit_training, fault_seed, final_fault_seed, front_of, identifier
+from search.campaign.stopping import stop_reason
+from search.campaign.targets import check_deliverable, find_targets
+from search.errors import Exhausted, SearchError
 from search.evaluations import Evaluation, Failure
-from search.export import outputs_of
+from search.noise import floors_of
+from search.objectives import derived
 from search.report import audit_document
 from search.runlog import RunLog
-from search.spaces.base import Architecture
-from search.supernet import Progress, Supernet, audit, train
-from search.values import Origin, Value
+from search.spaces.base import Architecture, Space
+from search.supernet import Progress, audit
+from search.values import Value
 
-#: Images whose outputs on the device are compared with the host's before anything is timed.
-_REFERENCE_IMAGES = 16
+#: What the orchestrator shows of a campaign is at most so old.
+_PUBLISH_EVERY_S = 0.5
 
 
 @dataclass
@@ -86,14 +87,17 @@ def create(folder: Path, config: CampaignConfig) -> RunLog:
         SearchError: data that cannot be read, or a space with no feasible architecture: no folder is taken for it.
         RunLogError: the folder holds a run already, or cannot be written.
     """
-    problem.strategy(config, problem.space(config, problem.load_data(config))).ask(1)
-    campaign_id = f"{problem.identifier(config.title)}-{secrets.token_hex(4)}"
-    about = {
-        "campaign_id": campaign_id,
+    Problem.of(config).strategy().ask(1)
+    return RunLog.create(folder, contract.software_version(), about(config))
+
+
+def about(config: CampaignConfig) -> dict[str, object]:
+    """What the first line of a run says."""
+    return {
+        "campaign_id": f"{identifier(config.title)}-{secrets.token_hex(4)}",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": config.model_dump(mode="json"),
     }
-    return RunLog.create(folder, contract.software_version(), about)
 
 
 class Campaign:
@@ -103,16 +107,27 @@ class Campaign:
         log: of the run, open; the campaign is what its first line says.
         observer: who watches.
         stop: asked often; true ends the campaign cleanly, to be resumed.
+        shared: folder of the supernet's checkpoint, and the id under which jobs are submitted: campaigns that compare
+            strategies share both, so that nothing is trained or measured twice. None: the campaign's own.
     """
 
-    def __init__(self, log: RunLog, observer: Observer, stop: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        log: RunLog,
+        observer: Observer,
+        stop: Callable[[], bool] = lambda: False,
+        shared: tuple[Path, str] | None = None,
+    ) -> None:
         self.log = log
         self.folder = log.path.parent
         self.config = parse(dict(log.history.about["config"]), str(log.path))
         self.campaign_id = str(log.history.about["campaign_id"])
+        self._checkpoint_folder, self._jobs_id = shared or (self.folder, self.campaign_id)
         self._observer = observer
         self._stop = stop
         self._began = time.monotonic()
+        self._published = 0.0
+        self._unpublished: list[Evaluation] = []
 
     def check(self) -> None:
         """Everything that can be known to be wrong before the lab starts.
@@ -120,9 +135,9 @@ class Campaign:
         Raises:
             SearchError: data that can no longer be read.
         """
-        self.data = problem.load_data(self.config)
-        self.space = problem.space(self.config, self.data)
-        self.strategy = problem.strategy(self.config, self.space)
+        self.problem = Problem.of(self.config)
+        self.space = self.problem.space
+        self._maker = maker_for(self.problem, self._checkpoint_folder / "supernet.pt")
 
     async def run(self, client: Client) -> Outcome:
         """Carry it to its end, or to a stop.
@@ -132,9 +147,10 @@ class Campaign:
         """
         devices = await client.devices()
         self._targets = find_targets(self.config.devices(), devices)
+        check_deliverable(self.config.quantities(), self._targets, devices)
         self._note_devices(devices)
         await publishing.begin(client, self.campaign_id, self.config)
-        complete = await self._train() and await self._search(client) and await self._audit()
+        complete = await self._begin() and await self._search(client) and await self._audit()
         if complete:
             await self._finish(client)
         self._note_time()
@@ -142,34 +158,31 @@ class Campaign:
 
     # ------------------------------------------------------------------------------------------------ stages
 
-    async def _train(self) -> bool:
+    async def _begin(self) -> bool:
+        if not isinstance(self._maker, SupernetMaker):
+            return True
         self._observer.stage("training the supernet")
         began = time.monotonic()
-        self._supernet = Supernet(self.space, seed=self.config.seed)
-        complete = await asyncio.to_thread(
-            train,
-            self._supernet,
-            self.data,
-            problem.training(self.config),
-            checkpoint=self.folder / "supernet.pt",
-            progress=self._observer.trained,
-            stop=self._stop,
-        )
+        complete = await asyncio.to_thread(self._maker.train, self._observer.trained, self._stop)
         self._note_stage("training", time.monotonic() - began)
         return complete
 
     async def _search(self, client: Client) -> bool:
         self._observer.stage("searching")
-        data_sets = await self._upload_data(client)
+        data_sets = await uploads.data_sets(client, self.config, self.problem.data, "validation")
+        entered = warm_start.enter(self.log, self.problem, self._observer.note)
         self._recall()
-        total = self.config.search.candidates
+        total = self.config.search.candidates + entered
         pending = [(number, self.space.parse(text)) for number, text in self.log.history.pending.items()]
         with ThreadPoolExecutor(1, thread_name_prefix="prepare") as host:
             while True:
                 if pending and not await self._evaluate_all(client, host, data_sets, pending, total):
                     return False
                 left = total - len(self.log.history.asked)
-                if left <= 0:
+                reason = stop_reason(self.config, self.log.history)
+                if left <= 0 or reason:
+                    if reason:
+                        self._observer.note(reason)
                     return True
                 try:
                     architectures = self.strategy.ask(min(self.config.search.batch, left))
@@ -181,7 +194,7 @@ class Campaign:
 
     async def _audit(self) -> bool:
         chosen = self.config.audit
-        if not chosen.subnets or self.log.history.notes("audit"):
+        if not isinstance(self._maker, SupernetMaker) or not chosen.subnets or self.log.history.notes("audit"):
             return True
         self._observer.stage("auditing the supernet")
         began = time.monotonic()
@@ -194,11 +207,11 @@ class Campaign:
         try:
             found = await asyncio.to_thread(
                 audit,
-                self._supernet,
-                self.data,
+                self._maker.supernet,
+                self._maker.data,
                 subnets=chosen.subnets,
                 seeds=chosen.seeds,
-                settings=problem.audit_training(self.config),
+                settings=audit_training(self.config),
                 seed=self.config.seed,
                 progress=progress,
             )
@@ -209,27 +222,34 @@ class Campaign:
         return True
 
     async def _finish(self, client: Client) -> None:
+        recorded = self.problem.table is not None
+        finals = self.problem.recorded_finals(self.log.history) if recorded else await self._confirm(client)
+        front = front_of(self.log.history, self.config)
+        winners.write(self.folder, front, finals, self.config, self.campaign_id)
+        await publishing.finish(client, self.campaign_id, self.config, self.log.history)
+
+    async def _confirm(self, client: Client) -> Mapping[str, object]:
+        """Measure the front once more, until all of it is confirmed."""
         self._observer.stage("measuring the winners on fresh images and fresh faults")
         while True:
             # Measuring takes its time, in which a device may be found unfit: then others may be the winners.
-            corrected = await corrections.correct(client, self.log, self.campaign_id, self._targets)
+            corrected = await corrections.correct(client, self.log, self._jobs_id, self._targets)
             if corrected:
                 self._observer.note(f"figures corrected that an unfit device had measured: {corrected}")
-            front = problem.front_of(self.log.history, self.config)
+            front = front_of(self.log.history, self.config)
             finals = (self.log.history.notes("finals") or [{}])[-1]
             new = [evaluation for evaluation in front if str(evaluation.number) not in finals]
             if not new:
-                break
+                return dict(finals)
             figures = await self._measure_winners(client, new)
             found = {str(number): {k: v.to_json() for k, v in f.items()} for number, f in figures.items()}
             self.log.note("finals", {**finals, **found})
-        winners.write(self.folder, front, finals, self.config, self.campaign_id)
-        await publishing.finish(client, self.campaign_id, self.config, self.log.history)
 
     # ------------------------------------------------------------------------------------------------ candidates
 
     def _recall(self) -> None:
-        self.strategy = problem.strategy(self.config, self.space)
+        self.strategy = self.problem.strategy()
+        self.strategy.learn(warm_start.learned(self.log.history))
         self.strategy.recall(self.space.parse(text) for text in self.log.history.asked.values())
         self.strategy.tell(self.log.history.evaluations)
 
@@ -254,8 +274,9 @@ class Campaign:
                     evaluation = task.result()
                     self.log.told(evaluation)
                     self.strategy.tell([evaluation])
-                    await publishing.evaluated(client, self.campaign_id, evaluation, self.config, self.log.history)
+                    self._unpublished.append(evaluation)
                     self._observer.evaluated(evaluation, len(self.log.history.told), total)
+                await self._publish(client, whole=not waiting)
                 if waiting and self._stop():
                     return False
         finally:
@@ -267,98 +288,64 @@ class Campaign:
     async def _evaluate(
         self, client: Client, host: ThreadPoolExecutor, data_sets: DataSets, number: int, architecture: Architecture
     ) -> Evaluation:
-        loop = asyncio.get_running_loop()
-        facts: dict[str, Any] = {
-            "number": number,
-            "architecture": architecture.text,
-            "macs": self.space.macs(architecture),
-            "parameters": self.space.parameters(architecture),
-        }
+        made = asyncio.get_running_loop().run_in_executor(host, self._maker.make, architecture)
         try:
-            candidate = await loop.run_in_executor(host, prepare, self._supernet, self.data, architecture)
+            candidate = await made
         except CandidateError as error:
-            return Evaluation(**facts, failure=Failure("not exportable", str(error), "export"))
-        findings = Findings(self._known_before(candidate), [], dict(candidate.stage_s), {})
-        models = self.folder / "models"
-        models.mkdir(exist_ok=True)
-        candidate.model.save(models / f"{candidate.model.digest}.tflite")
-        model = await client.put_bytes(candidate.model.data, "model/tflite", candidate_name(number))
-        reference = await self._upload_reference(client, candidate)
-        wanted = tasks(
-            self.config, self.campaign_id, self._targets, data_sets, model, reference, problem.fault_seed(self.config)
-        )
+            counts = _counts(self.space, architecture)
+            return Evaluation(
+                number, architecture.text, *counts, failure=Failure("not exportable", str(error), error.step)
+            )
+        findings = Findings(dict(candidate.figures), [], dict(candidate.stage_s), {})
+        if candidate.model is not None:
+            models = self.folder / "models"
+            models.mkdir(exist_ok=True)
+            candidate.model.save(models / f"{candidate.model.digest}.tflite")
+        model = await client.put_bytes(candidate.content, candidate.media_type, candidate_name(number))
+        reference = await uploads.reference(client, self.problem.data, candidate)
+        wanted = tasks(self.config, self._jobs_id, self._targets, data_sets, model, reference, fault_seed(self.config))
         ended = await client.settled(await client.run([task.spec for task in wanted]))
         for task, job in zip(wanted, ended, strict=True):
             findings.add(task, job, self._targets[0])
         return Evaluation(
-            **facts,
-            figures=findings.figures,
+            number,
+            architecture.text,
+            *_counts(self.space, architecture),
+            figures={**findings.figures, **derived(findings.figures, self.config.aggregates())},
             faults=tuple(findings.faults),
-            digests={"int8": candidate.model.digest},
+            digests={"int8": candidate.model.digest} if candidate.model is not None else {},
             failure=findings.failure,
             stage_s=findings.stage_s,
             provenance=findings.provenance,
         )
 
-    def _known_before(self, candidate: Candidate) -> dict[str, Value]:
-        return {
-            "inherited_accuracy": candidate.inherited,
-            "model_bytes": Value(float(candidate.model.size_bytes), origin=Origin.MEASURED),
-            "export_agreement": Value(candidate.agreement),
-        }
-
     async def _measure_winners(self, client: Client, front: Sequence[Evaluation]) -> Mapping[int, Mapping[str, Value]]:
         """Accuracy of the front on images and under faults that no choice has seen."""
-        data_sets = DataSets(
-            await self._upload_split(client, self.data.test, self.config.measure.images, "test"),
-            await self._upload_split(client, self.data.test, self.config.faults.images, "test-faults"),
-        )
+        data_sets = await uploads.data_sets(client, self.config, self.problem.data, "test")
         found = {}
         for evaluation in front:
             content = (self.folder / "models" / f"{evaluation.digests['int8']}.tflite").read_bytes()
-            model = await client.put_bytes(content, "model/tflite", f"winner-{evaluation.number}.tflite")
-            seed = problem.final_fault_seed(self.config)
-            wanted = tasks(self.config, self.campaign_id, self._targets, data_sets, model, None, seed)
+            model = await client.put_bytes(content, TFLITE, f"winner-{evaluation.number}.tflite")
+            seed = final_fault_seed(self.config)
+            wanted = tasks(self.config, self._jobs_id, self._targets, data_sets, model, None, seed)
             findings = Findings({}, [], {}, {})
             ended = await client.settled(await client.run([task.spec for task in wanted]))
             for task, job in zip(wanted, ended, strict=True):
                 findings.add(task, job, self._targets[0])
-            found[evaluation.number] = findings.figures
+            found[evaluation.number] = {**findings.figures, **derived(findings.figures, self.config.aggregates())}
         return found
 
-    # ------------------------------------------------------------------------------------------------ uploads
-
-    async def _upload_data(self, client: Client) -> DataSets:
-        validation = self.data.validation
-        return DataSets(
-            await self._upload_split(client, validation, self.config.measure.images, "validation"),
-            await self._upload_split(client, validation, self.config.faults.images, "validation-faults"),
-        )
-
-    async def _upload_split(self, client: Client, split: Split, images: int, name: str) -> artifact_pb2.ArtifactRef:
-        part = split.head(images)
-        pixels = np.ascontiguousarray(part.images.numpy().transpose(0, 2, 3, 1))
-        data = dataset.DataSet({"input": pixels}, labels=part.labels.numpy(), meta={"name": f"{self.data.name} {name}"})
-        return await self._upload(client, data, name)
-
-    async def _upload_reference(self, client: Client, candidate: Candidate) -> artifact_pb2.ArtifactRef:
-        images = self.data.validation.head(_REFERENCE_IMAGES).images
-        data = dataset.DataSet(
-            {"input": np.ascontiguousarray(images.numpy().transpose(0, 2, 3, 1))},
-            outputs={candidate.model.output_name: outputs_of(candidate.model, images)},
-            meta={"name": "outputs on the host"},
-        )
-        return await self._upload(client, data, "reference")
-
-    async def _upload(self, client: Client, data: dataset.DataSet, name: str) -> artifact_pb2.ArtifactRef:
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / f"{name}.npz"
-            dataset.save(path, data)
-            return await client.put_file(path, "dataset/npz")
+    async def _publish(self, client: Client, whole: bool) -> None:
+        """Show what is new, not more often than people look; `whole` shows it in any case."""
+        if self._unpublished and (whole or time.monotonic() - self._published > _PUBLISH_EVERY_S):
+            told, self._unpublished = self._unpublished, []
+            await publishing.evaluated(client, self.campaign_id, told, self.config, self.log.history)
+            self._published = time.monotonic()
 
     # ------------------------------------------------------------------------------------------------ notes
 
     def _note_devices(self, devices: Sequence[fleet_pb2.Device]) -> None:
+        self.log.note("floors", floors_of(self.config.devices(), devices))
         names = {target.device_id or target.device_class for target in self._targets}
         used = [d for d in devices if {d.description.device_id, d.description.device_class} & names]
         self.log.note("devices", [dict(describe(device)) for device in used])
@@ -368,6 +355,14 @@ class Campaign:
 
     def _note_time(self) -> None:
         self.log.note("process", {"wall_s": time.monotonic() - self._began})
+
+
+def _counts(space: Space, architecture: Architecture) -> tuple[int, int]:
+    """MACs and parameters; none of a network that its user's builder cannot make."""
+    try:
+        return space.macs(architecture), space.parameters(architecture)
+    except SearchError:
+        return 0, 0
 
 
 class _StoppedError(Exception):

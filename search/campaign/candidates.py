@@ -1,75 +1,91 @@
-"""From an architecture to a file that a device can measure: the host's part of an evaluation.
+"""From an architecture to what a device can measure: the host's part of an evaluation.
 
-    subnet with its weights ─▶ BatchNorm recalibrated ─▶ inherited accuracy ─▶ int8 export ─▶ verified once
+    network with its weights ─▶ accuracy on the host ─▶ int8 export ─▶ verified once ─▶ reference outputs
 
-All of it is a function of the trained supernet and the architecture: the same file comes out, to the bit, however often
-it is done. That is what lets a resumed campaign find its jobs again.
+Where the weights come from differs (see :mod:`search.campaign.makers`). All of it is a function of the campaign and the
+architecture: the same file comes out, to the bit, however often it is done. That is what lets a resumed campaign find
+its jobs again.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from protos.hostlock import HostLock
 from search.data import Data
-from search.export import ExportedModel, ExportError, export_tflite, verify
-from search.spaces.base import Architecture
-from search.supernet import Supernet, evaluate
-from search.values import Value
+from search.export import ExportedModel, ExportError, export_tflite, outputs_of, verify
+from search.supernet import evaluate
+from search.values import Origin, Value
 
-#: Training images for BatchNorm statistics and for the ranges of int8; a few hundred do.
-_CALIBRATION_IMAGES = 512
+#: Images for the ranges of int8, for the comparison with the network, and for that on the device before it is timed.
 _RANGE_IMAGES = 128
 _VERIFIED_IMAGES = 64
+REFERENCE_IMAGES = 16
 #: An int8 file that agrees less often than this with its network is broken, not rounded.
 _LEAST_AGREEMENT = 0.5
 _POLL_S = 0.005
 
+TFLITE = "model/tflite"
+
 
 class CandidateError(Exception):
-    """A candidate that cannot become a file; the search learns from it."""
+    """A candidate that cannot become a file; the search learns from it.
+
+    Attributes:
+        step: where it failed, for example "training".
+    """
+
+    def __init__(self, message: str, step: str = "export") -> None:
+        super().__init__(message)
+        self.step = step
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate as a file.
+    """What a device can measure.
 
     Attributes:
-        architecture: which.
-        model: the int8 file.
-        inherited: validation accuracy of the float network, with the supernet's weights.
-        agreement: share of images on which the file's class is the network's, 0-1.
+        content: the file.
+        media_type: of the file.
+        figures: what is known before a device saw it.
+        model: what is worth keeping; None of a candidate that is only a name in a recorded table.
+        reference: outputs for the first validation images by the name of the output, (N, …); empty to trust the file.
         stage_s: seconds of the clock, by stage.
     """
 
-    architecture: Architecture
-    model: ExportedModel
-    inherited: Value
-    agreement: float
-    stage_s: dict[str, float]
+    content: bytes = field(repr=False)
+    media_type: str
+    figures: Mapping[str, Value]
+    model: ExportedModel | None = None
+    reference: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
+    stage_s: Mapping[str, float] = field(default_factory=dict)
 
 
-def prepare(supernet: Supernet, data: Data, architecture: Architecture) -> Candidate:
-    """Make the file. Waits while a device of this host is in a timed window.
+def export(network: nn.Module, data: Data, accuracy: str, stage_s: dict[str, float]) -> Candidate:
+    """Make the file of a network that has its weights. Waits while a device of this host is in a timed window.
+
+    Args:
+        network: in evaluation mode.
+        data: calibrates on the training part, and judges by the validation part.
+        accuracy: name of the figure that says how accurate the float network is.
+        stage_s: time spent so far; grows.
 
     Raises:
         CandidateError: it cannot be exported, or computes something else.
     """
-    stage_s: dict[str, float] = {}
     torch.set_num_threads(1)
-    with _outside_timed_windows(), torch.inference_mode():
-        with _timed(stage_s, "recalibration"):
-            network = supernet.subnet(architecture, data.train.head(_CALIBRATION_IMAGES).images)
-        with _timed(stage_s, "inherited accuracy"):
-            counted = evaluate(network, data.validation)
+    with outside_timed_windows(), torch.inference_mode(), timed(stage_s, "accuracy on the host"):
+        counted = evaluate(network, data.validation)
     low, high = counted.interval
-    inherited = Value(counted.value, low, high, 0.95, "Wilson", len(data.validation))
-    with _outside_timed_windows(), _timed(stage_s, "export"):
+    with outside_timed_windows(), timed(stage_s, "export"):
         channels, height, width = data.image_shape
         try:
             model = export_tflite(
@@ -77,15 +93,22 @@ def prepare(supernet: Supernet, data: Data, architecture: Architecture) -> Candi
             )
         except ExportError as error:
             raise CandidateError(str(error)) from error
-    with _outside_timed_windows(), _timed(stage_s, "verification"):
+    with outside_timed_windows(), timed(stage_s, "verification"):
         agreement = verify(model, network, data.validation.head(_VERIFIED_IMAGES).images)
+        outputs = outputs_of(model, data.validation.head(REFERENCE_IMAGES).images)
     if agreement.top1 < _LEAST_AGREEMENT:
         raise CandidateError(f"the exported file agrees with its network on {agreement.top1:.0%} of the images only")
-    return Candidate(architecture, model, inherited, agreement.top1, stage_s)
+    figures = {
+        accuracy: Value(counted.value, low, high, 0.95, "Wilson", len(data.validation)),
+        "model_bytes": Value(float(model.size_bytes), origin=Origin.MEASURED),
+        "export_agreement": Value(agreement.top1),
+    }
+    return Candidate(model.data, TFLITE, figures, model, {model.output_name: outputs}, stage_s)
 
 
 @contextmanager
-def _timed(stage_s: dict[str, float], stage: str) -> Iterator[None]:
+def timed(stage_s: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the seconds of a block to a stage."""
     began = time.monotonic()
     try:
         yield
@@ -94,7 +117,7 @@ def _timed(stage_s: dict[str, float], stage: str) -> Iterator[None]:
 
 
 @contextmanager
-def _outside_timed_windows() -> Iterator[None]:
+def outside_timed_windows() -> Iterator[None]:
     """Compute only while no device of this host is being timed: a busy neighbour multiplies its 99th percentile."""
     lock = HostLock()
     while not lock.try_acquire(shared=True):

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from orchestrator.client import Client
 from protos.gauntlet.v1 import job_pb2
-from search.campaign.measurements import Findings, Target, Task, candidate_name
+from search.campaign.measurements import Findings, Task, candidate_name
+from search.campaign.targets import Target
 from search.evaluations import Evaluation
 from search.runlog import RunLog
 

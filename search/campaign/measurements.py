@@ -30,7 +30,7 @@ from orchestrator.protocol import Job
 from protos.blame import Blame, blame, kind_name
 from protos.gauntlet.v1 import artifact_pb2, fleet_pb2, job_pb2, measurement_pb2
 from search.campaign.config import CampaignConfig
-from search.errors import SearchError
+from search.campaign.targets import Target
 from search.evaluations import Failure, FaultAccuracy
 from search.values import Value
 
@@ -46,21 +46,6 @@ class DataSets:
 
     accuracy: artifact_pb2.ArtifactRef
     faults: artifact_pb2.ArtifactRef
-
-
-@dataclass(frozen=True)
-class Target:
-    """A device as the campaign names it.
-
-    Attributes:
-        name: as in the objectives, for example "local".
-        device_id: set when the name is a device's.
-        device_class: set when the name is a class.
-    """
-
-    name: str
-    device_id: str = ""
-    device_class: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,30 +71,6 @@ class Task:
 def candidate_name(number: int) -> str:
     """What a candidate's file is called in the lab."""
     return f"candidate-{number}.tflite"
-
-
-def find_targets(names: Sequence[str], devices: Sequence[fleet_pb2.Device]) -> list[Target]:
-    """The devices that objectives name, by id or class; without names, any device of the lab.
-
-    Raises:
-        SearchError: a name that is neither, with what exists.
-    """
-    if not devices:
-        raise SearchError("the lab has no device", "start an agent: gauntlet-agent run --orchestrator ADDRESS")
-    ids = {device.description.device_id for device in devices}
-    classes = {device.description.device_class for device in devices}
-    targets = []
-    for name in names:
-        if name in ids:
-            targets.append(Target(name, device_id=name))
-        elif name in classes:
-            targets.append(Target(name, device_class=name))
-        else:
-            known = ", ".join(
-                sorted(f"{d.description.device_id} (class {d.description.device_class})" for d in devices)
-            )
-            raise SearchError(f"no device or class {name!r} in the lab", f"there are: {known}")
-    return targets or [Target(sorted(ids)[0], device_id=sorted(ids)[0])]
 
 
 def tasks(
@@ -154,7 +115,7 @@ def tasks(
                 half_width=faults.half_width,
                 min_patterns=faults.min_patterns,
                 max_patterns=faults.max_patterns,
-                features=parse_fault(condition).places[0] is Place.FEATURES,
+                features=_hits_features(condition),
             )
             hit = measurement_spec(
                 model,
@@ -166,6 +127,14 @@ def tasks(
             )
             found.append(_task(campaign_id, target, condition, hit, protocol.job))
     return found
+
+
+def _hits_features(condition: str) -> bool:
+    """Only a recorded table has conditions that are none of ours."""
+    try:
+        return parse_fault(condition).places[0] is Place.FEATURES
+    except ValueError:
+        return False
 
 
 def _conditions(config: CampaignConfig, target: Target, first: Target) -> list[str]:
@@ -257,10 +226,9 @@ class Findings:
     def _add_faults(self, task: Task, result: measurement_pb2.FaultResult, first: Target) -> None:
         value = Value.from_figure(result.accuracy)
         self._name_fault(task, value, first)
-        model = parse_fault(task.condition)
-        rate = 0.0 if isinstance(model, SingleUpset) else float(getattr(model, rate_name(model)))
+        name, rate = _curve(task.condition)
         patterns = len(result.pattern_accuracies)
-        self.faults.append(FaultAccuracy(task.condition, model.name, rate, value, patterns, task.target.name))
+        self.faults.append(FaultAccuracy(task.condition, name, rate, value, patterns, task.target.name))
 
     def _name_fault(self, task: Task, value: Value, first: Target) -> None:
         self.figures[f"accuracy@{task.target.name}@{task.condition}"] = value
@@ -283,6 +251,15 @@ class Findings:
         self.figures.update(dict.fromkeys(names, missing))
         if task.target == first:
             self.figures["accuracy"] = missing
+
+
+def _curve(condition: str) -> tuple[str, float]:
+    """The curve that a condition is on, and where."""
+    try:
+        model = parse_fault(condition)
+    except ValueError:
+        return condition, 0.0  # of a recorded table, and none of ours: a point by itself
+    return model.name, 0.0 if isinstance(model, SingleUpset) else float(getattr(model, rate_name(model)))
 
 
 def _leased_s(job: job_pb2.Job) -> float:

@@ -2,21 +2,82 @@
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from search.campaign.config import CampaignConfig
+from search.campaign.config import NB201, CampaignConfig
+from search.campaign.sections import ChoicesConfig, MobileConfig
 from search.data import Data, DataError, load_archive, load_digits
 from search.errors import SearchError
 from search.evaluations import Evaluation
 from search.pareto import front
+from search.replay.nb201 import read_nb201
+from search.replay.table import Table
 from search.runlog import History
-from search.spaces.base import SpaceError
+from search.spaces.base import Space, SpaceError
 from search.spaces.mobile import MobileSpace
-from search.strategies import Nsga2, RandomSearch, Strategy
+from search.spaces.nb201 import Nb201Space
+from search.spaces.restricted import restricted
+from search.strategies import Strategy, registry
 from search.supernet import TrainSettings
 
 #: Added to the campaign's seed: the faults by which candidates are chosen, and those on which winners are reported.
 _FAULTS, _FINAL_FAULTS = 1_000_003, 2_000_003
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What a campaign's settings stand for.
+
+    Attributes:
+        config: the settings.
+        data: what networks learn from; None where all is recorded.
+        table: what is replayed; None where devices measure.
+        space: what may be asked for.
+    """
+
+    config: CampaignConfig
+    data: Data | None
+    table: Table | None
+    space: Space
+
+    @classmethod
+    def of(cls, config: CampaignConfig) -> Problem:
+        """Read what the settings name.
+
+        Raises:
+            SearchError: data or a table that cannot be read or does not hold what is asked of it, settings that
+                contradict each other.
+        """
+        if config.replay:
+            table = _table(config)
+            table.check(config.quantities())
+            members = table.members(config.quantities())
+            return cls(config, None, table, restricted(table.space, members, "table"))
+        data = load_data(config)
+        return cls(config, data, None, space(config, data.image_shape, data.classes))
+
+    def strategy(self) -> Strategy:
+        """The strategy at its beginning.
+
+        Raises:
+            StrategyError: a setting that it does not have or that cannot be, or its extra is not installed.
+        """
+        config, given = self.config, self.config.search
+        objectives, constraints = config.parsed_objectives(), config.parsed_constraints()
+        return registry.make(given.strategy, self.space, objectives, constraints, config.strategy_seed, given.settings)
+
+    def recorded_finals(self, history: History) -> dict[str, dict[str, Any]]:
+        """Accuracy of the front on images that no choice has seen, where it is recorded, by candidate number."""
+        if self.config.replay != NB201:
+            return {}
+        table = recorded_cells("test")
+        front = front_of(history, self.config)
+        found = {e.number: table.figure(self.space.parse(e.architecture), "accuracy") for e in front}
+        return {str(number): {"accuracy": value.to_json()} for number, value in found.items()}
 
 
 def load_data(config: CampaignConfig) -> Data:
@@ -31,34 +92,44 @@ def load_data(config: CampaignConfig) -> Data:
         raise SearchError(f"data: {error}", "see docs/search.md for what a data set must hold") from error
 
 
-def space(config: CampaignConfig, data: Data) -> MobileSpace:
+def space(config: CampaignConfig, image_shape: tuple[int, int, int], classes: int) -> Space:
     """The space, for images of the data's size.
 
     Raises:
-        SearchError: its settings contradict each other.
+        SearchError: its settings contradict each other, or a builder cannot be loaded.
     """
     chosen = config.space
     try:
-        return MobileSpace(
-            image_shape=data.image_shape,
-            classes=data.classes,
-            stem=chosen.stem,
-            widths=chosen.widths,
-            depth=chosen.depth,
-            kernels=chosen.kernels,
-            expansions=chosen.expansions,
-            kinds=chosen.kinds,
-        )
+        if isinstance(chosen, MobileConfig):
+            settings = chosen.model_dump(exclude={"kind"})
+            return MobileSpace(image_shape=image_shape, classes=classes, **settings)
+        if isinstance(chosen, ChoicesConfig):
+            raise SearchError("space: your own spaces are not there yet")
+        return Nb201Space(image_shape, classes, chosen.channels, chosen.cells)
     except SpaceError as error:
         raise SearchError(f"space: {error}", "see `gauntlet search --keys`") from error
 
 
-def strategy(config: CampaignConfig, chosen: MobileSpace) -> Strategy:
-    """The strategy at its beginning."""
-    objectives, constraints = config.parsed_objectives(), config.parsed_constraints()
-    if config.search.strategy == "random":
-        return RandomSearch(chosen, objectives, constraints, config.seed)
-    return Nsga2(chosen, objectives, constraints, config.seed, population=config.search.population)
+def _table(config: CampaignConfig) -> Table:
+    return recorded_cells() if config.replay == NB201 else Table.read(Path(config.replay))
+
+
+def recorded_cells(accuracy: str = "validation") -> Table:
+    """NAS-Bench-201 as recorded, from the folder that the environment names.
+
+    Args:
+        accuracy: "validation" is what a search sees, "test" what its winners are reported on.
+
+    Raises:
+        SearchError: no such folder, or the table is not there.
+    """
+    folder = os.environ.get("GAUNTLET_DATA")
+    if not folder:
+        raise SearchError(
+            "replay: the recorded cells of NAS-Bench-201 are not part of this program",
+            "set GAUNTLET_DATA to the folder that holds nb201_classes.parquet",
+        )
+    return read_nb201(Path(folder), accuracy)
 
 
 def training(config: CampaignConfig) -> TrainSettings:
@@ -72,6 +143,14 @@ def training(config: CampaignConfig) -> TrainSettings:
         label_share=chosen.label_share,
         seed=config.seed,
         threads=chosen.threads,
+    )
+
+
+def training_alone(config: CampaignConfig) -> TrainSettings:
+    """Of a candidate in a space without a supernet."""
+    chosen = config.training
+    return TrainSettings(
+        epochs=chosen.epochs, batch=chosen.batch, learning_rate=chosen.learning_rate, weight_decay=5e-4
     )
 
 

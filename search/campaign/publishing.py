@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from orchestrator.client import Client
 from protos.gauntlet.v1 import campaign_pb2
 from search.campaign.config import CampaignConfig
@@ -24,12 +26,12 @@ async def begin(client: Client, campaign_id: str, config: CampaignConfig) -> Non
 
 
 async def evaluated(
-    client: Client, campaign_id: str, evaluation: Evaluation, config: CampaignConfig, history: History
+    client: Client, campaign_id: str, evaluations: Sequence[Evaluation], config: CampaignConfig, history: History
 ) -> None:
-    """A candidate is done."""
-    await client.publish_records(
-        campaign_id, [_record(evaluation, front_of(history, config)), _hypervolume(config, history)]
-    )
+    """Candidates are done."""
+    front = front_of(history, config)
+    records = [_record(evaluation, front) for evaluation in evaluations]
+    await client.publish_records(campaign_id, [*records, _hypervolume(config, history)])
 
 
 async def finish(client: Client, campaign_id: str, config: CampaignConfig, history: History) -> None:

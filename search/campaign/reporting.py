@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from search.campaign.config import parse
+from search.campaign.config import CampaignConfig, parse
 from search.campaign.corrections import suspicions
 from search.campaign.problem import front_of
 from search.campaign.winners import file_stem
@@ -51,23 +51,34 @@ def report_input(history: History, folder: Path) -> ReportInput:
         evaluations=tuple(history.evaluations),
         settings={
             "Strategy": config.search.strategy,
-            "Space": config.space.kind,
-            "Data": config.data,
+            "Space": "of the recorded table" if config.replay else config.space.kind,
+            **({"Replayed from": config.replay} if config.replay else {"Data": config.data}),
             "Seed": str(config.seed),
             "Campaign": str(about["campaign_id"]),
         },
         budget={"candidates": f"{told} of {wanted}"},
         devices=tuple(devices[-1]) if devices else (),
         audit=audits[-1] if audits else None,
-        audit_missing="the campaign asks for none" if not config.audit.subnets else "the run ended before it",
+        audit_missing=_no_audit(config),
         stage_s=_stages(history),
         wall_s=sum(float(note["wall_s"]) for note in processes) if processes else None,
         files={
-            winner.number: {kind: f"winners/{file_stem(winner)}.{suffix}" for kind, suffix in _FILES.items()}
+            winner.number: {
+                kind: f"winners/{file_stem(winner)}.{suffix}"
+                for kind, suffix in _FILES.items()
+                if kind == "card" or kind in winner.digests
+            }
             for winner in winners
         },
         notes=tuple(notes),
+        floors=[*history.notes("floors"), {}][-1],
     )
+
+
+def _no_audit(config: CampaignConfig) -> str:
+    if not config.has_supernet:
+        return "candidates do not share weights"
+    return "the run ended before it" if config.audit.subnets else "the campaign asks for none"
 
 
 _FILES = {"int8": "tflite", "card": "json"}

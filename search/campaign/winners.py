@@ -12,6 +12,10 @@ from protos import contract
 from search.campaign.config import CampaignConfig
 from search.evaluations import Evaluation
 
+_CHOSEN_ON = "validation images, the fault patterns that all candidates shared"
+_CONFIRMED_ON = "test images and fault patterns that no choice has seen, measured anew on the device"
+_RECORDED = "test images, as recorded; a table cannot be measured anew"
+
 
 def write(
     folder: Path, front: Sequence[Evaluation], finals: Mapping[str, Any], config: CampaignConfig, campaign_id: str
@@ -30,23 +34,24 @@ def write(
     target.mkdir()
     for evaluation in front:
         name = file_stem(evaluation)
-        shutil.copyfile(folder / "models" / f"{evaluation.digests['int8']}.tflite", target / f"{name}.tflite")
+        digest = evaluation.digests.get("int8")
+        if digest is not None:
+            shutil.copyfile(folder / "models" / f"{digest}.tflite", target / f"{name}.tflite")
+        model = {"model": f"{name}.tflite", "sha256": digest, "precision": "int8"} if digest else {"model": None}
         card = {
-            "model": f"{name}.tflite",
-            "sha256": evaluation.digests["int8"],
-            "precision": "int8",
+            **model,
             "architecture": evaluation.architecture,
             "macs": evaluation.macs,
             "parameters": evaluation.parameters,
-            "data": config.data,
+            "data": config.data or f"replayed from {config.replay}",
             "campaign": {"id": campaign_id, "title": config.title, "seed": config.seed},
             "objectives": list(config.objectives),
             "chosen_on": {
-                "what": "validation images, the fault patterns that all candidates shared",
+                "what": "a recorded table" if config.replay else _CHOSEN_ON,
                 "figures": {key: value.to_json() for key, value in evaluation.figures.items()},
             },
             "confirmed_on": {
-                "what": "test images and fault patterns that no choice has seen, measured anew on the device",
+                "what": _RECORDED if config.replay else _CONFIRMED_ON,
                 "figures": dict(finals.get(str(evaluation.number), {})),
             },
             "provenance": dict(evaluation.provenance),

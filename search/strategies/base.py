@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search.errors import Exhausted, Infeasible, StrategyError
+from search.errors import Exhausted, Infeasible, SearchError, StrategyError
 from search.evaluations import Evaluation
 from search.objectives import Constraint, Objective
 
@@ -33,6 +33,7 @@ class Strategy(ABC):
 
     Attributes:
         evaluations: what was told, in the order of telling.
+        learned: what is known besides, see `learn`.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Strategy(ABC):
         self.constraints = tuple(constraints)
         self.seed = seed
         self.evaluations: list[Evaluation] = []
+        self.learned: tuple[Evaluation, ...] = ()
         self._architectures: dict[str, Architecture] = {}
         self._told: set[str] = set()
 
@@ -110,6 +112,17 @@ class Strategy(ABC):
             self._told.add(evaluation.architecture)
             self.evaluations.append(evaluation)
 
+    def learn(self, evaluations: Iterable[Evaluation]) -> None:
+        """Take in what was measured elsewhere, before the first ask: for predictors to learn from.
+
+        None of it is a candidate of this search, and any of it may be asked for. Strategies that predict nothing
+        have no use for it.
+
+        Args:
+            evaluations: of architectures of the space, each once; many will lack figures.
+        """
+        self.learned = tuple(sorted(evaluations, key=lambda evaluation: evaluation.architecture))
+
     @abstractmethod
     def _propose(self, rng: np.random.Generator, attempt: int) -> Architecture:
         """A candidate; one that is known already, or that the space does not allow, is turned down.
@@ -147,7 +160,10 @@ class Strategy(ABC):
         broken = []
         for constraint in self.constraints:
             if constraint.quantity.is_static:
-                count = getattr(self.space, constraint.quantity.kind)(architecture)
+                try:
+                    count = getattr(self.space, constraint.quantity.kind)(architecture)
+                except SearchError:
+                    continue  # a user's builder that raises: it is asked for, and fails under its name
                 violation = constraint.violation(float(count))
                 if violation > 0:
                     broken.append((violation, constraint))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 from torch import Tensor, nn
 
 from search.data import Data, Split
-from search.spaces import Architecture, MobileSpace
+from search.spaces.base import Architecture, Space
 from search.supernet.checkpoint import Identity, TrainState, load, save
 from search.supernet.elastic import Supernet
 from search.supernet.errors import TrainingDivergedError
@@ -105,7 +105,13 @@ def train(
 
 
 def train_alone(
-    space: MobileSpace, architecture: Architecture, data: Data, settings: TrainSettings, *, seed: int
+    space: Space,
+    architecture: Architecture,
+    data: Data,
+    settings: TrainSettings,
+    *,
+    seed: int,
+    around: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> nn.Module:
     """Train one network from random weights, as one would without a supernet.
 
@@ -115,6 +121,7 @@ def train_alone(
         data: only the training part is looked at.
         settings: how; its seed is replaced.
         seed: of the weights and of the order of the images.
+        around: entered for each step; may wait.
 
     Returns:
         The network in evaluation mode.
@@ -131,13 +138,14 @@ def train_alone(
     steps = settings.epochs * settings.steps_per_epoch(len(data.train))
     with _threads(settings.threads):
         for step, images, labels in _batches(data.train, settings, 0, steps):
-            optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(network(images), labels)
-            loss.backward()  # type: ignore[no-untyped-call]
-            if not math.isfinite(loss.item()):
-                raise TrainingDivergedError(step + 1, loss.item(), f"the loss of {architecture}", None)
-            nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
-            _take_step(optimizer, settings.rate(step, steps))
+            with around():
+                optimizer.zero_grad(set_to_none=True)
+                loss = F.cross_entropy(network(images), labels)
+                loss.backward()  # type: ignore[no-untyped-call]
+                if not math.isfinite(loss.item()):
+                    raise TrainingDivergedError(step + 1, loss.item(), f"the loss of {architecture}", None)
+                nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+                _take_step(optimizer, settings.rate(step, steps))
     return network.eval()
 
 

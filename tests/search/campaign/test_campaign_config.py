@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from search.campaign.config import CampaignConfig, ConfigError, explain, load, parse
+from search.campaign.config import CampaignConfig, load, parse
+from search.campaign.keys import explain
+from search.campaign.sections import ConfigError
 from tests.search.campaign import tiny
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -21,6 +23,7 @@ def test_the_example_is_valid_and_names_its_conditions_canonically() -> None:
     assert "iBF(p=0.003, per=bit)" in config.fault_conditions()
     assert len(config.fault_conditions()) == len(set(config.fault_conditions())) == 3
     assert config.search.candidates >= 40
+    assert config.has_supernet
 
 
 def test_what_goes_into_the_log_comes_back() -> None:
@@ -35,7 +38,7 @@ def test_a_path_is_taken_relative_to_the_file(tmp_path: Path) -> None:
 
 
 def test_every_key_is_explained() -> None:
-    rows = explain()
+    rows = explain(CampaignConfig)
     assert all(meaning for _, _, meaning in rows)
     assert "search.candidates" in {key for key, _, _ in rows}
 
@@ -47,7 +50,18 @@ def test_every_key_is_explained() -> None:
         ({"search": {"candidate": 3}}, r"no key search\.candidate", "did you mean candidates"),
         ({"search": {"candidates": "many"}}, r"search\.candidates", "--keys"),
         ({"search": {"candidates": 0}}, r"search\.candidates", ""),
-        ({"search": {"strategy": "magic"}}, r"search\.strategy", ""),
+        ({"search": {"strategy": "nsga"}}, "no strategy 'nsga'", "did you mean nsga2?"),
+        ({"compare": {"strategies": ["nsga2"]}}, "cannot be compared", ""),
+        ({"compare": {"strategies": ["nsga2", "nsga2"]}}, "nsga2 is there twice", ""),
+        ({"compare": {"strategies": ["nsga2", {"strategy": "random", "sttings": {}}]}}, "sttings", "settings"),
+        ({"space": {"kind": "moble"}}, r"space\.kind: .*'moble'", "mobile"),
+        ({"space": {"kind": "nb201", "chanels": 4}}, r"no key space\.chanels", "did you mean channels?"),
+        ({"space": {"kernals": [3]}}, r"no key space\.kernals", "did you mean kernels?"),
+        ({"stop": {"plateau": {"gain": 0.1}}}, r"stop\.plateau\.queries is missing", ""),
+        ({"stop": {"device_s": 0}}, r"stop\.device_s", ""),
+        ({"replay": "nb201"}, "one of the two", ""),
+        ({"data": ""}, "one of the two", ""),
+        ({"data": "", "replay": "x.parquet"}, "a recorded table brings its own", ""),
         ({"seed": -1}, "seed", ""),
         ({"objectives": []}, "objectives", ""),
         ({"objectives": ["speed@local"]}, "speed", "there are"),

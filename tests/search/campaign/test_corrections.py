@@ -194,6 +194,7 @@ async def test_winners_are_chosen_after_the_last_correction(tmp_path: Path, monk
         notes: list[str] = []
         campaign = Campaign(log, Observer(note=notes.append))
         monkeypatch.setattr(campaign, "_measure_winners", measure)
+        campaign.check()
         campaign._targets = [LOCAL]
         await campaign._finish(None)  # type: ignore[arg-type]  # everything that would use it is replaced
     assert written == [([1], {"0", "1"})]

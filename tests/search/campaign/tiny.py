@@ -29,7 +29,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "objectives": ["accuracy", "latency_s@local", "accuracy@iBF(p=0.01)"],
         "space": {"stem": 4, "widths": [[4, 8], [4, 8]], "depth": 1, "kernels": [3, 5], "expansions": [1, 2]},
         "supernet": {"epochs": 2, "batch": 32, "learning_rate": 0.1},
-        "search": {"candidates": CANDIDATES, "batch": 3, "population": 4},
+        "search": {"candidates": CANDIDATES, "batch": 3, "strategy": "nsga2", "settings": {"population": 4}},
         "measure": {"warmup_s": 0.01, "min_s": 0.02, "max_s": 0.05, "images": 40},
         "faults": {"models": ["iBF(p=0.001)", "MiBB(p_m=0.001)"], "images": 30, "min_patterns": 5, "max_patterns": 5},
         "audit": {"subnets": 0},

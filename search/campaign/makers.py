@@ -1,0 +1,121 @@
+"""Where candidates get their weights: from a supernet, from training alone, or nowhere, when all is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from search.campaign.candidates import Candidate, CandidateError, export, outside_timed_windows, timed
+from search.campaign.config import CampaignConfig
+from search.campaign.problem import Problem, training, training_alone
+from search.data import Data
+from search.errors import SearchError
+from search.spaces.base import Architecture, Space
+from search.spaces.mobile import MobileSpace
+from search.supernet import Progress, Supernet, TrainingDivergedError, train, train_alone
+
+#: Training images for BatchNorm statistics; a few hundred do.
+_RECALIBRATION_IMAGES = 512
+#: What a recorded table measures: the text of an architecture.
+RECORDED = "model/recorded"
+
+
+class Maker(Protocol):
+    """Makes candidates of one campaign, the same ones to the bit however often it is asked."""
+
+    def make(self, architecture: Architecture) -> Candidate:
+        """A candidate.
+
+        Raises:
+            CandidateError: it cannot be made.
+        """
+        ...
+
+
+@dataclass
+class SupernetMaker:
+    """Weights are cut from a supernet.
+
+    Attributes:
+        config: of the campaign.
+        data: what it learns from.
+        space: of the networks.
+        checkpoint: of the training.
+    """
+
+    config: CampaignConfig
+    data: Data
+    space: MobileSpace
+    checkpoint: Path
+
+    def __post_init__(self) -> None:
+        self.supernet = Supernet(self.space, seed=self.config.seed)
+
+    def train(self, progress: Callable[[Progress], None], stop: Callable[[], bool]) -> bool:
+        """Train it, or go on; False when stopped."""
+        settings = training(self.config)
+        return train(self.supernet, self.data, settings, checkpoint=self.checkpoint, progress=progress, stop=stop)
+
+    def make(self, architecture: Architecture) -> Candidate:
+        """Cut it out, with BatchNorm statistics of its own."""
+        stage_s: dict[str, float] = {}
+        torch.set_num_threads(1)
+        with outside_timed_windows(), torch.inference_mode(), timed(stage_s, "recalibration"):
+            network = self.supernet.subnet(architecture, self.data.train.head(_RECALIBRATION_IMAGES).images)
+        return export(network, self.data, "inherited_accuracy", stage_s)
+
+
+@dataclass
+class AloneMaker:
+    """Each network is trained alone.
+
+    Attributes:
+        config: of the campaign.
+        data: what it learns from.
+        space: of the networks.
+    """
+
+    config: CampaignConfig
+    data: Data
+    space: Space
+
+    def make(self, architecture: Architecture) -> Candidate:
+        """Build it and train it; steps wait while a device of this host is in a timed window."""
+        stage_s: dict[str, float] = {}
+        settings, seed = training_alone(self.config), self.config.seed
+        try:
+            with timed(stage_s, "training"):
+                network = train_alone(
+                    self.space, architecture, self.data, settings, seed=seed, around=outside_timed_windows
+                )
+        except TrainingDivergedError as error:
+            raise CandidateError(str(error), "training") from error
+        except SearchError as error:  # a user's builder that raises
+            raise CandidateError(error.message, "building") from error
+        return export(network, self.data, "trained_accuracy", stage_s)
+
+
+class RecordedMaker:
+    """Nothing is made: a recorded table knows architectures by their texts."""
+
+    def make(self, architecture: Architecture) -> Candidate:
+        """The text."""
+        return Candidate(architecture.text.encode(), RECORDED, {})
+
+
+def maker_for(problem: Problem, checkpoint: Path) -> Maker:
+    """The maker that a problem asks for.
+
+    Args:
+        problem: of the campaign.
+        checkpoint: of a supernet's training.
+    """
+    if problem.data is None:
+        return RecordedMaker()
+    if isinstance(problem.space, MobileSpace):
+        return SupernetMaker(problem.config, problem.data, problem.space, checkpoint)
+    return AloneMaker(problem.config, problem.data, problem.space)

@@ -1,0 +1,118 @@
+"""What earlier campaigns measured, learned from before the first candidate is asked for.
+
+Accuracy belongs to weights, so that it says something about this campaign only if the networks of the other one were
+trained in the same way; what a network costs on a device belongs to the architecture. So of an earlier run
+
+- figures of every objective, from a campaign that trained and measured alike: the candidate enters this one as told.
+  It counts towards the front and is not measured again;
+- anything else: figures for predictors to learn from, no candidates.
+
+All of it is copied into the log, so that the run goes on without the earlier one's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from search.campaign.config import CampaignConfig, parse
+from search.campaign.problem import Problem
+from search.errors import SearchError
+from search.evaluations import Evaluation
+from search.pareto import costs
+from search.replay.table import Table
+from search.runlog import History, RunLog, read_history
+from search.spaces.base import SpaceError
+
+_NOTE = "warm start"
+#: Where a candidate came from, in its provenance.
+FROM = "warm start"
+#: What decides a candidate's weights and how its accuracy is measured.
+_TRAINED_ALIKE = ("data", "seed", "space", "supernet", "training", "measure", "faults")
+#: Figures that belong to weights and not to the architecture.
+_OF_WEIGHTS = ("accuracy", "inherited_accuracy", "trained_accuracy", "export_agreement")
+
+
+def enter(log: RunLog, problem: Problem, say: Callable[[str], None]) -> int:
+    """Take in what the campaign's `warm_start` names, once in the life of a run.
+
+    Args:
+        log: of the run; what is taken in is appended.
+        problem: of the campaign.
+        say: told what was taken in.
+
+    Returns:
+        How many candidates entered as told: they do not count towards the budget.
+
+    Raises:
+        SearchError: a run or a table that cannot be read.
+    """
+    if not problem.config.warm_start:
+        return 0
+    if not log.history.notes(_NOTE):
+        entered, learned = _collect(problem)
+        log.note(_NOTE, {"entered": [e.to_json() for e in entered], "learned": [e.to_json() for e in learned]})
+        say(f"warm start: {len(entered)} candidates known already, figures of {len(learned)} others to learn from")
+    entered = _read(log.history, "entered")
+    if entered and not log.history.asked:
+        log.asked([evaluation.architecture for evaluation in entered])
+    for evaluation in entered:
+        if evaluation.number not in log.history.told:  # a crash came between
+            log.told(evaluation)
+    return len(entered)
+
+
+def learned(history: History) -> list[Evaluation]:
+    """What predictors may learn from, none of it a candidate of this run."""
+    return _read(history, "learned")
+
+
+def _read(history: History, part: str) -> list[Evaluation]:
+    return [Evaluation.from_json(document) for note in history.notes(_NOTE) for document in note[part]]
+
+
+def _collect(problem: Problem) -> tuple[list[Evaluation], list[Evaluation]]:
+    entered: dict[str, Evaluation] = {}
+    learned: dict[str, Evaluation] = {}
+    for name in problem.config.warm_start:
+        path = Path(name)
+        evaluations, alike = _table(path, problem) if path.is_file() else _run(path, problem.config)
+        for evaluation in evaluations:
+            try:
+                text = problem.space.parse(evaluation.architecture).text
+            except SpaceError:
+                continue  # of another space
+            origin = f"{path.name}, candidate {evaluation.number}"
+            found = replace(
+                evaluation, architecture=text, digests={}, provenance={**evaluation.provenance, FROM: origin}
+            )
+            if alike and costs(found, problem.config.parsed_objectives()) is not None:
+                entered.setdefault(text, replace(found, number=len(entered)))
+            else:
+                learned.setdefault(text, _without_weights(found) if not alike else found)
+    return list(entered.values()), [e for text, e in learned.items() if text not in entered]
+
+
+def _run(folder: Path, config: CampaignConfig) -> tuple[Sequence[Evaluation], bool]:
+    history = read_history(folder)
+    other = parse(dict(history.about["config"]), str(folder))
+    same = all(getattr(config, key) == getattr(other, key) for key in _TRAINED_ALIKE)
+    return history.evaluations, same and config.replay == other.replay
+
+
+def _table(path: Path, problem: Problem) -> tuple[Sequence[Evaluation], bool]:
+    """A table's figures are replayed ones: they enter a campaign only if all of it is replayed from the same table."""
+    table = Table.read(path)
+    if table.space.name != problem.space.name and problem.table is None:
+        raise SearchError(f"warm_start: {path} is of another space, {table.space.name}", "leave it out")
+    rows = [table.space.parse(text) for text in table.rows]
+    return [table.evaluation(number, architecture) for number, architecture in enumerate(rows)], False
+
+
+def _without_weights(evaluation: Evaluation) -> Evaluation:
+    figures: dict[str, Any] = {
+        name: value for name, value in evaluation.figures.items() if name.split("@")[0] not in _OF_WEIGHTS
+    }
+    return replace(evaluation, figures=figures, faults=())
