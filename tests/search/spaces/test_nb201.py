@@ -24,8 +24,8 @@ from tests.search.spaces.contract import counted
 SMALL = Nb201Space((3, 8, 8), 10, channels=4, cells=1)
 cells = st.tuples(*[st.integers(0, len(OPERATIONS) - 1)] * len(EDGES))
 relaxed = settings(deadline=None)  # a busy machine is no failure
-#: Largest difference of a logit of an int8 file, in standard deviations of the logits. Over all 6,466 cells the worst was
-#: 0.19 (p-np-pps), in float32 2e-6.
+#: Largest difference of a logit of an int8 file, in standard deviations of the logits. Over all 6,466 cells the worst
+#: was 0.19 (p-np-pps), in float32 2e-6.
 INT8_WORST = 0.3
 POINTWISE, SQUARE, POOL = OPERATIONS.index("nor_conv_1x1"), OPERATIONS.index("nor_conv_3x3"), 4
 
