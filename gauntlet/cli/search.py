@@ -15,6 +15,8 @@ from gauntlet.cli.output import EXIT_INTERRUPTED, LabDirOption, LabOption, open_
 
 if TYPE_CHECKING:
     from search.campaign.campaign import Campaign, Observer, Outcome
+    from search.fleet import Fleet
+    from search.replay.table import Table
     from search.runlog import RunLog
 
 EPILOG = """\
@@ -130,15 +132,26 @@ def _run(log: RunLog, address: str, lab_dir: Path | None, stop: threading.Event)
     with bars() as progress:
         campaign = Campaign(log, _observer(progress), stop.is_set)
         campaign.check()
-        with open_lab(address, lab_dir) as lab:
-            return asyncio.run(_with_client(campaign, lab.client.address))
+        with _fleet(campaign.problem.table, address, lab_dir) as fleet:
+            return asyncio.run(_connected(campaign, fleet))
 
 
-async def _with_client(campaign: Campaign, address: str) -> Outcome:
+@contextmanager
+def _fleet(table: Table | None, address: str, lab_dir: Path | None) -> Iterator[Fleet]:
+    """The devices of a lab, or those of a recorded table."""
     from orchestrator.client import Client
+    from search.replay.fleet import ReplayFleet
 
-    async with Client(address) as client:
-        return await campaign.run(client)
+    if table is not None:
+        yield ReplayFleet(table)
+        return
+    with open_lab(address, lab_dir) as lab:
+        yield Client(lab.client.address)
+
+
+async def _connected(campaign: Campaign, fleet: Fleet) -> Outcome:
+    async with fleet:
+        return await campaign.run(fleet)
 
 
 @contextmanager

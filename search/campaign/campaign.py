@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestrator.client import Client
 from protos import contract
 from protos.gauntlet.v1 import fleet_pb2
 from search.campaign import corrections, publishing, uploads, warm_start, winners
@@ -36,6 +35,7 @@ from search.campaign.stopping import stop_reason
 from search.campaign.targets import check_deliverable, find_targets
 from search.errors import Exhausted, SearchError
 from search.evaluations import Evaluation, Failure
+from search.fleet import Fleet
 from search.noise import floors_of
 from search.objectives import derived
 from search.report import audit_document
@@ -107,8 +107,8 @@ class Campaign:
         log: of the run, open; the campaign is what its first line says.
         observer: who watches.
         stop: asked often; true ends the campaign cleanly, to be resumed.
-        shared: folder of the supernet's checkpoint, and the id under which jobs are submitted: campaigns that compare
-            strategies share both, so that nothing is trained or measured twice. None: the campaign's own.
+        shared: folder of the supernet and the models, and the id under which jobs are submitted: campaigns that
+            compare strategies share both, so that nothing is trained or measured twice. None: the campaign's own.
     """
 
     def __init__(
@@ -122,41 +122,67 @@ class Campaign:
         self.folder = log.path.parent
         self.config = parse(dict(log.history.about["config"]), str(log.path))
         self.campaign_id = str(log.history.about["campaign_id"])
-        self._checkpoint_folder, self._jobs_id = shared or (self.folder, self.campaign_id)
+        self._shared_folder, self._jobs_id = shared or (self.folder, self.campaign_id)
         self._observer = observer
         self._stop = stop
         self._began = time.monotonic()
         self._published = 0.0
         self._unpublished: list[Evaluation] = []
 
-    def check(self) -> None:
+    def check(self, problem: Problem | None = None) -> None:
         """Everything that can be known to be wrong before the lab starts.
+
+        Args:
+            problem: what the settings stand for, if it has been made already.
 
         Raises:
             SearchError: data that can no longer be read.
         """
-        self.problem = Problem.of(self.config)
+        self.problem = problem or Problem.of(self.config)
         self.space = self.problem.space
-        self._maker = maker_for(self.problem, self._checkpoint_folder / "supernet.pt")
+        self._maker = maker_for(self.problem, self._shared_folder / "supernet.pt")
 
-    async def run(self, client: Client) -> Outcome:
+    async def run(self, client: Fleet) -> Outcome:
         """Carry it to its end, or to a stop.
 
         Raises:
             SearchError, ClientError, SupernetError: it cannot go on; what was done is kept.
         """
+        complete = await self.search(client) and await self._audit()
+        if complete:
+            await self.conclude(client)
+        self._note_time()
+        return Outcome(complete, self.log.history.evaluations)
+
+    async def search(self, client: Fleet) -> bool:
+        """The part up to the last candidate. False when stopped.
+
+        Raises:
+            SearchError, ClientError, SupernetError: it cannot go on; what was done is kept.
+        """
+        await self._attach(client)
+        return await self._begin() and await self._search(client)
+
+    async def conclude(self, client: Fleet) -> None:
+        """The part after the last candidate: winners are confirmed, and all is written down.
+
+        Raises:
+            SearchError, ClientError: it cannot go on; what was done is kept.
+        """
+        recorded = self.problem.table is not None
+        finals = self.problem.recorded_finals(self.log.history) if recorded else await self._confirm(client)
+        front = front_of(self.log.history, self.config)
+        winners.write(self.folder, self._shared_folder / "models", front, finals, self.config, self.campaign_id)
+        await publishing.finish(client, self.campaign_id, self.config, self.log.history)
+
+    # ------------------------------------------------------------------------------------------------ stages
+
+    async def _attach(self, client: Fleet) -> None:
         devices = await client.devices()
         self._targets = find_targets(self.config.devices(), devices)
         check_deliverable(self.config.quantities(), self._targets, devices)
         self._note_devices(devices)
         await publishing.begin(client, self.campaign_id, self.config)
-        complete = await self._begin() and await self._search(client) and await self._audit()
-        if complete:
-            await self._finish(client)
-        self._note_time()
-        return Outcome(complete, self.log.history.evaluations)
-
-    # ------------------------------------------------------------------------------------------------ stages
 
     async def _begin(self) -> bool:
         if not isinstance(self._maker, SupernetMaker):
@@ -167,7 +193,7 @@ class Campaign:
         self._note_stage("training", time.monotonic() - began)
         return complete
 
-    async def _search(self, client: Client) -> bool:
+    async def _search(self, client: Fleet) -> bool:
         self._observer.stage("searching")
         data_sets = await uploads.data_sets(client, self.config, self.problem.data, "validation")
         entered = warm_start.enter(self.log, self.problem, self._observer.note)
@@ -221,19 +247,14 @@ class Campaign:
         self._note_stage("audit", time.monotonic() - began)
         return True
 
-    async def _finish(self, client: Client) -> None:
-        recorded = self.problem.table is not None
-        finals = self.problem.recorded_finals(self.log.history) if recorded else await self._confirm(client)
-        front = front_of(self.log.history, self.config)
-        winners.write(self.folder, front, finals, self.config, self.campaign_id)
-        await publishing.finish(client, self.campaign_id, self.config, self.log.history)
-
-    async def _confirm(self, client: Client) -> Mapping[str, object]:
+    async def _confirm(self, client: Fleet) -> Mapping[str, object]:
         """Measure the front once more, until all of it is confirmed."""
         self._observer.stage("measuring the winners on fresh images and fresh faults")
         while True:
             # Measuring takes its time, in which a device may be found unfit: then others may be the winners.
-            corrected = await corrections.correct(client, self.log, self._jobs_id, self._targets)
+            corrected = await corrections.correct(
+                client, self.log, self._jobs_id, self._targets, self.config.aggregates()
+            )
             if corrected:
                 self._observer.note(f"figures corrected that an unfit device had measured: {corrected}")
             front = front_of(self.log.history, self.config)
@@ -255,7 +276,7 @@ class Campaign:
 
     async def _evaluate_all(
         self,
-        client: Client,
+        client: Fleet,
         host: ThreadPoolExecutor,
         data_sets: DataSets,
         pending: Sequence[tuple[int, Architecture]],
@@ -286,7 +307,7 @@ class Campaign:
         return not self._stop()
 
     async def _evaluate(
-        self, client: Client, host: ThreadPoolExecutor, data_sets: DataSets, number: int, architecture: Architecture
+        self, client: Fleet, host: ThreadPoolExecutor, data_sets: DataSets, number: int, architecture: Architecture
     ) -> Evaluation:
         made = asyncio.get_running_loop().run_in_executor(host, self._maker.make, architecture)
         try:
@@ -298,10 +319,10 @@ class Campaign:
             )
         findings = Findings(dict(candidate.figures), [], dict(candidate.stage_s), {})
         if candidate.model is not None:
-            models = self.folder / "models"
+            models = self._shared_folder / "models"
             models.mkdir(exist_ok=True)
             candidate.model.save(models / f"{candidate.model.digest}.tflite")
-        model = await client.put_bytes(candidate.content, candidate.media_type, candidate_name(number))
+        model = await client.put_bytes(candidate.content, candidate.media_type, candidate_name(candidate.digest))
         reference = await uploads.reference(client, self.problem.data, candidate)
         wanted = tasks(self.config, self._jobs_id, self._targets, data_sets, model, reference, fault_seed(self.config))
         ended = await client.settled(await client.run([task.spec for task in wanted]))
@@ -319,13 +340,13 @@ class Campaign:
             provenance=findings.provenance,
         )
 
-    async def _measure_winners(self, client: Client, front: Sequence[Evaluation]) -> Mapping[int, Mapping[str, Value]]:
+    async def _measure_winners(self, client: Fleet, front: Sequence[Evaluation]) -> Mapping[int, Mapping[str, Value]]:
         """Accuracy of the front on images and under faults that no choice has seen."""
         data_sets = await uploads.data_sets(client, self.config, self.problem.data, "test")
         found = {}
         for evaluation in front:
-            content = (self.folder / "models" / f"{evaluation.digests['int8']}.tflite").read_bytes()
-            model = await client.put_bytes(content, TFLITE, f"winner-{evaluation.number}.tflite")
+            content = (self._shared_folder / "models" / f"{evaluation.digests['int8']}.tflite").read_bytes()
+            model = await client.put_bytes(content, TFLITE, f"winner-{evaluation.digests['int8'][:16]}.tflite")
             seed = final_fault_seed(self.config)
             wanted = tasks(self.config, self._jobs_id, self._targets, data_sets, model, None, seed)
             findings = Findings({}, [], {}, {})
@@ -335,7 +356,7 @@ class Campaign:
             found[evaluation.number] = {**findings.figures, **derived(findings.figures, self.config.aggregates())}
         return found
 
-    async def _publish(self, client: Client, whole: bool) -> None:
+    async def _publish(self, client: Fleet, whole: bool) -> None:
         """Show what is new, not more often than people look; `whole` shows it in any case."""
         if self._unpublished and (whole or time.monotonic() - self._published > _PUBLISH_EVERY_S):
             told, self._unpublished = self._unpublished, []

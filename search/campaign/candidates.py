@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from protos import contract
 from protos.hostlock import HostLock
 from search.data import Data
 from search.export import ExportedModel, ExportError, export_tflite, outputs_of, verify
@@ -67,6 +68,11 @@ class Candidate:
     model: ExportedModel | None = None
     reference: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, repr=False)
     stage_s: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file, hexadecimal."""
+        return contract.digest_of_bytes(self.content)
 
 
 def export(network: nn.Module, data: Data, accuracy: str, stage_s: dict[str, float]) -> Candidate:

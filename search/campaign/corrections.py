@@ -10,18 +10,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from orchestrator.client import Client
 from protos.gauntlet.v1 import job_pb2
-from search.campaign.measurements import Findings, Task, candidate_name
+from search.campaign.measurements import Findings, Task, is_candidate
 from search.campaign.targets import Target
 from search.evaluations import Evaluation
+from search.fleet import Fleet
+from search.objectives import Quantity, derived
 from search.runlog import RunLog
 
 #: Jobs of a campaign that are looked through.
 _MOST_JOBS = 1_000_000
 
 
-async def correct(client: Client, log: RunLog, campaign_id: str, targets: Sequence[Target]) -> int:
+async def correct(
+    client: Fleet,
+    log: RunLog,
+    campaign_id: str,
+    targets: Sequence[Target],
+    aggregates: Sequence[Quantity] = (),
+) -> int:
     """Look at all results of the campaign once more, and correct the candidates whose figures were suspect.
 
     Args:
@@ -29,6 +36,7 @@ async def correct(client: Client, log: RunLog, campaign_id: str, targets: Sequen
         log: of the run; corrections are appended.
         campaign_id: its id.
         targets: its devices, the first one first.
+        aggregates: that are put together from the figures.
 
     Returns:
         How many corrections were made; 0 when nothing new is suspect.
@@ -42,11 +50,13 @@ async def correct(client: Client, log: RunLog, campaign_id: str, targets: Sequen
     first = [job for job in suspect if not job.spec.repeats_job_id]
     corrections = 0
     for job in await client.settled(first):
-        told = {candidate_name(number): evaluation for number, evaluation in log.history.told.items()}
-        evaluation, task = told.get(job.spec.measurement.model.name), _task(job, targets)
+        told = {evaluation.digests.get("int8"): evaluation for evaluation in log.history.told.values()}
+        model = job.spec.measurement.model
+        evaluation, task = told.get(model.digest) if is_candidate(model) else None, _task(job, targets)
         if evaluation is None or task is None:
             continue  # a winner's measurement, or of a device that the campaign no longer names
         corrected = corrected_by(evaluation, task, job, targets[0])
+        corrected = replace(corrected, figures={**corrected.figures, **derived(corrected.figures, aggregates)})
         if corrected != evaluation:
             log.corrected(corrected)
             corrections += 1

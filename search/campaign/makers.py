@@ -14,14 +14,13 @@ from search.campaign.config import CampaignConfig
 from search.campaign.problem import Problem, training, training_alone
 from search.data import Data
 from search.errors import SearchError
+from search.replay.fleet import RECORDED
 from search.spaces.base import Architecture, Space
 from search.spaces.mobile import MobileSpace
 from search.supernet import Progress, Supernet, TrainingDivergedError, train, train_alone
 
 #: Training images for BatchNorm statistics; a few hundred do.
 _RECALIBRATION_IMAGES = 512
-#: What a recorded table measures: the text of an architecture.
-RECORDED = "model/recorded"
 
 
 class Maker(Protocol):

@@ -34,6 +34,8 @@ from search.campaign.targets import Target
 from search.evaluations import Failure, FaultAccuracy
 from search.values import Value
 
+_CANDIDATE = "candidate-"
+
 
 @dataclass(frozen=True)
 class DataSets:
@@ -68,9 +70,17 @@ class Task:
         return f"{self.condition or 'measurement'} on {self.target.name}"
 
 
-def candidate_name(number: int) -> str:
-    """What a candidate's file is called in the lab."""
-    return f"candidate-{number}.tflite"
+def candidate_name(digest: str) -> str:
+    """What a candidate's file is called in the lab.
+
+    Not by its number: strategies that are compared share measurements, and number their candidates differently.
+    """
+    return f"{_CANDIDATE}{digest[:16]}.tflite"
+
+
+def is_candidate(model: artifact_pb2.ArtifactRef) -> bool:
+    """Is it a candidate's file, and not a winner's that is confirmed?"""
+    return model.name.startswith(_CANDIDATE)
 
 
 def tasks(

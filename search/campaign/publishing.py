@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.client import Client
 from protos.gauntlet.v1 import campaign_pb2
 from search.campaign.config import CampaignConfig
 from search.campaign.problem import front_of
 from search.evaluations import Evaluation
+from search.fleet import Fleet
 from search.objectives import Direction
 from search.pareto import hypervolume_series
 from search.runlog import History
@@ -20,13 +20,13 @@ _DIRECTIONS = {
 _BATCH = 200
 
 
-async def begin(client: Client, campaign_id: str, config: CampaignConfig) -> None:
+async def begin(client: Fleet, campaign_id: str, config: CampaignConfig) -> None:
     """The campaign runs."""
     await client.publish_campaign(_campaign(campaign_id, config, campaign_pb2.CAMPAIGN_STATE_RUNNING))
 
 
 async def evaluated(
-    client: Client, campaign_id: str, evaluations: Sequence[Evaluation], config: CampaignConfig, history: History
+    client: Fleet, campaign_id: str, evaluations: Sequence[Evaluation], config: CampaignConfig, history: History
 ) -> None:
     """Candidates are done."""
     front = front_of(history, config)
@@ -34,7 +34,7 @@ async def evaluated(
     await client.publish_records(campaign_id, [*records, _hypervolume(config, history)])
 
 
-async def finish(client: Client, campaign_id: str, config: CampaignConfig, history: History) -> None:
+async def finish(client: Fleet, campaign_id: str, config: CampaignConfig, history: History) -> None:
     """The campaign is complete: the front is what it is now."""
     front = front_of(history, config)
     records = [_record(evaluation, front) for evaluation in history.evaluations] + [_hypervolume(config, history)]

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.client import Client
 from protos import dataset
 from protos.gauntlet.v1 import artifact_pb2
 from search.campaign.candidates import REFERENCE_IMAGES, Candidate
 from search.campaign.config import CampaignConfig
 from search.campaign.measurements import DataSets
 from search.data import Data, Split
+from search.fleet import Fleet
 
 #: Of a recorded table: it was measured with images of its own.
 NO_DATA = DataSets(artifact_pb2.ArtifactRef(), artifact_pb2.ArtifactRef())
 
 
-async def data_sets(client: Client, config: CampaignConfig, data: Data | None, part: str) -> DataSets:
+async def data_sets(client: Fleet, config: CampaignConfig, data: Data | None, part: str) -> DataSets:
     """Labelled images for clean accuracy and for accuracy under faults.
 
     Args:
@@ -39,7 +39,7 @@ async def data_sets(client: Client, config: CampaignConfig, data: Data | None, p
     )
 
 
-async def reference(client: Client, data: Data | None, candidate: Candidate) -> artifact_pb2.ArtifactRef | None:
+async def reference(client: Fleet, data: Data | None, candidate: Candidate) -> artifact_pb2.ArtifactRef | None:
     """What a candidate has to answer before it is timed; None where nothing is known."""
     if data is None or not candidate.reference:
         return None
@@ -50,7 +50,7 @@ async def reference(client: Client, data: Data | None, candidate: Candidate) -> 
     )
 
 
-async def _images(client: Client, name: str, split: Split, count: int, part: str) -> artifact_pb2.ArtifactRef:
+async def _images(client: Fleet, name: str, split: Split, count: int, part: str) -> artifact_pb2.ArtifactRef:
     head = split.head(count)
     labelled = dataset.DataSet(
         {"input": _channels_last(head)}, labels=head.labels.numpy(), meta={"name": f"{name} {part}"}
@@ -62,7 +62,7 @@ def _channels_last(split: Split) -> NDArray[np.float32]:
     return np.ascontiguousarray(split.images.numpy().transpose(0, 2, 3, 1))
 
 
-async def _put(client: Client, data: dataset.DataSet, name: str) -> artifact_pb2.ArtifactRef:
+async def _put(client: Fleet, data: dataset.DataSet, name: str) -> artifact_pb2.ArtifactRef:
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{name}.npz"
         dataset.save(path, data)

@@ -18,12 +18,18 @@ _RECORDED = "test images, as recorded; a table cannot be measured anew"
 
 
 def write(
-    folder: Path, front: Sequence[Evaluation], finals: Mapping[str, Any], config: CampaignConfig, campaign_id: str
+    folder: Path,
+    models: Path,
+    front: Sequence[Evaluation],
+    finals: Mapping[str, Any],
+    config: CampaignConfig,
+    campaign_id: str,
 ) -> None:
     """Fill `winners/`; what was there from an earlier end of the run goes.
 
     Args:
         folder: of the run.
+        models: folder of the candidates' files.
         front: the winners.
         finals: by candidate number, figures on test images and under fresh faults, as plain data.
         config: of the campaign.
@@ -36,7 +42,7 @@ def write(
         name = file_stem(evaluation)
         digest = evaluation.digests.get("int8")
         if digest is not None:
-            shutil.copyfile(folder / "models" / f"{digest}.tflite", target / f"{name}.tflite")
+            shutil.copyfile(models / f"{digest}.tflite", target / f"{name}.tflite")
         model = {"model": f"{name}.tflite", "sha256": digest, "precision": "int8"} if digest else {"model": None}
         card = {
             **model,

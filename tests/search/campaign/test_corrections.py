@@ -16,7 +16,8 @@ from search.campaign import campaign as campaign_module
 from search.campaign import corrections
 from search.campaign.campaign import Campaign, Observer, create
 from search.campaign.config import CampaignConfig
-from search.campaign.measurements import Findings, Target, Task, candidate_name
+from search.campaign.measurements import Findings, Task, candidate_name
+from search.campaign.targets import Target
 from search.evaluations import Evaluation, FaultAccuracy
 from search.runlog import Corrected, RunLog, read_history
 from search.values import Value
@@ -41,18 +42,19 @@ class Lab:
     def __init__(self, client: Client, agent: ScriptedAgent, log: RunLog) -> None:
         self.client, self.agent, self.log = client, agent, log
 
-    async def tell(self, latency_s: float, name: str = candidate_name(0)) -> str:
+    async def tell(self, latency_s: float, name: str = "") -> str:
         """Measure a candidate and tell the log; the lease."""
         spec = await a_job(self.client, device_id="d1", campaign_id=CAMPAIGN)
-        spec.measurement.model.name = name
+        spec.measurement.model.name = name or candidate_name(spec.measurement.model.digest)
         [submitted] = await self.client.submit([spec])
         lease_id = await self.finish(latency_s)
         findings = Findings({}, [], {}, {})
         findings.add(Task(LOCAL, "", spec), await self.client.job(submitted.job_id), LOCAL)
-        if name == candidate_name(0):
+        if not name:
             self.log.asked(["net"])
             found: dict[str, Any] = {"figures": findings.figures, "stage_s": findings.stage_s}
-            self.log.told(Evaluation(0, "net", 1, 1, **found, provenance=findings.provenance))
+            digests = {"int8": spec.measurement.model.digest}
+            self.log.told(Evaluation(0, "net", 1, 1, **found, digests=digests, provenance=findings.provenance))
         return lease_id
 
     async def finish(self, latency_s: float) -> str:
@@ -173,7 +175,7 @@ async def test_winners_are_chosen_after_the_last_correction(tmp_path: Path, monk
         log.told(evaluation(1, 0.002))
         found = iter([[], [evaluation(0, 0.003)], []])
 
-        async def correct(client: Client, log: RunLog, campaign_id: str, targets: object) -> int:
+        async def correct(client: Client, log: RunLog, campaign_id: str, *_: object) -> int:
             corrected = next(found)
             for one in corrected:
                 log.corrected(one)
@@ -185,7 +187,7 @@ async def test_winners_are_chosen_after_the_last_correction(tmp_path: Path, monk
         async def finish(*_: object) -> None:
             return None
 
-        def write(folder: Path, front: list[Evaluation], finals: dict[str, Any], *_: object) -> None:
+        def write(folder: Path, models: Path, front: list[Evaluation], finals: dict[str, Any], *_: object) -> None:
             written.append(([one.number for one in front], set(finals)))
 
         monkeypatch.setattr(corrections, "correct", correct)
@@ -196,6 +198,6 @@ async def test_winners_are_chosen_after_the_last_correction(tmp_path: Path, monk
         monkeypatch.setattr(campaign, "_measure_winners", measure)
         campaign.check()
         campaign._targets = [LOCAL]
-        await campaign._finish(None)  # type: ignore[arg-type]  # everything that would use it is replaced
+        await campaign.conclude(None)  # type: ignore[arg-type]  # everything that would use it is replaced
     assert written == [([1], {"0", "1"})]
     assert notes == ["figures corrected that an unfit device had measured: 1"]
