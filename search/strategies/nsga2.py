@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.errors import StrategyError
-from search.evaluations import Evaluation
-from search.objectives import Constraint, Objective, total_violation
-from search.pareto import Points, constrained_ranks, costs
+from search.objectives import Constraint, Objective
+from search.pareto import Points
 from search.strategies.base import Strategy
+from search.strategies.known import Known
 
 if TYPE_CHECKING:
     from search.spaces.base import Architecture, Space
@@ -86,23 +86,22 @@ class Nsga2(Strategy):
         if self._parents_from == len(self.evaluations):
             return
         self._parents_from = len(self.evaluations)
-        # In the order of asking: the order of telling, which no seed fixes, decides nothing.
-        alive = [(e, point) for e in _by_number(self.evaluations) if (point := costs(e, self.objectives)) is not None]
-        if not alive:
-            return
-        points = np.array([point for _, point in alive])
-        violations = np.array([total_violation(evaluation.values, self.constraints) for evaluation, _ in alive])
-        rank = constrained_ranks(points, violations)
+        known = Known.of(self.evaluations, self.objectives, self.constraints)
+        survivors = self._survivors(known) if known.evaluations else []
+        self._parents = [self._architecture(known.evaluations[index]) for index, _ in survivors]
+        self._order = [order for _, order in survivors]
+
+    def _survivors(self, known: Known) -> list[tuple[int, tuple[int, float]]]:
+        """The population: places among `known`, and what decides a tournament, the least first."""
+        ranks = known.ranks
         order: list[tuple[int, float, int]] = []
-        for level in range(int(rank.max()) + 1):
-            members = np.flatnonzero(rank == level)
-            lonely = crowding_distance(points[members])
+        for level in range(int(ranks.max()) + 1):
+            members = np.flatnonzero(ranks == level)
+            lonely = crowding_distance(known.points[members])
             order += [(level, -distance, int(index)) for distance, index in zip(lonely, members, strict=True)]
             if len(order) >= self.population:
                 break
-        best = sorted(order)[: self.population]
-        self._parents = [self._architecture(alive[index][0]) for _, _, index in best]
-        self._order = [(level, distance) for level, distance, _ in best]
+        return [(index, (level, distance)) for level, distance, index in sorted(order)[: self.population]]
 
 
 def crowding_distance(points: Points) -> NDArray[np.float64]:
@@ -119,7 +118,3 @@ def crowding_distance(points: Points) -> NDArray[np.float64]:
         if span > 0:
             distance[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / span
     return distance
-
-
-def _by_number(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    return sorted(evaluations, key=lambda evaluation: evaluation.number)

@@ -39,6 +39,11 @@ class Entry:
 
 STRATEGIES: Mapping[str, Entry] = {
     "nsga2": Entry("search.strategies.nsga2:Nsga2", "evolution by rank and crowding (Deb et al. 2002)"),
+    "nsga3": Entry("search.strategies.nsga3:Nsga3", "evolution by reference directions (Deb & Jain 2014)"),
+    "local": Entry("search.strategies.local_search:LocalSearch", "neighbours of the front (Paquete et al. 2004)"),
+    "evolution": Entry(
+        "search.strategies.evolution:AgingEvolution", "evolution that dies of age (Real et al. 2019)", single=True
+    ),
     "random": Entry("search.strategies.random:RandomSearch", "samples the space; the baseline"),
 }
 
