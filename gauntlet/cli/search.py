@@ -15,6 +15,7 @@ from gauntlet.cli.output import EXIT_INTERRUPTED, LabDirOption, LabOption, open_
 
 if TYPE_CHECKING:
     from search.campaign.campaign import Campaign, Observer, Outcome
+    from search.campaign.contest import Contest
     from search.fleet import Fleet
     from search.replay.table import Table
     from search.runlog import RunLog
@@ -128,9 +129,11 @@ def _run(log: RunLog, address: str, lab_dir: Path | None, stop: threading.Event)
 
     from gauntlet.render.progress import bars
     from search.campaign.campaign import Campaign
+    from search.campaign.contest import Contest
 
     with bars() as progress:
-        campaign = Campaign(log, _observer(progress), stop.is_set)
+        kind = Contest if log.history.about["config"]["compare"]["strategies"] else Campaign
+        campaign = kind(log, _observer(progress), stop.is_set)
         campaign.check()
         with _fleet(campaign.problem.table, address, lab_dir) as fleet:
             return asyncio.run(_connected(campaign, fleet))
@@ -149,7 +152,7 @@ def _fleet(table: Table | None, address: str, lab_dir: Path | None) -> Iterator[
         yield Client(lab.client.address)
 
 
-async def _connected(campaign: Campaign, fleet: Fleet) -> Outcome:
+async def _connected(campaign: Campaign | Contest, fleet: Fleet) -> Outcome:
     async with fleet:
         return await campaign.run(fleet)
 

@@ -19,7 +19,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,12 +32,13 @@ from search.campaign.makers import SupernetMaker, maker_for
 from search.campaign.measurements import DataSets, Findings, candidate_name, describe, tasks
 from search.campaign.problem import Problem, audit_training, fault_seed, final_fault_seed, front_of, identifier
 from search.campaign.stopping import stop_reason
-from search.campaign.targets import check_deliverable, find_targets
+from search.campaign.targets import check_deliverable, find_targets, is_of
 from search.errors import Exhausted, SearchError
 from search.evaluations import Evaluation, Failure
 from search.fleet import Fleet
 from search.noise import floors_of
 from search.objectives import derived
+from search.replay.recording import record
 from search.report import audit_document
 from search.runlog import RunLog
 from search.spaces.base import Architecture, Space
@@ -87,7 +88,9 @@ def create(folder: Path, config: CampaignConfig) -> RunLog:
         SearchError: data that cannot be read, or a space with no feasible architecture: no folder is taken for it.
         RunLogError: the folder holds a run already, or cannot be written.
     """
-    Problem.of(config).strategy().ask(1)
+    whole = Problem.of(config)
+    for search in config.searches().values():
+        replace(whole, config=config.model_copy(update={"search": search})).strategy().ask(1)
     return RunLog.create(folder, contract.software_version(), about(config))
 
 
@@ -161,7 +164,8 @@ class Campaign:
             SearchError, ClientError, SupernetError: it cannot go on; what was done is kept.
         """
         await self._attach(client)
-        return await self._begin() and await self._search(client)
+        # The campaign of a comparison holds what others found, and finds nothing itself.
+        return await self._begin() and (bool(self.config.compare.strategies) or await self._search(client))
 
     async def conclude(self, client: Fleet) -> None:
         """The part after the last candidate: winners are confirmed, and all is written down.
@@ -173,6 +177,15 @@ class Campaign:
         finals = self.problem.recorded_finals(self.log.history) if recorded else await self._confirm(client)
         front = front_of(self.log.history, self.config)
         winners.write(self.folder, self._shared_folder / "models", front, finals, self.config, self.campaign_id)
+        record(
+            self.folder,
+            self.problem.whole_space,
+            self.log.history.evaluations,
+            {target.name: dict(describe(device)) for target, device in self._measured_by},
+            title=self.config.title,
+            protocol=self.config.measure.full_protocol().model_dump(mode="json"),
+            sources=[f"replayed from {self.config.replay}"] if self.config.replay else [],
+        )
         await publishing.finish(client, self.campaign_id, self.config, self.log.history)
 
     # ------------------------------------------------------------------------------------------------ stages
@@ -366,10 +379,10 @@ class Campaign:
     # ------------------------------------------------------------------------------------------------ notes
 
     def _note_devices(self, devices: Sequence[fleet_pb2.Device]) -> None:
+        self._measured_by = [(t, device) for t in self._targets for device in devices if is_of(t, device)]
         self.log.note("floors", floors_of(self.config.devices(), devices))
-        names = {target.device_id or target.device_class for target in self._targets}
-        used = [d for d in devices if {d.description.device_id, d.description.device_class} & names]
-        self.log.note("devices", [dict(describe(device)) for device in used])
+        used = {device.description.device_id: dict(describe(device)) for _, device in self._measured_by}
+        self.log.note("devices", list(used.values()))
 
     def _note_stage(self, stage: str, seconds: float) -> None:
         self.log.note("stage", {"stage": stage, "seconds": seconds})

@@ -82,6 +82,17 @@ class CampaignConfig(Section):
         """Do candidates share weights? Otherwise each is trained alone, or replayed."""
         return isinstance(self.space, MobileConfig) and not self.replay
 
+    def searches(self) -> dict[str, SearchConfig]:
+        """One for each strategy that is compared, by its label; the only one if none is."""
+        if not self.compare.strategies:
+            return {self.search.strategy: self.search}
+        return {
+            contender.label: self.search.model_copy(
+                update={"strategy": contender.strategy, "settings": contender.settings}
+            )
+            for contender in self.compare.strategies
+        }
+
     @property
     def strategy_seed(self) -> int:
         """Of the strategy."""

@@ -17,6 +17,7 @@ from search.pareto import front
 from search.replay.nb201 import read_nb201
 from search.replay.table import Table
 from search.runlog import History
+from search.spaces import load_space
 from search.spaces.base import Space, SpaceError
 from search.spaces.mobile import MobileSpace
 from search.spaces.nb201 import Nb201Space
@@ -60,6 +61,11 @@ class Problem:
         data = load_data(config)
         return cls(config, data, None, space(config, data.image_shape, data.classes))
 
+    @property
+    def whole_space(self) -> Space:
+        """The space without the restriction to what a table knows."""
+        return self.space if self.table is None else self.table.space
+
     def strategy(self) -> Strategy:
         """The strategy at its beginning.
 
@@ -96,7 +102,7 @@ def space(config: CampaignConfig, image_shape: tuple[int, int, int], classes: in
     """The space, for images of the data's size.
 
     Raises:
-        SearchError: its settings contradict each other, or a builder cannot be loaded.
+        SearchError: its settings contradict each other, or your own function cannot be loaded.
     """
     chosen = config.space
     try:
@@ -104,7 +110,8 @@ def space(config: CampaignConfig, image_shape: tuple[int, int, int], classes: in
             settings = chosen.model_dump(exclude={"kind"})
             return MobileSpace(image_shape=image_shape, classes=classes, **settings)
         if isinstance(chosen, ChoicesConfig):
-            raise SearchError("space: your own spaces are not there yet")
+            file, _, function = chosen.builder.rpartition(":")
+            return load_space(file, function, image_shape, classes, chosen.choices)
         return Nb201Space(image_shape, classes, chosen.channels, chosen.cells)
     except SpaceError as error:
         raise SearchError(f"space: {error}", "see `gauntlet search --keys`") from error

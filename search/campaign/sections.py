@@ -117,7 +117,7 @@ class Contender(Section):
 
     strategy: str
     settings: dict[str, Any] = {}
-    name: Annotated[str, Field(pattern=r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")] = ""
+    name: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,39})?$")] = ""
 
     @field_validator("strategy")
     @classmethod

@@ -67,13 +67,14 @@ def check_deliverable(
         target = next((t for t in targets if t.name == quantity.device), None)
         if quantity.kind != "energy_j" or target is None:
             continue
-        able = [d.description for d in devices if _is(target, d)]
+        able = [d.description for d in devices if is_of(target, d)]
         reasons = [_why_not(description, quantity.kind) for description in able]
         if all(reasons):
             raise SearchError(f"no device can deliver {quantity}: {reasons[0]}", "leave it out, or name another device")
 
 
-def _is(target: Target, device: fleet_pb2.Device) -> bool:
+def is_of(target: Target, device: fleet_pb2.Device) -> bool:
+    """Whether a campaign means this device by that name."""
     described = device.description
     return described.device_id == target.device_id or described.device_class == target.device_class
 

@@ -68,7 +68,7 @@ class UserSpace(ByDecisions):
     ) -> None:
         self.builder = builder
         self.choices = dict(choices)
-        self.image_shape = tuple(image_shape)
+        self.image_shape: tuple[int, int, int] = tuple(image_shape)  # type: ignore[assignment]  # checked below
         self.classes = classes
         if len(self.image_shape) != 3 or min(self.image_shape) < 1 or classes < 2:
             raise BuilderError(
