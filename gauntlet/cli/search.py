@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,21 +141,21 @@ def _run(log: RunLog, address: str, lab_dir: Path | None, stop: threading.Event)
 
 
 @contextmanager
-def _fleet(table: Table | None, address: str, lab_dir: Path | None) -> Iterator[Fleet]:
-    """The devices of a lab, or those of a recorded table."""
+def _fleet(table: Table | None, address: str, lab_dir: Path | None) -> Iterator[Callable[[], Fleet]]:
+    """The devices of a lab, or those of a recorded table; made where the loop runs."""
     from orchestrator.client import Client
     from search.replay.fleet import ReplayFleet
 
     if table is not None:
-        yield ReplayFleet(table)
+        yield partial(ReplayFleet, table)
         return
     with open_lab(address, lab_dir) as lab:
-        yield Client(lab.client.address)
+        yield partial(Client, lab.client.address)
 
 
-async def _connected(campaign: Campaign | Contest, fleet: Fleet) -> Outcome:
-    async with fleet:
-        return await campaign.run(fleet)
+async def _connected(campaign: Campaign | Contest, fleet: Callable[[], Fleet]) -> Outcome:
+    async with fleet() as connected:
+        return await campaign.run(connected)
 
 
 @contextmanager
