@@ -15,7 +15,7 @@ import typer
 from gauntlet.cli.output import EXIT_INTERRUPTED, LabDirOption, LabOption, open_lab, stderr, stdout
 
 if TYPE_CHECKING:
-    from search.campaign.campaign import Campaign, Observer, Outcome
+    from search.campaign.campaign import Campaign, Outcome
     from search.campaign.contest import Contest
     from search.fleet import Fleet
     from search.replay.table import Table
@@ -27,7 +27,9 @@ EPILOG = """\
   gauntlet search examples/digits.yaml                 a campaign on this machine
   gauntlet search mine.yaml --run runs/mine --lab HOST:PORT
   gauntlet search --resume runs/digits                 go on where it was broken off, however it was
+  gauntlet search examples/nb201.yaml                  on recorded hardware, in seconds
   gauntlet search --keys                               what a campaign file may say
+  gauntlet search --strategies                         what can choose the next candidates
 """
 
 supernet_app = typer.Typer(help="The supernet of a run.", rich_markup_mode="rich")
@@ -48,6 +50,9 @@ def search(
     ] = None,
     resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with the run in this folder.")] = None,
     keys: Annotated[bool, typer.Option("--keys", metavar="", help="List all keys of a campaign file.")] = False,
+    strategies: Annotated[
+        bool, typer.Option("--strategies", metavar="", help="List the strategies and their settings.")
+    ] = False,
     address: LabOption = "",
     lab_dir: LabDirOption = None,
 ) -> int:
@@ -59,6 +64,8 @@ def search(
 
     if keys:
         return _print_keys()
+    if strategies:
+        return _print_strategies()
     if (file is None) == (resume is None):
         raise UsageError("name a campaign file, or a run to --resume", "see gauntlet search --help")
     log = _open_log(file, run, resume)
@@ -128,13 +135,16 @@ def _carry_out(log: RunLog, address: str, lab_dir: Path | None) -> int:
 def _run(log: RunLog, address: str, lab_dir: Path | None, stop: threading.Event) -> Outcome:
     import asyncio
 
-    from gauntlet.render.progress import bars
-    from search.campaign.campaign import Campaign
+    from gauntlet.render.progress import campaign_bars
+    from search.campaign.campaign import Campaign, Observer
+    from search.campaign.config import parse
     from search.campaign.contest import Contest
 
-    with bars() as progress:
-        kind = Contest if log.history.about["config"]["compare"]["strategies"] else Campaign
-        campaign = kind(log, _observer(progress), stop.is_set)
+    config = parse(dict(log.history.about["config"]), str(log.path))
+    kind = Contest if config.compare.strategies else Campaign
+    with campaign_bars(config) as shown:
+        observer = Observer(shown.stage, shown.trained, shown.evaluated, shown.audited, shown.note)
+        campaign = kind(log, observer, stop.is_set)
         campaign.check()
         with _fleet(campaign.problem.table, address, lab_dir) as fleet:
             return asyncio.run(_connected(campaign, fleet))
@@ -176,12 +186,25 @@ def _stopping() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _observer(progress: object) -> Observer:
-    from gauntlet.render.progress import CampaignBars
-    from search.campaign.campaign import Observer
+def _print_strategies() -> int:
+    from rich.table import Table
+    from rich.text import Text
 
-    shown = CampaignBars(progress)
-    return Observer(shown.stage, shown.trained, shown.evaluated, shown.audited, shown.note)
+    from search.errors import StrategyError
+    from search.strategies.registry import STRATEGIES, settings_of
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("strategy", no_wrap=True, style="bold")
+    table.add_column("what it does")
+    table.add_column("settings, with their defaults", overflow="fold")
+    for name, entry in sorted(STRATEGIES.items()):
+        try:
+            settings = ", ".join(f"{key}: {parameter.default}" for key, parameter in settings_of(name).items())
+        except StrategyError as error:
+            settings = f"{error.message}: {error.remedy}"
+        table.add_row(name, entry.summary, Text(settings))
+    stdout().print(table)
+    return 0
 
 
 def _print_keys() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.campaign.config import parse
+from search.campaign.config import CampaignConfig, parse
 from search.campaign.problem import front_of
 from search.evaluations import Evaluation
 from search.noise import may_belong, membership
 from search.objectives import Aggregate, Objective
+from search.pareto import front
+from search.replay.recording import FILE_NAME as TABLE
 from search.report.units import chance
 from search.runlog import History
 from search.values import Value
@@ -57,7 +59,8 @@ def summary(history: History, folder: Path, complete: bool) -> RenderableType:
     failed = sum(evaluation.failure is not None for evaluation in history.evaluations)
     head = Text.assemble(
         (f"{config.title}: ", "bold"),
-        f"{len(history.told)} candidates measured, {failed} failed, {len(members)} on the Pareto front",
+        f"{len(history.told)} candidates {'replayed' if config.replay else 'measured'}, {failed} failed, "
+        f"{len(members)} on the Pareto front",
     )
     parts: list[RenderableType] = [Text(), head, Text(), table, Text()]
     if others:
@@ -69,8 +72,33 @@ def summary(history: History, folder: Path, complete: bool) -> RenderableType:
         parts.append(audit_panel(audits[-1]))
     parts.append(Text.assemble(("report  ", "bold"), str(folder / "report.html")))
     if complete:
-        parts.append(Text.assemble(("models  ", "bold"), f"{folder / 'winners'} (.tflite with a .json card each)"))
+        what = "a .json card each" if config.replay else ".tflite with a .json card each"
+        parts.append(Text.assemble(("winners ", "bold"), f"{folder / 'winners'} ({what})"))
+        parts.append(Text.assemble(("table   ", "bold"), f"{folder / TABLE} (all figures, to replay)"))
     return Group(*parts)
+
+
+def live_front(evaluations: Sequence[Evaluation], config: CampaignConfig, rows: int) -> RenderableType:
+    """The front so far, while a campaign runs.
+
+    Args:
+        evaluations: what was told.
+        config: of the campaign.
+        rows: members to show at most; the others are counted.
+    """
+    objectives = config.parsed_objectives()
+    members = front(evaluations, objectives, config.parsed_constraints())
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("front", justify="right")
+    for objective in objectives:
+        table.add_column(objective.name.replace(", per=bit", ""), justify="right", overflow="ellipsis")
+    # Spread over the first objective: the ends and what lies between them.
+    members.sort(key=lambda e: objectives[0].cost(e.value(objectives[0].name).value or 0.0))
+    shown = members if len(members) <= rows else [members[i * (len(members) - 1) // (rows - 1)] for i in range(rows)]
+    for member in shown:
+        table.add_row(str(member.number), *(_figure(o, member.value(o.name)) for o in objectives))
+    more = [Text(f"and {len(members) - len(shown)} others between them", "dim")] if len(members) > len(shown) else []
+    return Group(table, *more)
 
 
 def audit_panel(audit: Mapping[str, Any]) -> RenderableType:

@@ -212,6 +212,8 @@ class Campaign:
         entered = warm_start.enter(self.log, self.problem, self._observer.note)
         self._recall()
         total = self.config.search.candidates + entered
+        for done, evaluation in enumerate(self.log.history.evaluations, 1):
+            self._observer.evaluated(evaluation, done, total)
         pending = [(number, self.space.parse(text)) for number, text in self.log.history.pending.items()]
         with ThreadPoolExecutor(1, thread_name_prefix="prepare") as host:
             while True:
