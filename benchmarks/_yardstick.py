@@ -8,38 +8,22 @@ the true front, on a scale on which the useful part of that front spans 0 to 1, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.evaluations import Evaluation, Failure
+from search.evaluations import Evaluation
 from search.objectives import Objective
 from search.pareto import Points, Scale, costs, hypervolume
+from search.replay.nb201 import read_nb201
 from search.spaces.base import Architecture, Space
-from search.spaces.nb201 import Nb201Space
 from search.spaces.restricted import restricted
-from search.values import Origin, Value
 
-_MS = 1e-3
-_MJ = 1e-3
-_PERCENT = 1e-2
-#: Column and unit of each quantity; the two accuracies are told apart by the problem.
-COLUMNS = {
-    "latency_s@raspi4": ("raspi4_latency_ms", _MS),
-    "latency_s@pixel3": ("pixel3_latency_ms", _MS),
-    "latency_s@edgegpu": ("edgegpu_latency_ms", _MS),
-    "latency_s@eyeriss": ("eyeriss_latency_ms", _MS),
-    "latency_s@fpga": ("fpga_latency_ms", _MS),
-    "latency_s@edgetpu": ("edgetpu_latency_ms", _MS),
-    "energy_j@edgegpu": ("edgegpu_energy_mj", _MJ),
-    "energy_j@eyeriss": ("eyeriss_energy_mj", _MJ),
-    "accuracy@drift(days=1)": ("analog_drift_1day_acc_pct", _PERCENT),
-}
-TEST, VALIDATION = "cifar10_test_acc_pct", "cifar10_valid_acc_epoch12_pct"
+#: What `accuracy` is.
+TEST, VALIDATION = "test", "validation"
 
 
 @dataclass(frozen=True)
@@ -50,7 +34,7 @@ class Setting:
         name: for tables.
         objectives: their text forms.
         target: share of the true hypervolume that counts as found.
-        accuracy: column of the table.
+        accuracy: of the table, `TEST` or `VALIDATION`.
         worst_error: beyond it the front is of no use.
     """
 
@@ -86,27 +70,20 @@ class Problem:
     """
 
     def __init__(self, setting: Setting, folder: Path) -> None:
-        import pyarrow.parquet as parquet  # type: ignore[import-untyped]
-
         self.setting = setting
         self.objectives = tuple(map(Objective.parse, setting.objectives))
-        whole = Nb201Space()
-        self._answers: dict[str, tuple[dict[str, Value], Failure | None]] = {}
-        for row in parquet.read_table(folder / "nb201_classes.parquet").to_pylist():
-            answer = self._answer(row)
-            if answer is not None:
-                self._answers[whole.parse(row["arch_str"]).text] = answer
-        members = [Architecture(text) for text in self._answers]
-        self.space: Space = restricted(whole, members, setting.name.replace(" ", "-"))
+        self._quantities = [objective.quantity for objective in self.objectives]
+        self._table = read_nb201(folder, setting.accuracy)
+        self._members = self._table.members(self._quantities)
+        self.space: Space = restricted(self._table.space, self._members, setting.name.replace(" ", "-"))
         points = self._all_points()
         self.scale = Scale.of(points[points[:, 0] <= setting.worst_error - 1.0])
         self._true = hypervolume(points, self.scale)
 
     def evaluate(self, number: int, architecture: Architecture) -> Evaluation:
         """What the table says of a class."""
-        figures, failure = self._answers[architecture.text]
-        macs, parameters = self.space.macs(architecture), self.space.parameters(architecture)
-        return Evaluation(number, architecture.text, macs, parameters, figures=figures, failure=failure)
+        told = self._table.evaluation(number, architecture, self._quantities)
+        return told if told.failure is None else replace(told, figures={})
 
     def hypervolume(self, evaluations: Sequence[Evaluation]) -> float:
         """Share of the true hypervolume, 0-1."""
@@ -141,21 +118,7 @@ class Problem:
     @cached_property
     def evaluations(self) -> list[Evaluation]:
         """Of all classes: the truth."""
-        return [self.evaluate(number, Architecture(text)) for number, text in enumerate(self._answers)]
+        return [self.evaluate(number, member) for number, member in enumerate(self._members)]
 
     def _all_points(self) -> Points:
         return np.array([point for e in self.evaluations if (point := costs(e, self.objectives)) is not None])
-
-    def _answer(self, row: dict[str, Any]) -> tuple[dict[str, Value], Failure | None] | None:
-        figures: dict[str, Value] = {}
-        for objective in self.objectives:
-            column, unit = (
-                (self.setting.accuracy, _PERCENT) if objective.name == "accuracy" else COLUMNS[objective.name]
-            )
-            value = row[column]
-            if column.startswith("edgetpu") and row["edgetpu_status"] == "failed":
-                return {}, Failure("unsupported operation", "it does not compile for the Edge TPU", objective.name)
-            if value is None:
-                return None
-            figures[objective.name] = Value(value * unit, origin=Origin.REPLAYED)
-        return figures, None
