@@ -6,6 +6,7 @@ import numpy as np
 
 from search.spaces import MobileSpace
 from search.spaces.base import Space
+from search.spaces.ftt import WEIGHT_OPERATIONS, FttSpace
 from search.spaces.nb201 import Nb201Space
 from search.spaces.restricted import restricted
 from tests.search.spaces.contract import SpaceContract
@@ -25,3 +26,8 @@ class TestRestricted(SpaceContract):
     def make(self) -> Space:
         whole, rng = Nb201Space((3, 8, 8), 10, channels=4, cells=1), np.random.default_rng(0)
         return restricted(whole, [whole.sample(rng) for _ in range(300)], "a-table")
+
+
+class TestFttSpace(SpaceContract):
+    def make(self) -> Space:
+        return FttSpace((1, 9, 12), 3, channels=2, cells=5, steps=3, operations=WEIGHT_OPERATIONS)
