@@ -31,6 +31,10 @@ from search.fleet import Fleet
 from search.runlog import FILE_NAME, RunLog, read_history
 
 
+#: Note of the whole run's log: the folder of a search that came to its end.
+SEARCHED = "searched"
+
+
 @dataclass(frozen=True)
 class Entrant:
     """One search of a comparison.
@@ -101,6 +105,8 @@ class Contest:
                 campaign.check(replace(self.problem, config=entrant.config))
                 if not await campaign.search(client):
                     return Outcome(False, log.history.evaluations)
+            if entrant.folder.name not in self.log.history.notes(SEARCHED):
+                self.log.note(SEARCHED, entrant.folder.name)
         self._gather()
         whole = Campaign(self.log, self._observer, self._stop)
         whole.check(self.problem)

@@ -50,7 +50,7 @@ def test_every_key_is_explained() -> None:
         ({"search": {"candidate": 3}}, r"no key search\.candidate", "did you mean candidates"),
         ({"search": {"candidates": "many"}}, r"search\.candidates", "--keys"),
         ({"search": {"candidates": 0}}, r"search\.candidates", ""),
-        ({"search": {"strategy": "nsga"}}, "no strategy 'nsga'", "did you mean nsga2?"),
+        ({"search": {"strategy": "randm"}}, "no strategy 'randm'", "did you mean random?"),
         ({"compare": {"strategies": ["nsga2"]}}, "cannot be compared", ""),
         ({"compare": {"strategies": ["nsga2", "nsga2"]}}, "nsga2 is there twice", ""),
         ({"compare": {"strategies": ["nsga2", {"strategy": "random", "sttings": {}}]}}, "sttings", "settings"),

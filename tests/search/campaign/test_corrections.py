@@ -193,11 +193,12 @@ async def test_winners_are_chosen_after_the_last_correction(tmp_path: Path, monk
         monkeypatch.setattr(corrections, "correct", correct)
         monkeypatch.setattr(campaign_module.winners, "write", write)
         monkeypatch.setattr(campaign_module.publishing, "finish", finish)
+        monkeypatch.setattr(campaign_module, "record", lambda *_, **__: None)
         notes: list[str] = []
         campaign = Campaign(log, Observer(note=notes.append))
         monkeypatch.setattr(campaign, "_measure_winners", measure)
         campaign.check()
-        campaign._targets = [LOCAL]
+        campaign._targets, campaign._measured_by = [LOCAL], []
         await campaign.conclude(None)  # type: ignore[arg-type]  # everything that would use it is replaced
     assert written == [([1], {"0", "1"})]
     assert notes == ["figures corrected that an unfit device had measured: 1"]
