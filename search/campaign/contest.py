@@ -30,7 +30,6 @@ from search.evaluations import Evaluation
 from search.fleet import Fleet
 from search.runlog import FILE_NAME, RunLog, read_history
 
-
 #: Note of the whole run's log: the folder of a search that came to its end.
 SEARCHED = "searched"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search.campaign.config import NB201, CampaignConfig
-from search.campaign.sections import ChoicesConfig, MobileConfig
+from search.campaign.sections import ChoicesConfig, FttConfig, MobileConfig
 from search.data import Data, DataError, load_archive, load_digits
 from search.errors import SearchError
 from search.evaluations import Evaluation
@@ -19,6 +19,7 @@ from search.replay.table import Table
 from search.runlog import History
 from search.spaces import load_space
 from search.spaces.base import Space, SpaceError
+from search.spaces.ftt import FEATURE_OPERATIONS, WEIGHT_OPERATIONS, FttSpace
 from search.spaces.mobile import MobileSpace
 from search.spaces.nb201 import Nb201Space
 from search.spaces.restricted import restricted
@@ -112,6 +113,9 @@ def space(config: CampaignConfig, image_shape: tuple[int, int, int], classes: in
         if isinstance(chosen, ChoicesConfig):
             file, _, function = chosen.builder.rpartition(":")
             return load_space(file, function, image_shape, classes, chosen.choices)
+        if isinstance(chosen, FttConfig):
+            operations = FEATURE_OPERATIONS if chosen.faults == "features" else WEIGHT_OPERATIONS
+            return FttSpace(image_shape, classes, chosen.channels, chosen.cells, chosen.steps, operations)
         return Nb201Space(image_shape, classes, chosen.channels, chosen.cells)
     except SpaceError as error:
         raise SearchError(f"space: {error}", "see `gauntlet search --keys`") from error

@@ -50,6 +50,18 @@ class Nb201Config(Section):
     cells: Count = Field(5, description="in each of the three stages")
 
 
+class FttConfig(Section):
+    """The cells of FTT-NAS, each network trained alone."""
+
+    kind: Literal["ftt"] = Field(description="ftt")
+    channels: Count = Field(20, description="of each step in the first cells")
+    cells: Annotated[int, Field(ge=3)] = Field(8, description="in all")
+    steps: Annotated[int, Field(ge=1, le=5)] = Field(4, description="in each cell")
+    faults: Literal["features", "weights"] = Field(
+        "features", description="whose operations: eight, or three more where weights are struck"
+    )
+
+
 class ChoicesConfig(Section):
     """Your own: a Python function that builds a network from choices; each network is trained alone."""
 
@@ -68,6 +80,7 @@ def _kind_of(value: Any) -> str:
 SpaceConfig = Annotated[
     Annotated[MobileConfig, Tag("mobile")]
     | Annotated[Nb201Config, Tag("nb201")]
+    | Annotated[FttConfig, Tag("ftt")]
     | Annotated[ChoicesConfig, Tag("choices")],
     Discriminator(_kind_of),
 ]
