@@ -21,7 +21,7 @@ from search.errors import SearchError
 from search.evaluations import Evaluation
 from search.objectives import Quantity
 from search.replay.schema import About, FigureFacts, figure_name
-from search.replay.table import MODEL_FAILURES, Column, Table
+from search.replay.table import MODEL_FAILURES, NO_RECORD, Column, Table
 from search.spaces.base import Space
 from search.values import Origin, Value
 
@@ -83,7 +83,8 @@ def table_of(about: About, space: Space, evaluations: Iterable[Evaluation]) -> T
         evaluations: of an architecture that is there twice the last one counts.
     """
     rows = list({evaluation.architecture: evaluation for evaluation in evaluations}.values())
-    names = dict.fromkeys(name for evaluation in rows for name in evaluation.figures if _is_recorded(name))
+    figures = ((name, value) for evaluation in rows for name, value in evaluation.figures.items())
+    names = dict.fromkeys(name for name, value in figures if _is_recorded(name) and value.unavailable != NO_RECORD)
     failures: dict[str, dict[int, str]] = {}
     for row, evaluation in enumerate(rows):
         for device in _failed_on(evaluation):
@@ -147,7 +148,7 @@ def _column(values: Sequence[Value | None]) -> Column:
 
 
 def _kept(value: Value | None) -> Value:
-    if value is None:
+    if value is None or value.unavailable == NO_RECORD:
         return _NOTHING
     return Value.missing("it was predicted, not measured") if value.origin is Origin.PREDICTED else value
 

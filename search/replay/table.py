@@ -215,16 +215,19 @@ class Table:
         return [Architecture(text) for text, is_known in zip(self.rows, known, strict=True) if is_known]
 
     def check(self, quantities: Iterable[Quantity]) -> None:
-        """See that the table has a column for each of these.
+        """See that the table has figures for each of these.
 
         Raises:
-            ObjectiveError: it has not; the first one that it lacks, with what there is.
+            ObjectiveError: it has not; the first one that it lacks, why, and what there is.
         """
-        available = [*self.names, *sorted(STATIC_QUANTITIES)]
+        figures = [name for name, column in self.columns.items() if not np.isnan(column.values).all()]
+        available = [*figures, *sorted(STATIC_QUANTITIES)]
         for quantity, near in undeliverable(quantities, available):
+            column = self.columns.get(quantity.name)
+            reason = next((f": {text}" for text in column.unavailable.values()), "") if column else ""
             hint = f"did you mean {near[0]}? " if near else ""
             raise ObjectiveError(
-                f"the table {self.about.title!r} has no {quantity}", f"{hint}there are {', '.join(available)}"
+                f"the table {self.about.title!r} has no {quantity}{reason}", f"{hint}there are {', '.join(available)}"
             )
 
     def _is_recorded(self, quantity: Quantity) -> NDArray[np.bool_]:

@@ -113,6 +113,11 @@ def test_a_predicted_figure_is_not_recorded() -> None:
     )
 
 
+def test_what_a_replayed_table_did_not_have_is_not_recorded_as_tried() -> None:
+    figures = {"latency_s@pi": Value(0.1), "energy_j@pi": Value.missing(NO_RECORD, Origin.REPLAYED)}
+    assert replayed(evaluation(0, CELLS[0], figures)).names == ("latency_s@pi",)
+
+
 def test_what_is_put_together_from_others_is_left_to_its_parts() -> None:
     figures = {"latency_s@pi": Value(0.1), "worst(latency_s@pi/0.2)": Value(0.5), "my_own": Value(1.0)}
     assert replayed(evaluation(0, CELLS[0], figures)).names == ("latency_s@pi",)

@@ -110,6 +110,13 @@ def test_an_objective_that_no_device_of_the_table_delivers_is_named_with_what_th
     assert caught.value.remedy.startswith("did you mean latency_s@pi? there are accuracy, latency_s@pi, ")
 
 
+def test_an_objective_that_was_never_had_is_refused_with_the_reason() -> None:
+    column = Column(np.full(4, NAN), unavailable=dict.fromkeys(range(4), "no RAPL in this container"))
+    table = small_table(columns={**small_table().columns, "energy_j@tpu": column})
+    with pytest.raises(ObjectiveError, match="'four cells' has no energy_j@tpu: no RAPL in this container"):
+        table.check(quantities("energy_j@tpu"))
+
+
 def test_devices_are_those_that_columns_name() -> None:
     assert small_table().devices == ("pi", "tpu")
 
