@@ -87,8 +87,8 @@ class Evaluation:
     Attributes:
         number: the candidate's place in the order of asking, from 0.
         architecture: its canonical text.
-        macs: multiply-accumulates of one inference.
-        parameters: trainable numbers.
+        macs: multiply-accumulates of one inference; None of a network that could not be built.
+        parameters: trainable numbers; None likewise.
         figures: by name: objectives ("latency_s@pi4") and whatever else is worth telling ("inherited_accuracy").
         faults: accuracy under each fault condition that was tried.
         digests: SHA-256 of the model files, by what they are ("int8", "float32").
@@ -99,8 +99,8 @@ class Evaluation:
 
     number: int
     architecture: str
-    macs: int
-    parameters: int
+    macs: int | None
+    parameters: int | None
     figures: Mapping[str, Value] = field(default_factory=dict)
     faults: tuple[FaultAccuracy, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
@@ -112,7 +112,9 @@ class Evaluation:
     def values(self) -> dict[str, Value]:
         """All figures by name, with those that the architecture alone gives."""
         counted = {"macs": self.macs, "parameters": self.parameters}
-        static = {name: Value(float(count), origin=Origin.ESTIMATED) for name, count in counted.items()}
+        static = {
+            name: Value(float(count), origin=Origin.ESTIMATED) for name, count in counted.items() if count is not None
+        }
         return {**static, **self.figures}
 
     def value(self, name: str) -> Value:
@@ -147,8 +149,8 @@ class Evaluation:
         return cls(
             number=int(document["number"]),
             architecture=str(document["architecture"]),
-            macs=int(document["macs"]),
-            parameters=int(document["parameters"]),
+            macs=_count(document["macs"]),
+            parameters=_count(document["parameters"]),
             figures={str(name): Value.from_json(value) for name, value in document["figures"].items()},
             faults=tuple(FaultAccuracy.from_json(point) for point in document["faults"]),
             digests={str(kind): str(digest) for kind, digest in document["digests"].items()},
@@ -156,3 +158,7 @@ class Evaluation:
             stage_s={str(stage): float(seconds) for stage, seconds in document["stage_s"].items()},
             provenance={str(name): str(text) for name, text in document["provenance"].items()},
         )
+
+
+def _count(number: Any) -> int | None:
+    return None if number is None else int(number)

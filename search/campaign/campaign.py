@@ -393,12 +393,12 @@ class Campaign:
         self.log.note("process", {"wall_s": time.monotonic() - self._began})
 
 
-def _counts(space: Space, architecture: Architecture) -> tuple[int, int]:
+def _counts(space: Space, architecture: Architecture) -> tuple[int | None, int | None]:
     """MACs and parameters; none of a network that its user's builder cannot make."""
     try:
         return space.macs(architecture), space.parameters(architecture)
     except SearchError:
-        return 0, 0
+        return None, None
 
 
 class _StoppedError(Exception):

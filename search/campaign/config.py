@@ -32,6 +32,7 @@ from search.campaign.sections import (
 )
 from search.errors import SearchError
 from search.objectives import Aggregate, Constraint, Objective, Quantity, check_consistent, without_spaces
+from search.rewards import parse_reward
 
 #: The recorded table that is found through `GAUNTLET_DATA`.
 NB201 = "nb201"
@@ -129,14 +130,20 @@ class CampaignConfig(Section):
         return list(dict.fromkeys(q.device for q in self.quantities() if q.device))
 
     def aggregates(self) -> list[Quantity]:
-        """Those of objectives and bounds that are put together from others."""
-        named = [o.quantity for o in self.parsed_objectives()] + [c.quantity for c in self.parsed_constraints()]
-        return [quantity for quantity in named if isinstance(quantity, Aggregate)]
+        """Those of objectives, bounds and rewards that are put together from others."""
+        return [quantity for quantity in self._named() if isinstance(quantity, Aggregate)]
 
     def quantities(self) -> list[Quantity]:
-        """Plain ones, of all objectives and bounds, aggregates taken apart."""
+        """Plain ones, of all objectives, bounds and rewards, aggregates taken apart."""
+        return [part for quantity in self._named() for part in quantity.parts]
+
+    def _named(self) -> list[Quantity]:
         named = [o.quantity for o in self.parsed_objectives()] + [c.quantity for c in self.parsed_constraints()]
-        return [part for quantity in named for part in quantity.parts]
+        for search in self.searches().values():
+            reward = search.settings.get("reward")
+            if isinstance(reward, dict):
+                named += parse_reward(reward, self.canonical).quantities
+        return named
 
 
 def load(path: Path) -> CampaignConfig:

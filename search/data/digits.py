@@ -41,7 +41,7 @@ def load_digits(seed: int = 0) -> Data:
         DataError: scikit-learn is not installed.
     """
     try:
-        from sklearn import datasets  # type: ignore[import-untyped, unused-ignore]
+        from sklearn import datasets
     except ImportError as error:
         raise DataError("the digits come with scikit-learn: pip install scikit-learn") from error
     bunch = datasets.load_digits()

@@ -46,7 +46,7 @@ def _members(report: ReportInput, units: Units, members: Sequence[Evaluation], c
             value = evaluation.value(objective.name)
             top = bool(report.front) and _best_of(report.front, objective) == value.value
             cells.append(tag("span", figure_cell(value, units[objective.name]), class_="best" if top else None))
-        cells += [macs.number(evaluation.macs), parameters.number(evaluation.parameters)]
+        cells += [_count(macs, evaluation.macs), _count(parameters, evaluation.parameters)]
         cells += [chance(report.membership[evaluation.number]), _files(report, evaluation)]
         rows.append(cells)
     goals = [_head(objective, units) for objective in report.objectives]
@@ -77,8 +77,8 @@ def everybody(report: ReportInput, units: Units) -> Markup:
             cells.append(tag("td", figure_cell(value, units[objective.name]), class_="number", data_value=known))
         outcome, order = _outcome(report, evaluation)
         cells += [
-            tag("td", macs.number(evaluation.macs), class_="number", data_value=evaluation.macs),
-            tag("td", parameters.number(evaluation.parameters), class_="number", data_value=evaluation.parameters),
+            tag("td", _count(macs, evaluation.macs), class_="number", data_value=evaluation.macs),
+            tag("td", _count(parameters, evaluation.parameters), class_="number", data_value=evaluation.parameters),
             tag("td", outcome, data_value=order),
         ]
         body.append(tag("tr", *cells, class_="front" if on_front else None))
@@ -180,8 +180,13 @@ def _architecture(evaluation: Evaluation) -> Markup:
 
 
 def _counts(report: ReportInput) -> tuple[Unit, Unit]:
-    macs = Unit.fitting("", [evaluation.macs for evaluation in report.evaluations])
-    return macs, Unit.fitting("", [evaluation.parameters for evaluation in report.evaluations])
+    macs = Unit.fitting("", [e.macs for e in report.evaluations if e.macs is not None])
+    return macs, Unit.fitting("", [e.parameters for e in report.evaluations if e.parameters is not None])
+
+
+def _count(unit: Unit, count: int | None) -> str:
+    """A network that could not be built has none."""
+    return "–" if count is None else unit.number(count)
 
 
 def _count_heads(report: ReportInput) -> list[str]:

@@ -52,8 +52,8 @@ def fault_chart(report: ReportInput, model: str, index: int) -> Chart | None:
     rates = sorted({point.rate for evaluation in drawn for point in curve(evaluation, model)})
     clean_at = rates[0] / 4
     named = [evaluation for evaluation in named_members(report) if evaluation in drawn]
-    smallest = min(drawn, key=lambda evaluation: evaluation.macs)
-    largest = max(drawn, key=lambda evaluation: evaluation.macs)
+    smallest = min(drawn, key=lambda evaluation: evaluation.macs or 0)
+    largest = max(drawn, key=lambda evaluation: evaluation.macs or 0)
     curves = list({evaluation.number: evaluation for evaluation in [*named, smallest, largest]}.values())
     traces: list[Trace] = []
     for place, evaluation in enumerate(curves):
@@ -100,12 +100,12 @@ def drop_chart(report: ReportInput, condition: str, index: int) -> Chart | None:
     rows = [row for evaluation in report.succeeded for row in _drop(evaluation, condition)]
     if not rows:
         return None
-    unit = Unit.fitting("", [evaluation.macs for evaluation, _ in rows])
+    unit = Unit.fitting("", [evaluation.macs or 0 for evaluation, _ in rows])
     traces: list[Trace] = []
     for on_front, name, color in ((False, "Other candidates", "@other"), (True, "On the front", "@accent")):
         group = [(e, drop) for e, drop in rows if (e.number in report.front_numbers) == on_front]
         trace: Trace = {
-            "x": [evaluation.macs / unit.factor for evaluation, _ in group],
+            "x": [(evaluation.macs or 0) / unit.factor for evaluation, _ in group],
             "y": [100 * (drop.value or 0.0) for _, drop in group],
             "customdata": [f"<b>Candidate {e.number}</b><br>{wrapped(e.architecture)}" for e, _ in group],
             "hovertemplate": "%{customdata}<br>%{y:.1f} points lost<extra></extra>",
