@@ -5,7 +5,7 @@ Each parameter is annotated with what it can be. `last_kernel` counts only in ne
 
 from torch import nn
 
-from search.spaces import Choice, space
+from gauntlet import Choice, space
 
 
 @space(image_shape=(1, 16, 16), classes=10)

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from gauntlet.options import BenchOptions as BenchOptions
     from protos.dataset import DataSet as DataSet
     from protos.dataset import save as save_data_set
+    from search.spaces import Choice as Choice
+    from search.spaces import space as space
 
 __all__ = [
     "BenchOptions",
     "BenchResult",
+    "Choice",
     "CompareOptions",
     "Comparison",
     "DataSet",
@@ -32,12 +35,14 @@ __all__ = [
     "Lab",
     "MeasurementFailed",
     "save_data_set",
+    "space",
 ]
 
 #: Imported at first use: `import gauntlet` and `gauntlet --help` must not wait for grpc and numpy.
 _HOMES = {
     "BenchOptions": ("gauntlet.options", "BenchOptions"),
     "BenchResult": ("gauntlet.api", "BenchResult"),
+    "Choice": ("search.spaces", "Choice"),
     "CompareOptions": ("gauntlet.comparing", "CompareOptions"),
     "Comparison": ("gauntlet.comparing", "Comparison"),
     "DataSet": ("protos.dataset", "DataSet"),
@@ -45,6 +50,7 @@ _HOMES = {
     "Lab": ("gauntlet.api", "Lab"),
     "MeasurementFailed": ("gauntlet.errors", "MeasurementFailed"),
     "save_data_set": ("protos.dataset", "save"),
+    "space": ("search.spaces", "space"),
 }
 
 
