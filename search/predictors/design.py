@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from search.errors import BuildError
+
 if TYPE_CHECKING:
     from search.spaces.base import Architecture, Space
 
@@ -85,7 +87,11 @@ class Design:
     def _add(self, architecture: Architecture) -> int:
         # All that may refuse the architecture comes first, so that no half of a row is kept.
         features, choices = self.space.features(architecture), self.space.encode(architecture)
-        counts, macs = self.space.operators(architecture), self.space.macs(architecture)
+        counts = self.space.operators(architecture)
+        try:
+            macs = self.space.macs(architecture)
+        except BuildError:  # a user's function that fails for it: there is nothing to run
+            macs = 0
         place = len(self._places)
         for key in counts:
             self._columns.setdefault(key, len(self._columns))

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from search.errors import BuilderError, BuildError
+from search.predictors.costs import CostModel
 from search.spaces import Architecture, Choice, Space, SpaceError, UserSpace, load_space, space
 from search.spaces.choices import written
 from search.spaces.probe import probe
@@ -251,6 +252,14 @@ def test_the_other_networks_of_a_function_that_raises_for_one_are_fine() -> None
     own = UserSpace(raises_for_two, {"a": Choice(1, 2)}, IMAGES, CLASSES)
     assert own.macs(Architecture("a1")) == 64 * CLASSES
     assert dict(zip(own.feature_names, own.features(Architecture("a1")), strict=True))["builds"] == 1
+
+
+def test_predictors_take_in_networks_that_cannot_be_built() -> None:
+    """A strategy considers them like any other before it asks for one."""
+    own = UserSpace(raises_for_two, {"a": Choice(1, 2, 3)}, IMAGES, CLASSES)
+    model = CostModel(own)
+    model.fit([Architecture("a1"), Architecture("a3")], [1.0, 1.1])
+    assert np.isfinite(model.predict([Architecture("a2")]).mean).all()
 
 
 def test_looking_at_costs_leaves_torchs_generator_as_it_is() -> None:
