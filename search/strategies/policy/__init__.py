@@ -1,0 +1,1 @@
+"""Strategies that learn a distribution over architectures by policy gradient."""
