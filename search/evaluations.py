@@ -94,6 +94,7 @@ class Evaluation:
         digests: SHA-256 of the model files, by what they are ("int8", "float32").
         failure: why there is no result; None for a success. What was measured before the failure stays in `figures`.
         stage_s: where the time went, in seconds of wall time, by stage ("export", "timing", "faults").
+        spent_j: joules that devices used for it, by their mean power while they measured; None where none has a meter.
         provenance: whatever else must be told with the figures, as text by name.
     """
 
@@ -107,6 +108,7 @@ class Evaluation:
     failure: Failure | None = None
     stage_s: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
+    spent_j: float | None = None
 
     @property
     def values(self) -> dict[str, Value]:
@@ -135,6 +137,7 @@ class Evaluation:
             "digests": dict(self.digests),
             "failure": self.failure.to_json() if self.failure else None,
             "stage_s": dict(self.stage_s),
+            "spent_j": self.spent_j,
             "provenance": dict(self.provenance),
         }
 
@@ -156,6 +159,7 @@ class Evaluation:
             digests={str(kind): str(digest) for kind, digest in document["digests"].items()},
             failure=None if failure is None else Failure.from_json(failure),
             stage_s={str(stage): float(seconds) for stage, seconds in document["stage_s"].items()},
+            spent_j=None if document.get("spent_j") is None else float(document["spent_j"]),
             provenance={str(name): str(text) for name, text in document["provenance"].items()},
         )
 

@@ -32,7 +32,7 @@ from search.campaign.makers import SupernetMaker, maker_for
 from search.campaign.measurements import DataSets, Findings, candidate_name, describe, tasks
 from search.campaign.problem import Problem, audit_training, fault_seed, final_fault_seed, front_of, identifier
 from search.campaign.stopping import stop_reason
-from search.campaign.targets import check_deliverable, find_targets, is_of
+from search.campaign.targets import check_deliverable, check_metered, find_targets, is_of
 from search.errors import Exhausted, SearchError
 from search.evaluations import Evaluation, Failure
 from search.fleet import Fleet
@@ -194,6 +194,8 @@ class Campaign:
         devices = await client.devices()
         self._targets = find_targets(self.config.devices(), devices)
         check_deliverable(self.config.quantities(), self._targets, devices)
+        if self.config.stop.energy_j is not None:
+            check_metered(self._targets, devices)
         self._note_devices(devices)
         await publishing.begin(client, self.campaign_id, self.config)
 
@@ -352,6 +354,7 @@ class Campaign:
             digests={"int8": candidate.model.digest} if candidate.model is not None else {},
             failure=findings.failure,
             stage_s=findings.stage_s,
+            spent_j=findings.spent_j,
             provenance=findings.provenance,
         )
 

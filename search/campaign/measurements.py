@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -185,6 +185,8 @@ class Findings:
     stage_s: dict[str, float]
     provenance: dict[str, str]
     failure: Failure | None = None
+    spent_j: float | None = None
+    _power_w: dict[str, float] = field(default_factory=dict)
 
     def add(self, task: Task, job: job_pb2.Job, first: Target) -> None:
         """Take a finished job in."""
@@ -196,6 +198,7 @@ class Findings:
         spent = result.provenance.worker_s - result.provenance.host_lock_wait_s
         stage = "faults" if task.condition else "measurement"
         self.stage_s[stage] = self.stage_s.get(stage, 0.0) + spent
+        self._add_energy(task.target.name, result, spent)
         self.stage_s["dispatch"] = self.stage_s.get("dispatch", 0.0) + max(
             0.0, _leased_s(job) - result.provenance.worker_s
         )
@@ -203,6 +206,14 @@ class Findings:
             self._add_faults(task, result.faults, first)
         else:
             self._add_clean(task, result, first)
+
+    def _add_energy(self, device: str, result: measurement_pb2.MeasurementResult, seconds: float) -> None:
+        power = Value.from_figure(result.energy.power_w).value
+        if power is not None:
+            self._power_w[device] = power
+        # Jobs under faults are not metered: they draw what the clean one drew.
+        if device in self._power_w:
+            self.spent_j = (self.spent_j or 0.0) + self._power_w[device] * seconds
 
     def note_fitness(self, task: Task, job: job_pb2.Job) -> None:
         """Say that a result is suspect, or that it was measured again."""

@@ -73,6 +73,20 @@ def check_deliverable(
             raise SearchError(f"no device can deliver {quantity}: {reasons[0]}", "leave it out, or name another device")
 
 
+def check_metered(targets: Sequence[Target], devices: Sequence[fleet_pb2.Device]) -> None:
+    """Refuse a bound on joules where nothing measures them.
+
+    Raises:
+        SearchError: no device of the campaign has a meter.
+    """
+    able = [d.description for d in devices if any(is_of(target, d) for target in targets)]
+    reasons = [_why_not(description, "energy_j") for description in able]
+    if all(reasons):
+        raise SearchError(
+            f"stop: energy_j: no device of the campaign has a meter: {reasons[0]}", "bound device_s instead"
+        )
+
+
 def is_of(target: Target, device: fleet_pb2.Device) -> bool:
     """Whether a campaign means this device by that name."""
     described = device.description

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from protos.gauntlet.v1 import device_pb2, fleet_pb2
-from search.campaign.targets import check_deliverable, find_targets
+from search.campaign.targets import check_deliverable, check_metered, find_targets
 from search.errors import SearchError
 from search.objectives import Quantity
 
@@ -35,3 +35,10 @@ def test_one_device_of_a_class_that_can_is_enough() -> None:
     check("energy_j@board", board("a", BLIND), board("b", SEEING))
     check("energy_j@a", board("a", BLIND, SEEING))
     check("latency_s@a", board("a", BLIND))
+
+
+def test_a_bound_on_joules_needs_a_meter() -> None:
+    devices = [board("a", BLIND), board("b", SEEING)]
+    check_metered(find_targets(["a", "b"], devices), devices)
+    with pytest.raises(SearchError, match="no device of the campaign has a meter: no RAPL in this container"):
+        check_metered(find_targets(["a"], devices), devices)
