@@ -174,7 +174,7 @@ class _Sum:
 
     @classmethod
     def fitted(cls, terms: Array, values: Array, ridge: float) -> _Sum:
-        from scipy.optimize import nnls  # type: ignore[import-untyped]
+        from scipy.optimize import nnls
 
         scaled, scale, target = _weighted(terms, values)
         # By the Cholesky factor of the penalised Gram matrix: as many rows as terms, however many examples.

@@ -57,7 +57,7 @@ class PredictorContract(ABC):
         assert np.array_equal(one.std, other.std)
 
     def test_it_ranks_what_it_has_not_seen(self) -> None:
-        from scipy.stats import kendalltau  # type: ignore[import-untyped]
+        from scipy.stats import kendalltau
 
         known, every = draw(60), draw(200)
         unknown = [architecture for architecture in every if architecture not in known]
