@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from fault_injection.precision import mean_and_half_width
 from fault_injection.statistics import order_statistic_ranks
 from search.errors import SearchError
+from search.ranking import Ranking, rank_test
 
 Series = NDArray[np.float64]
 
@@ -53,6 +54,11 @@ class Mean:
     low: float | None
     high: float | None
 
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ± {max(self.high - self.value, self.value - self.low):.3f}"
+
 
 @dataclass(frozen=True)
 class Queries:
@@ -74,6 +80,10 @@ class Queries:
     reached: int
     seeds: int
 
+    def __str__(self) -> str:
+        value = f"> {self.beyond:.0f}" if math.isinf(self.value) else f"{self.value:.0f}"
+        return value + _between(self.low, self.high, ".0f")
+
 
 @dataclass(frozen=True)
 class Ratio:
@@ -93,37 +103,8 @@ class Ratio:
     seeds: int
     censored: int
 
-
-@dataclass(frozen=True)
-class Pair:
-    """Two strategies, told apart or not.
-
-    Attributes:
-        better: the one with the better ranks.
-        worse: the other.
-        p: of Wilcoxon's signed-rank test over seeds, two-sided, by Holm's method for all pairs.
-    """
-
-    better: str
-    worse: str
-    p: float
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Ranks within each seed, 1 the best, ties share theirs.
-
-    Attributes:
-        of: what was ranked, in words.
-        mean_rank: over seeds, by strategy, best first.
-        p: of Friedman's test that all are alike; None for two strategies or one seed.
-        pairs: every two strategies; none with one seed.
-    """
-
-    of: str
-    mean_rank: Mapping[str, float]
-    p: float | None
-    pairs: tuple[Pair, ...]
+    def __str__(self) -> str:
+        return _number(self.value, ".2f") + _between(self.low, self.high, ".2f")
 
 
 @dataclass(frozen=True)
@@ -272,52 +253,6 @@ class Comparison:
         return np.array([len(self.runs[name][seed]) for seed in self.seeds], dtype=np.float64)
 
 
-def rank_test(scores: Mapping[str, NDArray[np.float64]], of: str) -> Ranking:
-    """Friedman's test over seeds (1937), and Wilcoxon's signed-rank test (1945) for every pair by Holm's method (1979).
-
-    Args:
-        scores: one finite number for each seed, by strategy, smaller better.
-        of: what they are, in words.
-    """
-    from scipy import stats  # half a second to load
-
-    names = list(scores)
-    table = np.array([scores[name] for name in names])
-    means = dict(zip(names, stats.rankdata(table, axis=0).mean(axis=1).tolist(), strict=True))
-    ordered = sorted(names, key=means.__getitem__)
-    alike = bool((table == table[0]).all())
-    seeds = table.shape[1]
-    p = None
-    if len(names) > 2 and seeds > 1:
-        p = 1.0 if alike else float(stats.friedmanchisquare(*table).pvalue)
-    found: list[Pair] = []
-    for place, better in enumerate(ordered if seeds > 1 else []):
-        for worse in ordered[place + 1 :]:
-            difference = scores[better] - scores[worse]
-            chance = 1.0 if not difference.any() else float(stats.wilcoxon(difference).pvalue)
-            found.append(Pair(better, worse, chance))
-    corrected = holm([pair.p for pair in found])
-    pairs = tuple(Pair(pair.better, pair.worse, p) for pair, p in zip(found, corrected, strict=True))
-    return Ranking(of, {name: means[name] for name in ordered}, p, pairs)
-
-
-def holm(chances: Sequence[float]) -> list[float]:
-    """P values of several tests, so that one in twenty families has a false one below 0.05 (Holm 1979).
-
-    Args:
-        chances: p values, each for itself.
-
-    Returns:
-        The same in the same order, none smaller than before.
-    """
-    corrected = [0.0] * len(chances)
-    most = 0.0
-    for place, index in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
-        most = max(most, min(1.0, (len(chances) - place) * chances[index]))
-        corrected[index] = most
-    return corrected
-
-
 def median_interval(values: Series, seed: int = 0) -> tuple[float | None, float | None]:
     """95 % interval of the median by bootstrap (Efron's percentile method); values may be infinite.
 
@@ -337,6 +272,14 @@ def median_interval(values: Series, seed: int = 0) -> tuple[float | None, float 
     low = np.quantile(medians, tail, method="lower")
     high = np.quantile(medians, 1 - tail, method="higher")
     return float(low), float(high)
+
+
+def _number(value: float, form: str) -> str:
+    return "∞" if math.isinf(value) else format(value, form)
+
+
+def _between(low: float | None, high: float | None, form: str) -> str:
+    return "" if low is None or high is None else f" ({_number(low, form)}–{_number(high, form)})"
 
 
 def _check(series: Series, whose: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search import comparison
-from search.comparison import Comparison, ComparisonError, holm, median_interval, rank_test
+from search.comparison import Comparison, ComparisonError, Mean, Queries, Ratio, median_interval
 
 
 def reaching(query: int, length: int = 100) -> list[float]:
@@ -167,30 +167,6 @@ def test_bands_hold_their_medians_and_nothing_falls(runs: list[list[float]]) -> 
 # --- ranks
 
 
-def test_friedmans_statistic_of_a_clear_order() -> None:
-    scores = {"a": np.array([1.0, 2, 3, 4]), "b": np.array([2.0, 3, 4, 5]), "c": np.array([3.0, 4, 5, 6])}
-    found = rank_test(scores, "costs")
-    # Rank sums 4, 8, 12: χ² = 12 / (4 · 3 · 4) · 224 - 3 · 4 · 4 = 8 with two degrees: p = exp(-4).
-    assert found.p == pytest.approx(math.exp(-4))
-    assert dict(found.mean_rank) == {"a": 1, "b": 2, "c": 3}
-    # Four equal signs: p = 2 / 2**4 each for itself, times three by Holm.
-    assert [(pair.better, pair.worse) for pair in found.pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert found.pairs[0].p == pytest.approx(0.375)
-
-
-def test_equal_strategies_are_not_told_apart() -> None:
-    found = rank_test({name: np.ones(8) for name in "abc"}, "costs")
-    assert found.p == 1.0
-    assert {pair.p for pair in found.pairs} == {1.0}
-    assert dict(found.mean_rank) == {"a": 2, "b": 2, "c": 2}
-
-
-def test_two_strategies_need_no_friedman_and_one_seed_tests_nothing() -> None:
-    assert rank_test({"a": np.arange(6.0), "b": np.arange(6.0) + 1}, "costs").p is None
-    single = rank_test({name: np.array([1.0]) for name in "abc"}, "costs")
-    assert (single.p, single.pairs) == (None, ())
-
-
 def test_who_never_arrived_is_last_and_level_with_the_like() -> None:
     ranks = taking(a=[10, 10], b=[100, 100], c=[999, 999], d=[101, 500]).ranking.mean_rank
     assert dict(ranks) == {"a": 1, "b": 2, "c": 3.5, "d": 3.5}
@@ -200,25 +176,6 @@ def test_without_a_target_the_area_ranks() -> None:
     made = compared({"worse": [[0.1, 0.2]], "better": [[0.1, 0.3]]}, target=None, budget=2)
     assert list(made.ranking.mean_rank) == ["better", "worse"]
     assert "area" in made.ranking.of
-
-
-def test_holms_example() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-
-
-@given(st.lists(st.floats(0, 1), max_size=12))
-def test_holm_keeps_the_order_and_lies_between_no_correction_and_bonferroni(chances: list[float]) -> None:
-    corrected = holm(chances)
-    order = np.argsort(chances, kind="stable")
-    assert (np.diff(np.array(corrected)[order]) >= 0).all()
-    assert all(a <= b <= min(1, len(chances) * a) + 1e-12 for a, b in zip(chances, corrected, strict=True))
-
-
-def test_chance_alone_is_seldom_called_a_difference() -> None:
-    random = np.random.default_rng(3)
-    found = [rank_test({name: random.random(12) for name in "abc"}, "noise") for _ in range(200)]
-    assert sum(ranking.p is not None and ranking.p < 0.05 for ranking in found) <= 20
-    assert sum(any(pair.p < 0.05 for pair in ranking.pairs) for ranking in found) <= 20
 
 
 # --- what cannot be compared
@@ -256,3 +213,16 @@ def test_what_cannot_be_compared_is_refused_with_a_remedy(
     with pytest.raises(ComparisonError, match=message) as caught:
         Comparison("", runs, **{"budget": 2, **settings})
     assert caught.value.remedy
+
+
+# --- in words
+
+
+def test_what_is_not_known_is_not_written() -> None:
+    assert str(Mean(0.9641, 0.9601, 0.9681)) == "0.964 ± 0.004"
+    assert str(Mean(0.9641, None, None)) == "0.964"
+    assert str(Queries(225, 180, 260, 600, 30, 30)) == "225 (180–260)"
+    assert str(Queries(math.inf, 410, math.inf, 600, 12, 30)) == "> 600 (410–∞)"
+    assert str(Queries(225, None, None, 225, 3, 3)) == "225"
+    assert str(Ratio(0.5312, 0.47, 0.61, 30, 0)) == "0.53 (0.47–0.61)"
+    assert str(Ratio(math.inf, 2.0, math.inf, 30, 0)) == "∞ (2.00–∞)"
