@@ -26,6 +26,8 @@ class _Restricted:
             raise SpaceError(f"none of the networks of {space.name} is in {label}")
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_space":  # of a copy that is being made
+            raise AttributeError(name)
         return getattr(self._space, name)
 
     @property

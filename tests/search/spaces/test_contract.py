@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 
 from search.spaces import MobileSpace
@@ -31,3 +33,10 @@ class TestRestricted(SpaceContract):
 class TestFttSpace(SpaceContract):
     def make(self) -> Space:
         return FttSpace((1, 9, 12), 3, channels=2, cells=5, steps=3, operations=WEIGHT_OPERATIONS)
+
+
+def test_a_restricted_space_goes_to_another_process() -> None:
+    space = TestRestricted().make()
+    copy = pickle.loads(pickle.dumps(space))
+    assert copy.name == space.name
+    assert copy.size() == space.size() > 100
