@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.cli import access, bench, compare, devices, faults, jobs, lab, results, search
+from gauntlet.cli import access, bench, compare, devices, faults, jobs, lab, predict, results, search
 from gauntlet.cli.choices import help_with_defaults
 from gauntlet.cli.output import EXIT_INTERRUPTED, Settings, print_error
 from gauntlet.protocol import BENCH_OPTIONS, COMPARE_OPTIONS
@@ -33,6 +33,7 @@ app.command("replay")(faults.replay)
 app.command("results")(results.results)
 app.command("search", epilog=search.EPILOG)(search.search)
 app.command("report")(search.report)
+app.command("predict")(predict.predict)
 app.add_typer(search.supernet_app, name="supernet")
 app.add_typer(devices.app, name="devices")
 app.add_typer(jobs.app, name="jobs")
@@ -72,6 +73,7 @@ def root(
       [cyan]gauntlet faults model.tflite --data test.npz --fault "iBF(p=1e-4)"[/]
                                               accuracy while bits flip
       [cyan]gauntlet search examples/digits.yaml[/]          find fast and robust networks
+      [cyan]gauntlet predict --from runs/digits --sample 5[/]  what would others cost?
       [cyan]gauntlet results --format csv[/]                 all figures, for a spreadsheet
       [cyan]gauntlet devices[/]                              what can measure here
 

@@ -8,10 +8,15 @@ from typing import Any
 
 from search.replay.schema import TableError
 from search.spaces.base import Space, SpaceError
+from search.spaces.ftt import FttSpace
 from search.spaces.mobile import MobileSpace
 from search.spaces.nb201 import Nb201Space
 
-_KINDS: Mapping[str, type[MobileSpace] | type[Nb201Space]] = {"mobile": MobileSpace, "nb201": Nb201Space}
+_KINDS: Mapping[str, type[MobileSpace] | type[Nb201Space] | type[FttSpace]] = {
+    "mobile": MobileSpace,
+    "nb201": Nb201Space,
+    "ftt": FttSpace,
+}
 
 
 def document_of(space: Space) -> dict[str, Any]:

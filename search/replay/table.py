@@ -60,9 +60,9 @@ class Column:
         if math.isnan(number):
             return Value.missing(self.unavailable.get(row, NO_RECORD), Origin.REPLAYED)
         samples = 1 if self.samples is None else int(self.samples[row])
-        if self.low is None or self.high is None or math.isnan(self.low[row]):
+        low, high = (math.nan if ends is None else float(ends[row]) for ends in (self.low, self.high))
+        if not (math.isfinite(low) and math.isfinite(high)):
             return Value(number, samples=samples, origin=Origin.REPLAYED)
-        low, high = float(self.low[row]), float(self.high[row])
         return Value(number, low, high, self.facts.confidence, self.facts.method, samples, Origin.REPLAYED)
 
 
@@ -110,6 +110,8 @@ class Table:
         for name, column in self.columns.items():
             _check(name, column, self.rows)
         _check_failures(self.failures)
+        if measure_s is not None and (measure_s < 0).any():
+            raise TableError("measure_s holds negative seconds", "leave what is not known empty")
 
     @classmethod
     def read(cls, path: Path, space: Space | None = None) -> Table:
@@ -175,8 +177,8 @@ class Table:
     def spent_s(self, architecture: Architecture) -> float:
         """Seconds of devices that an architecture's measurements took when they were recorded; 0 if nobody knows."""
         row = self._row_of.get(architecture.text)
-        known = row is not None and self.measure_s is not None and math.isfinite(self.measure_s[row])
-        return float(self.measure_s[row]) if known and self.measure_s is not None else 0.0
+        seconds = math.nan if row is None or self.measure_s is None else float(self.measure_s[row])
+        return seconds if math.isfinite(seconds) else 0.0
 
     def evaluation(
         self, number: int, architecture: Architecture, quantities: Iterable[Quantity] | None = None

@@ -12,6 +12,7 @@ from search.objectives import Objective, Quantity
 from search.replay.schema import TableError
 from search.replay.table import NO_RECORD, Column, Table
 from search.spaces.base import Architecture
+from search.spaces.ftt import FttSpace
 from search.spaces.mobile import MobileSpace
 from search.spaces.nb201 import Nb201Space
 from search.values import Origin, Value
@@ -62,6 +63,11 @@ def test_figures_are_replayed_whatever_they_were_when_they_were_recorded() -> No
 
 def test_a_figure_without_interval_has_none() -> None:
     assert small_table().figure(FAILING, "latency_s@pi") == Value(0.010, samples=300, origin=Origin.REPLAYED)
+
+
+def test_an_interval_without_end_is_none(tmp_path: Path) -> None:
+    file = changed(tmp_path, **{"latency_s@pi.low": [0.0] * 4, "latency_s@pi.high": [np.inf] * 4})
+    assert Table.read(file).figure(FIRST, "latency_s@pi") == Value(0.030, samples=100, origin=Origin.REPLAYED)
 
 
 def test_what_could_not_be_had_is_told_from_what_nobody_recorded() -> None:
@@ -136,8 +142,10 @@ def test_a_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_table_of_a_mobile_space_is_read_with_its_space(tmp_path: Path) -> None:
-    space = MobileSpace((1, 8, 8), 10, widths=((4, 8), (8, 12)))
+@pytest.mark.parametrize(
+    "space", [MobileSpace((1, 8, 8), 10, widths=((4, 8), (8, 12))), FttSpace((1, 16, 16), 5, steps=2)]
+)
+def test_a_table_of_any_space_is_read_with_its_space(space: MobileSpace | FttSpace, tmp_path: Path) -> None:
     text = space.sample(np.random.default_rng(0)).text
     small_table(space=space, rows=[text], columns={}, failures={}, measure_s=None).write(tmp_path / "t.parquet")
     assert Table.read(tmp_path / "t.parquet").space == space
@@ -243,6 +251,7 @@ def test_a_parquet_file_of_something_else_is_refused(tmp_path: Path) -> None:
         ({"architecture": ["3-3p-s3s", "3-3p-s3s", "n-nn-pnn", "n-nn-3nn"]}, "rows 0 and 1 are one architecture"),
         ({"architecture": ["3-3p-s3s", "nn", "n-nn-pnn", "n-nn-3nn"]}, "row 1: 'nn' is no network of the space nb201-"),
         ({"architecture": ["3-3p-s3s", None, "n-nn-pnn", "n-nn-3nn"]}, "row 1: '' is no network of the space nb201-"),
+        ({"measure_s": [1.0, -1.0, 1.0, 1.0]}, "measure_s holds negative seconds"),
         ({"failure@tpu": ["it broke", None, None, None]}, "failure@tpu in row 0 is 'it broke'"),
         ({"failure@tpu": ["device lost: gone", None, None, None]}, "failure@tpu in row 0 is 'device lost: gone'"),
         ({"failure": ["not exportable", None, None, None]}, "failure in row 0 is 'not exportable'"),
