@@ -96,7 +96,7 @@ def annotated_choices(function: Callable[..., Any]) -> dict[str, Choice]:
             try:
                 annotation = eval(annotation, _globals(function))  # noqa: S307  # the user's own code, as written
             except Exception as error:
-                where = f"the annotation of {name} in {_called(function)}"
+                where = f"the annotation of {name} in {called(function)}"
                 raise BuilderError(
                     f"{where} cannot be read: {type(error).__name__}: {error}", "import Choice at the top of the file"
                 ) from error
@@ -116,7 +116,7 @@ def named_choices(function: Callable[..., Any], options: Mapping[str, Sequence[O
     for name, values in options.items():
         if name not in parameters:
             raise BuilderError(
-                f"{_called(function)} has no parameter {name}", f"its parameters are {', '.join(parameters) or 'none'}"
+                f"{called(function)} has no parameter {name}", f"its parameters are {', '.join(parameters) or 'none'}"
             )
         try:
             given[name] = Choice(*values)
@@ -133,7 +133,8 @@ def _globals(function: Callable[..., Any]) -> dict[str, Any]:
     return found
 
 
-def _called(function: Callable[..., Any]) -> str:
+def called(function: Callable[..., Any]) -> str:
+    """A function's name."""
     return getattr(function, "__name__", type(function).__name__)
 
 
@@ -145,14 +146,14 @@ def _check_complete(function: Callable[..., Any], choices: Mapping[str, Choice])
     for name, parameter in _parameters(function).items():
         if name in choices or name in GIVEN or parameter.default is not inspect.Parameter.empty:
             if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
-                raise BuilderError(f"{name} of {_called(function)} cannot be given by name", "remove the / after it")
+                raise BuilderError(f"{name} of {called(function)} cannot be given by name", "remove the / after it")
         elif parameter.kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             raise BuilderError(
-                f"the parameter {name} of {_called(function)} has no choices",
+                f"the parameter {name} of {called(function)} has no choices",
                 f"write {name}: Choice(...) in Python, or {name}: [...] under choices in YAML; or give it a default",
             )
     if not choices:
-        raise BuilderError(f"{_called(function)} has no choices: there is nothing to search", _REMEDY)
+        raise BuilderError(f"{called(function)} has no choices: there is nothing to search", _REMEDY)
     earlier: list[str] = []
     for name, choice in choices.items():
         depends = set(condition_names(choice))

@@ -32,6 +32,7 @@ from search.spaces.choices import (
     Choice,
     Option,
     annotated_choices,
+    called,
     condition_names,
     tokens,
     written,
@@ -97,7 +98,7 @@ class UserSpace(ByDecisions):
             source = ""
         digest = hashlib.sha256("\n".join([*self._tokens, source]).encode()).hexdigest()[:8]
         shape = "x".join(map(str, self.image_shape))
-        return f"{getattr(self.builder, '__name__', 'builder')}-{shape}-{self.classes}-{digest}"
+        return f"{called(self.builder)}-{shape}-{self.classes}-{digest}"
 
     def size(self) -> int:
         """Number of different networks."""
@@ -257,9 +258,8 @@ class UserSpace(ByDecisions):
         return network
 
     def _failed(self, architecture: Architecture, reason: str) -> BuildError:
-        name = getattr(self.builder, "__name__", "the builder")
         first = reason.splitlines()[0]
-        return BuildError(f"{name} fails for {self.canonical(architecture)}: {first}", "see to the function")
+        return BuildError(f"{called(self.builder)} fails for {self.canonical(architecture)}: {first}", "see to it")
 
     def _probe(self, architecture: Architecture) -> Probe:
         """Build a network and run it once; what came of it is kept, be it an error."""
