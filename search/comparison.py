@@ -91,7 +91,7 @@ class Ratio:
 
     Attributes:
         value: median of the ratios; infinite where most of its own runs never reached the target.
-        low: of the 95 % interval, bootstrap over seeds (Efron's percentile method); None with one seed.
+        low: of the 95 % interval, bootstrap over seeds (Efron's percentile method); None with fewer than six.
         high: likewise: the bound on which a claim rests.
         seeds: pairs.
         censored: pairs whose peer never reached the target; their ratio is at most what it is taken for.
@@ -173,14 +173,30 @@ class Comparison:
         """Hypervolume after each query: (seeds, budget). A run that ended early keeps its last value."""
         return self._curves[name]
 
-    def short(self, name: str) -> int:
-        """Runs that ended before the budget."""
-        return sum(len(self.runs[name][seed]) < self.budget for seed in self.seeds)
+    @property
+    def has_intervals(self) -> bool:
+        """Are there enough seeds for an interval of a median, at 95 % by order statistics? Six are."""
+        return order_statistic_ranks(len(self.seeds), 0.5, CONFIDENCE) is not None
+
+    def remarks(self) -> list[str]:
+        """What the runs themselves call for: those that ended early, and seeds that only some strategies have."""
+        said = []
+        for name in self.names:
+            short = sum(len(self.runs[name][seed]) < self.budget for seed in self.seeds)
+            if short:
+                ended = "1 run" if short == 1 else f"{short} runs"
+                said.append(
+                    f"{name}: {ended} of {len(self.seeds)} ended before {self.budget} queries and kept what they had"
+                )
+        alone = set().union(*(set(seeds) for seeds in self.runs.values())) - set(self.seeds)
+        if alone:
+            said.append(f"left out, for not every strategy has them: seeds {', '.join(map(str, sorted(alone)))}")
+        return said
 
     def band(self, name: str) -> tuple[Series, Series, Series]:
         """Median over seeds after each query, and what encloses it: order statistics at 95 %, all runs below six."""
         ordered = np.sort(self._curves[name], axis=0)
-        low, high = order_statistic_ranks(len(ordered), 0.5, CONFIDENCE) or (0, len(ordered) - 1)
+        low, high = order_statistic_ranks(len(ordered), 0.5, CONFIDENCE) or (0, -1)
         return np.median(ordered, axis=0), ordered[low], ordered[high]
 
     def hypervolume(self, name: str, query: int) -> Mean:
@@ -235,7 +251,7 @@ class Comparison:
         # Who never arrived is behind all that did, and level with others that did not.
         last = 1.0 + max(self._lengths(name).max() for name in self.names)
         scores = {name: np.minimum(self._queries(name), last) for name in self.names}
-        return rank_test(scores, f"queries to {self.target:.0%} of the hypervolume")
+        return rank_test(scores, f"queries to {share(self.target)} of the hypervolume")
 
     @cached_property
     def _curves(self) -> dict[str, NDArray[np.float64]]:
@@ -261,9 +277,10 @@ def median_interval(values: Series, seed: int = 0) -> tuple[float | None, float 
         seed: of the resampling.
 
     Returns:
-        The two ends, each the median of a resample, rounded outwards; (None, None) for one value.
+        The two ends, each the median of a resample, rounded outwards; (None, None) for fewer than six values, which
+        even their extremes would not enclose that surely.
     """
-    if len(values) < 2:
+    if order_statistic_ranks(len(values), 0.5, CONFIDENCE) is None:
         return None, None
     random = np.random.default_rng(seed)
     medians = np.median(values[random.integers(len(values), size=(_RESAMPLES, len(values)))], axis=1)
@@ -274,12 +291,17 @@ def median_interval(values: Series, seed: int = 0) -> tuple[float | None, float 
     return float(low), float(high)
 
 
+def share(part: float) -> str:
+    """0.95 is "95 %"."""
+    return f"{100 * part:g} %"
+
+
 def _number(value: float, form: str) -> str:
     return "∞" if math.isinf(value) else format(value, form)
 
 
 def _between(low: float | None, high: float | None, form: str) -> str:
-    return "" if low is None or high is None else f" ({_number(low, form)}–{_number(high, form)})"
+    return "" if low is None or high is None or math.isinf(low) else f" ({_number(low, form)}–{_number(high, form)})"
 
 
 def _check(series: Series, whose: str) -> None:
