@@ -38,6 +38,7 @@ class Entry:
 
 
 STRATEGIES: Mapping[str, Entry] = {
+    "guided": Entry("search.strategies.guided:Guided", "evolution on predictions; the fewest measurements"),
     "nsga2": Entry("search.strategies.nsga2:Nsga2", "evolution by rank and crowding (Deb et al. 2002)"),
     "nsga3": Entry("search.strategies.nsga3:Nsga3", "evolution by reference directions (Deb & Jain 2014)"),
     "local": Entry("search.strategies.local_search:LocalSearch", "neighbours of the front (Paquete et al. 2004)"),
@@ -54,6 +55,7 @@ STRATEGIES: Mapping[str, Entry] = {
         "a policy that discards what breaks a bound learns (Yang et al. 2022)",
         single=True,
     ),
+    "linas": Entry("search.strategies.linas:Linas", "NSGA-II on predictions, in rounds (DyNAS-T, 2022)"),
     "random": Entry("search.strategies.random:RandomSearch", "samples the space; the baseline"),
 }
 
