@@ -45,6 +45,8 @@ from search.spaces.base import Architecture, Space
 from search.supernet import Progress, audit
 from search.values import Value
 
+#: Note of the log: why a search ended before its budget.
+ENDED = "ended"
 #: What the orchestrator shows of a campaign is at most so old.
 _PUBLISH_EVERY_S = 0.5
 
@@ -223,14 +225,15 @@ class Campaign:
                     return False
                 left = total - len(self.log.history.asked)
                 reason = stop_reason(self.config, self.log.history)
-                if left <= 0 or reason:
-                    if reason:
-                        self._observer.note(reason)
+                if left <= 0:
+                    return True
+                if reason:
+                    self._note_end(reason)
                     return True
                 try:
                     architectures = self.strategy.ask(min(self.config.search.batch, left))
                 except Exhausted as end:
-                    self._observer.note(end.message)
+                    self._note_end(end.message)
                     return True
                 asked = self.log.asked([a.text for a in architectures])
                 pending = list(enumerate(architectures, asked.number))
@@ -332,7 +335,7 @@ class Campaign:
         except CandidateError as error:
             counts = _counts(self.space, architecture)
             return Evaluation(
-                number, architecture.text, *counts, failure=Failure("not exportable", str(error), error.step)
+                number, architecture.text, *counts, failure=Failure(error.kind, str(error), error.step, error.remedy)
             )
         findings = Findings(dict(candidate.figures), [], dict(candidate.stage_s), {})
         if candidate.model is not None:
@@ -388,6 +391,12 @@ class Campaign:
         self.log.note("floors", floors_of(self.config.devices(), devices))
         used = {device.description.device_id: dict(describe(device)) for _, device in self._measured_by}
         self.log.note("devices", list(used.values()))
+
+    def _note_end(self, reason: str) -> None:
+        """The search ended before its budget did."""
+        self._observer.note(reason)
+        if not self.log.history.notes(ENDED):
+            self.log.note(ENDED, reason)
 
     def _note_stage(self, stage: str, seconds: float) -> None:
         self.log.note("stage", {"stage": stage, "seconds": seconds})

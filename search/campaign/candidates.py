@@ -42,11 +42,13 @@ class CandidateError(Exception):
 
     Attributes:
         step: where it failed, for example "training".
+        kind: of the failure.
+        remedy: what a person can do about it; may be empty.
     """
 
-    def __init__(self, message: str, step: str = "export") -> None:
+    def __init__(self, message: str, step: str = "export", kind: str = "not exportable", remedy: str = "") -> None:
         super().__init__(message)
-        self.step = step
+        self.step, self.kind, self.remedy = step, kind, remedy
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,13 @@ from search.campaign.problem import Problem, training, training_alone
 from search.data import Data
 from search.errors import SearchError
 from search.replay.fleet import RECORDED
+from search.replay.table import Table
 from search.spaces.base import Architecture, Space
 from search.spaces.mobile import MobileSpace
 from search.supernet import Progress, Supernet, TrainingDivergedError, train, train_alone
 
+#: Figures that the host finds out.
+_OF_THE_FILE = frozenset({"inherited_accuracy", "trained_accuracy", "model_bytes", "export_agreement"})
 #: Training images for BatchNorm statistics; a few hundred do.
 _RECALIBRATION_IMAGES = 512
 
@@ -94,16 +97,27 @@ class AloneMaker:
         except TrainingDivergedError as error:
             raise CandidateError(str(error), "training") from error
         except SearchError as error:  # a user's builder that raises
-            raise CandidateError(error.message, "building") from error
+            raise CandidateError(error.message, "building", remedy=error.remedy) from error
         return export(network, self.data, "trained_accuracy", stage_s)
 
 
+@dataclass
 class RecordedMaker:
-    """Nothing is made: a recorded table knows architectures by their texts."""
+    """Nothing is made: a recorded table knows architectures by their texts.
+
+    Attributes:
+        table: what is replayed.
+    """
+
+    table: Table
 
     def make(self, architecture: Architecture) -> Candidate:
-        """The text."""
-        return Candidate(architecture.text.encode(), RECORDED, {})
+        """The text, with what is recorded that no device measures."""
+        failure = self.table.failure(architecture)
+        if failure is not None:
+            raise CandidateError(failure.message, "recorded", failure.kind)
+        figures = {name: self.table.figure(architecture, name) for name in self.table.names if name in _OF_THE_FILE}
+        return Candidate(architecture.text.encode(), RECORDED, figures)
 
 
 def maker_for(problem: Problem, checkpoint: Path) -> Maker:
@@ -113,8 +127,9 @@ def maker_for(problem: Problem, checkpoint: Path) -> Maker:
         problem: of the campaign.
         checkpoint: of a supernet's training.
     """
-    if problem.data is None:
-        return RecordedMaker()
+    if problem.table is not None:
+        return RecordedMaker(problem.table)
+    assert problem.data is not None
     if isinstance(problem.space, MobileSpace):
         return SupernetMaker(problem.config, problem.data, problem.space, checkpoint)
     return AloneMaker(problem.config, problem.data, problem.space)

@@ -237,10 +237,8 @@ class Findings:
         if task.target == first:
             self.figures["accuracy"] = accuracy
         told = result.provenance
-        self.provenance[f"runtime@{name}"] = (
-            f"{told.runtime} {told.runtime_version}, {told.delegate}, {told.threads} threads, "
-            f"cores {', '.join(map(str, told.cpus)) or 'any'}"
-        )
+        where = f", {told.threads} threads, cores {', '.join(map(str, told.cpus)) or 'any'}" if told.threads else ""
+        self.provenance[f"runtime@{name}"] = f"{told.runtime} {told.runtime_version}, {told.delegate}{where}"
         for remark in told.remarks:
             self.provenance.setdefault(f"remarks@{name}", remark)
 
@@ -248,8 +246,7 @@ class Findings:
         value = Value.from_figure(result.accuracy)
         self._name_fault(task, value, first)
         name, rate = _curve(task.condition)
-        patterns = len(result.pattern_accuracies)
-        self.faults.append(FaultAccuracy(task.condition, name, rate, value, patterns, task.target.name))
+        self.faults.append(FaultAccuracy(task.condition, name, rate, value, value.samples, task.target.name))
 
     def _name_fault(self, task: Task, value: Value, first: Target) -> None:
         self.figures[f"accuracy@{task.target.name}@{task.condition}"] = value

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+from search.campaign.campaign import ENDED
 from search.campaign.config import CampaignConfig, parse
 from search.campaign.corrections import suspicions
 from search.campaign.problem import front_of
+from search.campaign.warm_start import FROM
 from search.campaign.winners import file_stem
 from search.report import ReportInput, write_report
 from search.runlog import History, read_history
@@ -36,9 +38,13 @@ def report_input(history: History, folder: Path) -> ReportInput:
     config = parse(dict(about["config"]), str(folder))
     processes = history.notes("process")
     audits, devices = history.notes("audit"), history.notes("devices")
-    told, wanted = len(history.told), config.search.candidates
+    compared = list(config.searches()) if config.compare.strategies else []
+    told = len(history.told)
+    # Those that a warm start brought do not count; a comparison has all that its searches found.
+    wanted = told if compared else config.search.candidates + sum(FROM in e.provenance for e in history.evaluations)
     notes = [f"The run was broken off and resumed {len(devices) - 1} times."] if len(devices) > 1 else []
-    if history.pending or told < wanted:
+    notes += [f"The search ended early: {reason}." for reason in history.notes(ENDED)]
+    if history.pending or (told < wanted and not history.notes(ENDED)):
         notes.append(f"The run is not complete: {told} of {wanted} candidates.")
     notes += suspicions(history.evaluations)
     winners = front_of(history, config) if (folder / "winners").is_dir() else []
@@ -50,7 +56,7 @@ def report_input(history: History, folder: Path) -> ReportInput:
         constraints=tuple(config.parsed_constraints()),
         evaluations=tuple(history.evaluations),
         settings={
-            "Strategy": config.search.strategy,
+            "Strategy": f"compared: {', '.join(compared)}" if compared else config.search.strategy,
             "Space": "of the recorded table" if config.replay else config.space.kind,
             **({"Replayed from": config.replay} if config.replay else {"Data": config.data}),
             "Seed": str(config.seed),

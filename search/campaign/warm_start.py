@@ -19,7 +19,6 @@ from typing import Any
 
 from search.campaign.config import CampaignConfig, parse
 from search.campaign.problem import Problem
-from search.errors import SearchError
 from search.evaluations import Evaluation
 from search.pareto import costs
 from search.replay.table import Table
@@ -47,7 +46,7 @@ def enter(log: RunLog, problem: Problem, say: Callable[[str], None]) -> int:
         How many candidates entered as told: they do not count towards the budget.
 
     Raises:
-        SearchError: a run or a table that cannot be read.
+        SearchError: a run or a table that cannot be read, or a table of another space.
     """
     if not problem.config.warm_start:
         return 0
@@ -104,9 +103,7 @@ def _run(folder: Path, config: CampaignConfig) -> tuple[Sequence[Evaluation], bo
 
 def _table(path: Path, problem: Problem) -> tuple[Sequence[Evaluation], bool]:
     """A table's figures are replayed ones: they enter a campaign only if all of it is replayed from the same table."""
-    table = Table.read(path)
-    if table.space.name != problem.space.name and problem.table is None:
-        raise SearchError(f"warm_start: {path} is of another space, {table.space.name}", "leave it out")
+    table = Table.read(path, problem.whole_space)
     rows = [table.space.parse(text) for text in table.rows]
     return [table.evaluation(number, architecture) for number, architecture in enumerate(rows)], False
 

@@ -183,3 +183,13 @@ async def test_what_cannot_be_replayed_is_one_line(
         await carry_out(write(tmp_path, **changes), tmp_path / "run", table)
     assert re.search(words, f"{caught.value.message} {caught.value.remedy}")
     assert "\n" not in caught.value.message
+
+
+async def test_a_search_that_ends_early_says_why_and_is_complete(tmp_path: Path, table: Table) -> None:
+    path = write(tmp_path, stop={"plateau": {"queries": 12, "gain": 0.9}})
+    told = await carry_out(path, tmp_path / "run", table)
+    assert len(told) == 18
+    assert list((tmp_path / "run" / "winners").glob("*.json"))
+    page = report(tmp_path / "run").read_text()
+    assert "The search ended early: the last 12 queries" in page
+    assert "not complete" not in page
