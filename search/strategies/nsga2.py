@@ -87,21 +87,28 @@ class Nsga2(Strategy):
             return
         self._parents_from = len(self.evaluations)
         known = Known.of(self.evaluations, self.objectives, self.constraints)
-        survivors = self._survivors(known) if known.evaluations else []
+        survivors = self._survivors(known)
         self._parents = [self._architecture(known.evaluations[index]) for index, _ in survivors]
         self._order = [order for _, order in survivors]
 
     def _survivors(self, known: Known) -> list[tuple[int, tuple[int, float]]]:
         """The population: places among `known`, and what decides a tournament, the least first."""
-        ranks = known.ranks
-        order: list[tuple[int, float, int]] = []
-        for level in range(int(ranks.max()) + 1):
-            members = np.flatnonzero(ranks == level)
-            lonely = crowding_distance(known.points[members])
-            order += [(level, -distance, int(index)) for distance, index in zip(lonely, members, strict=True)]
-            if len(order) >= self.population:
-                break
-        return [(index, (level, distance)) for level, distance, index in sorted(order)[: self.population]]
+        return crowded_order(known.points, known.ranks)[: self.population]
+
+
+def crowded_order(points: Points, ranks: NDArray[np.int64]) -> list[tuple[int, tuple[int, float]]]:
+    """From the best to the worst by the crowded comparison: the place of each point, with what was compared.
+
+    Args:
+        points: costs, shape (points, objectives).
+        ranks: front of each, from 0: (points,).
+    """
+    order: list[tuple[int, float, int]] = []
+    for level in range(int(ranks.max(initial=-1)) + 1):
+        members = np.flatnonzero(ranks == level)
+        lonely = crowding_distance(points[members])
+        order += [(level, -distance, int(index)) for distance, index in zip(lonely, members, strict=True)]
+    return [(index, (level, distance)) for level, distance, index in sorted(order)]
 
 
 def crowding_distance(points: Points) -> NDArray[np.float64]:
