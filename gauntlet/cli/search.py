@@ -99,7 +99,7 @@ def audit(
     from search.campaign.audits import audit_run
 
     with bars() as progress:
-        task = progress.add_task("training networks alone", total=subnets * seeds)
+        task = progress.add_task("training networks alone", total=subnets * seeds, detail="")
         found = audit_run(run, subnets, seeds, lambda done, total: progress.update(task, completed=done, total=total))
     stdout().print(audit_panel(found))
     return 0
@@ -119,6 +119,8 @@ def _open_log(file: Path | None, run: Path | None, resume: Path | None) -> RunLo
 
 def _carry_out(log: RunLog, address: str, lab_dir: Path | None) -> int:
     from gauntlet.render.campaign import summary
+    from gauntlet.render.strategies import render
+    from search.campaign.reporting import COMPARISON, compared_in
     from search.campaign.reporting import report as draw
 
     folder = log.path.parent
@@ -126,6 +128,10 @@ def _carry_out(log: RunLog, address: str, lab_dir: Path | None) -> int:
         outcome = _run(log, address, lab_dir, stop)
     draw(folder)
     stdout().print(summary(log.history, folder, outcome.complete))
+    compared = compared_in(log.history, folder)
+    if compared is not None:
+        stdout().print(render(compared, stdout().width))
+        stdout().print(f"page    {folder / COMPARISON}")
     if not outcome.complete:
         stderr().print(f"stopped; go on with: gauntlet search --resume {folder}", style="bold")
         return EXIT_INTERRUPTED

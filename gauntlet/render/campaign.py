@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,19 @@ def summary(history: History, folder: Path, complete: bool) -> RenderableType:
         table.add_section()
         for other in others:
             add(other, "dim")
-    failed = sum(evaluation.failure is not None for evaluation in history.evaluations)
+    failures = [evaluation.failure for evaluation in history.evaluations if evaluation.failure is not None]
+    failed = len(failures)
     head = Text.assemble(
         (f"{config.title}: ", "bold"),
         f"{len(history.told)} candidates {'replayed' if config.replay else 'measured'}, {failed} failed, "
         f"{len(members)} on the Pareto front",
     )
-    parts: list[RenderableType] = [Text(), head, Text(), table, Text()]
+    parts: list[RenderableType] = [Text(), head]
+    if failures:
+        [(kind, count)] = Counter(failure.kind for failure in failures).most_common(1)
+        words = next(failure.message for failure in failures if failure.kind == kind)
+        parts.append(Text(f"{count} of those that failed: {kind}: {words}", "dim"))
+    parts += [Text(), table, Text()]
     if others:
         words = "may belong to the front: noise alone can have kept them from it"
         listed = ", ".join(str(other.number) for other in others)

@@ -165,6 +165,7 @@ class Campaign:
         Raises:
             SearchError, ClientError, SupernetError: it cannot go on; what was done is kept.
         """
+        self._check_space()
         await self._attach(client)
         # The campaign of a comparison holds what others found, and finds nothing itself.
         return await self._begin() and (bool(self.config.compare.strategies) or await self._search(client))
@@ -385,6 +386,17 @@ class Campaign:
             self._published = time.monotonic()
 
     # ------------------------------------------------------------------------------------------------ notes
+
+    def _check_space(self) -> None:
+        """A user's function, or a table, may have changed since the run began."""
+        before = self.log.history.notes("space")
+        if not before:
+            self.log.note("space", self.space.name)
+        elif before[0] != self.space.name:
+            raise SearchError(
+                f"{self.folder} searches another space than its campaign names now: {before[0]}",
+                "undo the change of the builder or the table, or begin the run anew in another folder",
+            )
 
     def _note_devices(self, devices: Sequence[fleet_pb2.Device]) -> None:
         self._measured_by = [(t, device) for t in self._targets for device in devices if is_of(t, device)]

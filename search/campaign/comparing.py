@@ -9,7 +9,6 @@ import numpy as np
 from search.campaign.config import CampaignConfig
 from search.campaign.contest import SEARCHED, entrants
 from search.comparison import Comparison
-from search.errors import SearchError
 from search.pareto import Points, Scale, costs, front, hypervolume, hypervolume_series
 from search.runlog import read_history
 
@@ -17,15 +16,18 @@ from search.runlog import read_history
 _TARGET = 0.95
 
 
-def comparison_of(folder: Path, config: CampaignConfig) -> Comparison:
+def comparison_of(folder: Path, config: CampaignConfig) -> Comparison | None:
     """All searches on one scale: 1 is what all of them together have found.
 
     Args:
         folder: of the whole run.
         config: of the whole run.
 
+    Returns:
+        None as long as there is no seed with which every strategy has searched, or no candidate on a front.
+
     Raises:
-        SearchError: a log that cannot be read, or no seed that every strategy has finished.
+        SearchError: a log that cannot be read.
     """
     objectives, constraints = config.parsed_objectives(), config.parsed_constraints()
     history = read_history(folder)
@@ -35,8 +37,9 @@ def comparison_of(folder: Path, config: CampaignConfig) -> Comparison:
         if entrant.folder.name in history.notes(SEARCHED)
     ]
     feasible = front([e for _, told in found for e in told], objectives, constraints)
-    if not feasible:
-        raise SearchError(f"{folder}: no candidate has all figures and keeps all bounds: there is nothing to compare")
+    seeds = [{entrant.seed for entrant, _ in found if entrant.label == label} for label in config.searches()]
+    if not feasible or not set.intersection(*seeds):
+        return None
     points: Points = np.array([costs(evaluation, objectives) for evaluation in feasible])
     scale = Scale.of(points)
     whole = hypervolume(points, scale)
@@ -46,7 +49,7 @@ def comparison_of(folder: Path, config: CampaignConfig) -> Comparison:
         runs[entrant.label][entrant.seed] = [value / whole for value in series]
     return Comparison(
         title=config.title,
-        runs={label: seeds for label, seeds in runs.items() if seeds},
+        runs=runs,
         budget=config.search.candidates,
         target=config.compare.target or _TARGET,
         notes=(

@@ -6,22 +6,26 @@ from collections import defaultdict
 from pathlib import Path
 
 from search.campaign.campaign import ENDED
+from search.campaign.comparing import comparison_of
 from search.campaign.config import CampaignConfig, parse
 from search.campaign.corrections import suspicions
 from search.campaign.problem import front_of
 from search.campaign.warm_start import FROM
 from search.campaign.winners import file_stem
+from search.comparison import Comparison
 from search.report import ReportInput, write_report
+from search.report.strategies import write_comparison
 from search.runlog import History, read_history
 
 REPORT = "report.html"
+COMPARISON = "comparison.html"
 
 
 def report(folder: Path) -> Path:
-    """Draw the report of a run.
+    """Draw the report of a run, and of a comparison of strategies a page of its own.
 
     Returns:
-        The file.
+        The file; `comparison.html` is beside it.
 
     Raises:
         RunLogError: no run there, or of another version.
@@ -29,7 +33,16 @@ def report(folder: Path) -> Path:
     history = read_history(folder)
     path = folder / REPORT
     write_report(report_input(history, folder), path)
+    compared = compared_in(history, folder)
+    if compared is not None:
+        write_comparison(compared, folder / COMPARISON)
     return path
+
+
+def compared_in(history: History, folder: Path) -> Comparison | None:
+    """What a run says of strategies; None if it compares none, or has not come so far."""
+    config = parse(dict(history.about["config"]), str(folder))
+    return comparison_of(folder, config) if config.compare.strategies else None
 
 
 def report_input(history: History, folder: Path) -> ReportInput:

@@ -112,7 +112,7 @@ class TrainingConfig(Section):
 class SearchConfig(Section):
     """What to try next. `gauntlet search --strategies` lists the strategies with their settings."""
 
-    strategy: str = Field("nsga2", description="guided, nsga2, random, …")
+    strategy: str = Field("guided", description="guided, nsga2, random, …")
     settings: dict[str, Any] = Field({}, description="of the strategy")
     candidates: Count = Field(48, description="distinct architectures to evaluate")
     batch: Count = Field(8, description="asked for at a time")

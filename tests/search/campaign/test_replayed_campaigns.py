@@ -108,6 +108,7 @@ async def test_strategies_are_compared_over_seeds_and_share_one_front(tmp_path: 
     await carry_out(path, run, table, stop_after=6)
     stopped = sorted(p.parent.name for p in run.glob("*/log.jsonl"))
     assert stopped == ["nsga2-0"]
+    assert comparison_of(run, load(path)) is None
     told = await carry_out(path, run, table)
     assert sorted(p.parent.name for p in run.glob("*/log.jsonl")) == [
         f"{label}-{seed}" for label in ("by-chance", "nsga2") for seed in range(3)
@@ -117,11 +118,14 @@ async def test_strategies_are_compared_over_seeds_and_share_one_front(tmp_path: 
     assert len(told) == len({e.architecture for e in told})
     assert all(len(found) == 12 for found in searches)
     compared = comparison_of(run, load(path))
+    assert compared is not None
     assert compared.names == ("nsga2", "by-chance")
     assert compared.seeds == (0, 1, 2)
     # Seeds are paired: each strategy has its own first candidates, and the same ones whenever it is run.
     assert 0 < compared.hypervolume("nsga2", 12).value <= 1
     assert list((run / "winners").glob("*.json"))
+    report(run)
+    assert "by-chance" in (run / "comparison.html").read_text()
 
 
 async def test_a_comparison_measures_nothing_twice(tmp_path: Path, table: Table) -> None:
