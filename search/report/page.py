@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from search.objectives import Constraint
@@ -79,7 +80,7 @@ def _header(report: ReportInput) -> Markup:
         [
             tag("p", "Gauntlet search report", class_="kicker"),
             tag("h1", report.title),
-            tag("p", " · ".join([shell.moment(report.created), f"measured on {names}", *used]), class_="meta"),
+            tag("p", " · ".join([shell.moment(report.created), f"{_how(report)} {names}", *used]), class_="meta"),
             facts(tiles, "tiles"),
             tag(
                 "div",
@@ -91,16 +92,28 @@ def _header(report: ReportInput) -> Markup:
     )
 
 
+def _how(report: ReportInput) -> str:
+    return "replayed from" if set(_counted(report)) == {Origin.REPLAYED} else "measured on"
+
+
+def _counted(report: ReportInput) -> Counter[Origin]:
+    """How many figures of objectives are of each origin, those left out that are counted and not measured."""
+    values = (
+        evaluation.value(objective.name)
+        for evaluation in report.succeeded
+        for objective in report.objectives
+        if not objective.quantity.is_static
+    )
+    return Counter(value.origin for value in values if value.value is not None)
+
+
 def _origins(report: ReportInput) -> str:
     """What was measured and what was not."""
-    found: dict[Origin, int] = {}
-    for evaluation in report.succeeded:
-        for objective in report.objectives:
-            value = evaluation.value(objective.name)
-            if value.value is not None and not objective.quantity.is_static:
-                found[value.origin] = found.get(value.origin, 0) + 1
+    found = _counted(report)
     if not found:
         return "No figure was measured."
+    if set(found) == {Origin.REPLAYED}:
+        return "All figures are replayed from a recorded table; none was measured here."
     if set(found) == {Origin.MEASURED}:
         return "All figures are measured; MACs and parameters are counted."
     return "Of the figures, " + ", ".join(f"{number:,} are {origin.value}" for origin, number in found.items()) + "."
