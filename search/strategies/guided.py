@@ -118,7 +118,8 @@ class Guided(Strategy):
         told = by_number(self.evaluations)
         first = told[: self._initial]
         known = Known.of(told, self.objectives, self.constraints)
-        if not self._surrogates.learn(told, first) or len(known.points) == 0:
+        elsewhere = [evaluation for evaluation in self.learned if evaluation.architecture not in self._told]
+        if not self._surrogates.learn([*elsewhere, *told], first) or len(known.points) == 0:
             return None
         feasible = known.violations == 0
         useful = feasible if feasible.any() else np.ones_like(feasible)
