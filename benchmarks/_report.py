@@ -49,9 +49,18 @@ class Report:
     skipped: str = ""
 
 
-def main(run: Callable[[bool], Report], description: str | None, arguments: Sequence[str] | None = None) -> None:
-    """Entry of a benchmark: run it, print its tables, and write them down if asked."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(
+    run: Callable[[bool], Report],
+    description: str | None,
+    arguments: Sequence[str] | None = None,
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> None:
+    """Entry of a benchmark: run it, print its tables, and write them down if asked.
+
+    `parents` are parsers of its own options, which it has read already.
+    """
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=description, formatter_class=form, parents=parents)
     parser.add_argument("--quick", action="store_true", help="seconds; shows that it runs, the figures mean nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     options = parser.parse_args(arguments)
