@@ -26,22 +26,21 @@ from pathlib import Path
 from protos import contract
 from protos.gauntlet.v1 import fleet_pb2
 from search.campaign import corrections, publishing, uploads, warm_start, winners
-from search.campaign.candidates import TFLITE, CandidateError
 from search.campaign.config import CampaignConfig, parse
+from search.campaign.evaluating import Evaluator
 from search.campaign.makers import SupernetMaker, maker_for
-from search.campaign.measurements import DataSets, Findings, candidate_name, describe, tasks
-from search.campaign.problem import Problem, audit_training, fault_seed, final_fault_seed, front_of, identifier
+from search.campaign.measurements import DataSets, describe
+from search.campaign.problem import Problem, audit_training, front_of, identifier
 from search.campaign.stopping import stop_reason
 from search.campaign.targets import check_deliverable, check_metered, find_targets, is_of
 from search.errors import Exhausted, SearchError
-from search.evaluations import Evaluation, Failure
+from search.evaluations import Evaluation
 from search.fleet import Fleet
 from search.noise import floors_of
-from search.objectives import derived
 from search.replay.recording import record
 from search.report import audit_document
 from search.runlog import RunLog
-from search.spaces.base import Architecture, Space
+from search.spaces.base import Architecture
 from search.supernet import Progress, audit
 from search.values import Value
 
@@ -200,6 +199,8 @@ class Campaign:
         if self.config.stop.energy_j is not None:
             check_metered(self._targets, devices)
         self._note_devices(devices)
+        models = self._shared_folder / "models"
+        self._evaluator = Evaluator(self.problem, self._maker, client, self._targets, models, self._jobs_id)
         await publishing.begin(client, self.campaign_id, self.config)
 
     async def _begin(self) -> bool:
@@ -299,13 +300,13 @@ class Campaign:
         self,
         client: Fleet,
         host: ThreadPoolExecutor,
-        data_sets: DataSets,
+        data: DataSets,
         pending: Sequence[tuple[int, Architecture]],
         total: int,
     ) -> bool:
         """Evaluate these side by side: the host prepares one while devices measure others. False when stopped."""
         running = [
-            asyncio.ensure_future(self._evaluate(client, host, data_sets, number, architecture))
+            asyncio.ensure_future(self._evaluator.evaluate(host, data, number, architecture))
             for number, architecture in pending
         ]
         try:
@@ -327,55 +328,15 @@ class Campaign:
             await asyncio.gather(*running, return_exceptions=True)
         return not self._stop()
 
-    async def _evaluate(
-        self, client: Fleet, host: ThreadPoolExecutor, data_sets: DataSets, number: int, architecture: Architecture
-    ) -> Evaluation:
-        made = asyncio.get_running_loop().run_in_executor(host, self._maker.make, architecture)
-        try:
-            candidate = await made
-        except CandidateError as error:
-            counts = _counts(self.space, architecture)
-            return Evaluation(
-                number, architecture.text, *counts, failure=Failure(error.kind, str(error), error.step, error.remedy)
-            )
-        findings = Findings(dict(candidate.figures), [], dict(candidate.stage_s), {})
-        if candidate.model is not None:
-            models = self._shared_folder / "models"
-            models.mkdir(exist_ok=True)
-            candidate.model.save(models / f"{candidate.model.digest}.tflite")
-        model = await client.put_bytes(candidate.content, candidate.media_type, candidate_name(candidate.digest))
-        reference = await uploads.reference(client, self.problem.data, candidate)
-        wanted = tasks(self.config, self._jobs_id, self._targets, data_sets, model, reference, fault_seed(self.config))
-        ended = await client.settled(await client.run([task.spec for task in wanted]))
-        for task, job in zip(wanted, ended, strict=True):
-            findings.add(task, job, self._targets[0])
-        return Evaluation(
-            number,
-            architecture.text,
-            *_counts(self.space, architecture),
-            figures={**findings.figures, **derived(findings.figures, self.config.aggregates())},
-            faults=tuple(findings.faults),
-            digests={"int8": candidate.model.digest} if candidate.model is not None else {},
-            failure=findings.failure,
-            stage_s=findings.stage_s,
-            spent_j=findings.spent_j,
-            provenance=findings.provenance,
-        )
-
     async def _measure_winners(self, client: Fleet, front: Sequence[Evaluation]) -> Mapping[int, Mapping[str, Value]]:
         """Accuracy of the front on images and under faults that no choice has seen."""
         data_sets = await uploads.data_sets(client, self.config, self.problem.data, "test")
         found = {}
         for evaluation in front:
-            content = (self._shared_folder / "models" / f"{evaluation.digests['int8']}.tflite").read_bytes()
-            model = await client.put_bytes(content, TFLITE, f"winner-{evaluation.digests['int8'][:16]}.tflite")
-            seed = final_fault_seed(self.config)
-            wanted = tasks(self.config, self._jobs_id, self._targets, data_sets, model, None, seed)
-            findings = Findings({}, [], {}, {})
-            ended = await client.settled(await client.run([task.spec for task in wanted]))
-            for task, job in zip(wanted, ended, strict=True):
-                findings.add(task, job, self._targets[0])
-            found[evaluation.number] = {**findings.figures, **derived(findings.figures, self.config.aggregates())}
+            winner = await asyncio.to_thread(self._evaluator.with_model, evaluation)
+            if winner != evaluation:
+                self.log.corrected(winner)
+            found[evaluation.number] = await self._evaluator.confirm(data_sets, winner)
         return found
 
     async def _publish(self, client: Fleet, whole: bool) -> None:
@@ -415,14 +376,6 @@ class Campaign:
 
     def _note_time(self) -> None:
         self.log.note("process", {"wall_s": time.monotonic() - self._began})
-
-
-def _counts(space: Space, architecture: Architecture) -> tuple[int | None, int | None]:
-    """MACs and parameters; none of a network that its user's builder cannot make."""
-    try:
-        return space.macs(architecture), space.parameters(architecture)
-    except SearchError:
-        return None, None
 
 
 class _StoppedError(Exception):
