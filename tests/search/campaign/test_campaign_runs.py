@@ -136,6 +136,29 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     check_complete(tmp_path)
 
 
+def test_a_campaign_that_starts_from_another_measures_only_what_is_new(tmp_path: Path) -> None:
+    first = start(tmp_path, tiny.write(tmp_path), "--run", tmp_path / "run")
+    said, _ = first.communicate(timeout=300)
+    assert first.returncode == 0, said
+    known = {e.architecture: e for e in read_history(tmp_path / "run").evaluations}
+    search = {"candidates": 3, "batch": 3, "strategy": "nsga2", "settings": {"population": 4}, "seed": 5}
+    path = tiny.write(tmp_path, warm_start=["run"], search=search)
+    second = start(tmp_path, path, "--run", tmp_path / "warm")
+    said, _ = second.communicate(timeout=300)
+    assert second.returncode == 0, said
+    assert f"{len(known)} candidates known already" in said
+    told = read_history(tmp_path / "warm").evaluations
+    assert len(told) == len(known) + 3 == len({e.architecture for e in told})
+    entered = [e for e in told if e.architecture in known]
+    assert all(e.figures == known[e.architecture].figures for e in entered)
+    # Trained alike, a winner that the first campaign measured comes out as the same file.
+    for card in (tmp_path / "warm" / "winners").glob("*.json"):
+        winner = json.loads(card.read_text())
+        assert card.with_suffix(".tflite").exists()
+        if winner["architecture"] in known:
+            assert winner["sha256"] == known[winner["architecture"]].digests["int8"]
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
