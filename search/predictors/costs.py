@@ -166,7 +166,7 @@ class _Sum:
 
     Attributes:
         weights: of the terms, not negative.
-        least: no network is said to cost less.
+        least: no network is said to cost less: a tenth of the cheapest example.
     """
 
     weights: Array
@@ -228,7 +228,7 @@ def _boosted(features: Array, ratios: Array) -> Callable[[Array], Array]:
     """Boosted trees for the logarithm of a ratio."""
     import lightgbm
 
-    # Not lightgbm.train: it writes the model out as text and reads it again, a third of the time at 100 examples.
+    # Not lightgbm.train: it writes the model out as text and reads it again, a quarter of the time at 100 examples.
     booster = lightgbm.Booster(_TREES, lightgbm.Dataset(features, _pulled_in(ratios), params=_TREES))
     for _ in range(_ROUNDS):
         booster.update()

@@ -18,28 +18,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from search.predictors.base import Prediction, Predictor
+from search.predictors.base import Prediction
+from search.predictors.graphs import GraphPredictor
 
 if TYPE_CHECKING:
-    from search.spaces.base import Architecture, GraphSpace
+    from search.spaces.base import Architecture, Space
 
 
-class Gates(Predictor):
+class Gates(GraphPredictor):
     """Scores cells: the higher, the larger the figure that was learned."""
 
     predicts_figures = False
-    space: GraphSpace
 
-    def __init__(self, space: GraphSpace, seed: int = 0, epochs: int = 200) -> None:
+    def __init__(self, space: Space, seed: int = 0, epochs: int = 200) -> None:
         """Nothing is learned yet.
 
         Args:
             space: whose cells it learns.
             seed: of weights, order and dropout.
             epochs: how often it sees each example.
+
+        Raises:
+            PredictorError: the networks of the space repeat no cell, or there are no epochs.
         """
-        super().__init__(space, seed)
-        self.epochs = epochs
+        super().__init__(space, seed, epochs)
 
     def _fit(self, architectures: Sequence[Architecture], values: NDArray[np.float64]) -> None:
         from search.predictors import gates_network as network  # torch takes a second to load

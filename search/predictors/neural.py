@@ -14,27 +14,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from search.predictors.base import Prediction, Predictor
+from search.predictors.base import Prediction
+from search.predictors.graphs import GraphPredictor
 
 if TYPE_CHECKING:
-    from search.spaces.base import Architecture, GraphSpace
+    from search.spaces.base import Architecture, Space
 
 
-class NeuralPredictor(Predictor):
-    """Figures of cells; it cannot tell how unsure it is."""
+class NeuralPredictor(GraphPredictor):
+    """Figures of cells."""
 
-    space: GraphSpace
-
-    def __init__(self, space: GraphSpace, seed: int = 0, epochs: int = 300) -> None:
+    def __init__(self, space: Space, seed: int = 0, epochs: int = 300) -> None:
         """Nothing is learned yet.
 
         Args:
             space: whose cells it learns.
             seed: of weights, order and dropout.
             epochs: how often it sees each example.
+
+        Raises:
+            PredictorError: the networks of the space repeat no cell, or there are no epochs.
         """
-        super().__init__(space, seed)
-        self.epochs = epochs
+        super().__init__(space, seed, epochs)
 
     def _fit(self, architectures: Sequence[Architecture], values: NDArray[np.float64]) -> None:
         from torch.nn.functional import mse_loss  # torch takes a second to load

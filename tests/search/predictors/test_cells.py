@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from search.predictors.base import PredictorError
 from search.predictors.cells import Cells
 from search.predictors.gates import Gates
 from search.predictors.gates_network import GatesNetwork, hinge
 from search.predictors.neural import NeuralPredictor
 from search.predictors.neural_network import NeuralNetwork, vertices
+from search.spaces.mobile import MobileSpace
 from search.spaces.nb201 import OPERATIONS
 from tests.search.predictors.contract import SPACE, PredictorContract, draw, figures
 
@@ -85,6 +87,14 @@ def test_training_leaves_the_generator_of_torch_alone() -> None:
     known = draw(5)
     Gates(SPACE, epochs=1).fit(known, figures(known))
     assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize("predictor", [Gates, NeuralPredictor])
+def test_a_space_without_cells_and_no_epochs_are_refused(predictor: type[Gates] | type[NeuralPredictor]) -> None:
+    with pytest.raises(PredictorError, match=r"networks of .* repeat none"):
+        predictor(MobileSpace((3, 32, 32), 10))
+    with pytest.raises(PredictorError, match="at least one epoch, not 0"):
+        predictor(SPACE, epochs=0)
 
 
 def test_gates_claims_no_figures() -> None:
