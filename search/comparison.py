@@ -93,15 +93,11 @@ class Ratio:
         value: median of the ratios; infinite where most of its own runs never reached the target.
         low: of the 95 % interval, bootstrap over seeds (Efron's percentile method); None with fewer than six.
         high: likewise: the bound on which a claim rests.
-        seeds: pairs.
-        censored: pairs whose peer never reached the target; their ratio is at most what it is taken for.
     """
 
     value: float
     low: float | None
     high: float | None
-    seeds: int
-    censored: int
 
     def __str__(self) -> str:
         return _number(self.value, ".2f") + _between(self.low, self.high, ".2f")
@@ -169,9 +165,13 @@ class Comparison:
         """Queries at which the hypervolume is told."""
         return self.at or tuple(sorted({math.ceil(self.budget / 4), math.ceil(self.budget / 2), self.budget}))
 
-    def curves(self, name: str) -> NDArray[np.float64]:
-        """Hypervolume after each query: (seeds, budget). A run that ended early keeps its last value."""
-        return self._curves[name]
+    @cached_property
+    def curves(self) -> Mapping[str, NDArray[np.float64]]:
+        """Hypervolume after each query by strategy: (seeds, budget). A run that ended early keeps its last value."""
+        return {
+            name: np.array([_stretched(np.asarray(runs[seed], np.float64), self.budget) for seed in self.seeds])
+            for name, runs in self.runs.items()
+        }
 
     @property
     def has_intervals(self) -> bool:
@@ -195,7 +195,7 @@ class Comparison:
 
     def band(self, name: str) -> tuple[Series, Series, Series]:
         """Median over seeds after each query, and what encloses it: order statistics at 95 %, all runs below six."""
-        ordered = np.sort(self._curves[name], axis=0)
+        ordered = np.sort(self.curves[name], axis=0)
         low, high = order_statistic_ranks(len(ordered), 0.5, CONFIDENCE) or (0, -1)
         return np.median(ordered, axis=0), ordered[low], ordered[high]
 
@@ -206,11 +206,11 @@ class Comparison:
             name: of the strategy.
             query: 1 to the budget.
         """
-        return _mean(self._curves[name][:, query - 1])
+        return _mean(self.curves[name][:, query - 1])
 
     def area(self, name: str) -> Mean:
         """Area under the curve: the mean hypervolume of a search that is broken off anywhere, 0-1."""
-        return _mean(self._curves[name].mean(axis=1))
+        return _mean(self.curves[name].mean(axis=1))
 
     def queries(self, name: str) -> Queries | None:
         """Queries to the target; None without a target."""
@@ -230,8 +230,7 @@ class Comparison:
             return None
         own, other = self._queries(name), self._queries(peer)
         ratios = own / np.where(np.isfinite(other), other, self._lengths(peer))
-        low, high = median_interval(ratios)
-        return Ratio(float(np.median(ratios)), low, high, len(ratios), int(np.isinf(other).sum()))
+        return Ratio(float(np.median(ratios)), *median_interval(ratios))
 
     def best_peer(self, name: str) -> str | None:
         """Of the others, the one that takes the fewest queries (the larger area if that ties or there is no target)."""
@@ -246,19 +245,12 @@ class Comparison:
     def ranking(self) -> Ranking:
         """Who is better, and whether that could be chance: by queries to the target, by area without one."""
         if self.target is None:
-            scores = {name: -self._curves[name].mean(axis=1) for name in self.names}
+            scores = {name: -self.curves[name].mean(axis=1) for name in self.names}
             return rank_test(scores, "the area under the curve")
         # Who never arrived is behind all that did, and level with others that did not.
         last = 1.0 + max(self._lengths(name).max() for name in self.names)
         scores = {name: np.minimum(self._queries(name), last) for name in self.names}
         return rank_test(scores, f"queries to {share(self.target)} of the hypervolume")
-
-    @cached_property
-    def _curves(self) -> dict[str, NDArray[np.float64]]:
-        return {
-            name: np.array([_stretched(np.asarray(runs[seed], np.float64), self.budget) for seed in self.seeds])
-            for name, runs in self.runs.items()
-        }
 
     def _queries(self, name: str) -> Series:
         """By seed; infinite where the target was not reached."""
