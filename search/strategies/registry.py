@@ -56,6 +56,14 @@ STRATEGIES: Mapping[str, Entry] = {
         single=True,
     ),
     "linas": Entry("search.strategies.linas:Linas", "NSGA-II on predictions, in rounds (DyNAS-T, 2022)"),
+    "ftt": Entry(
+        "search.strategies.policy.ftt:FttNas",
+        "a recurrent policy learns, with a reward for surviving faults (FTT-NAS, Ning et al.)",
+        single=True,
+    ),
+    "optuna": Entry(
+        "search.strategies.optuna_adapter:OptunaSearch", "a sampler of Optuna: tpe, nsgaii, nsgaiii or random", "optuna"
+    ),
     "random": Entry("search.strategies.random:RandomSearch", "samples the space; the baseline"),
 }
 
