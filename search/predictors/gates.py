@@ -13,22 +13,22 @@ m = 0.1 (section 3.4), so that it ranks, and says nothing of figures.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search.predictors.base import Prediction
-from search.predictors.graphs import GraphPredictor
+from search.predictors.base import Prediction, Predictor, PredictorError
 
 if TYPE_CHECKING:
-    from search.spaces.base import Architecture, Space
+    from search.spaces.base import Architecture, GraphSpace, Space
 
 
-class Gates(GraphPredictor):
+class Gates(Predictor):
     """Scores cells: the higher, the larger the figure that was learned."""
 
     predicts_figures = False
+    space: GraphSpace
 
     def __init__(self, space: Space, seed: int = 0, epochs: int = 200) -> None:
         """Nothing is learned yet.
@@ -41,7 +41,16 @@ class Gates(GraphPredictor):
         Raises:
             PredictorError: the networks of the space repeat no cell, or there are no epochs.
         """
-        super().__init__(space, seed, epochs)
+        if not hasattr(space, "graph"):
+            raise PredictorError(
+                f"GATES learns from cells, and networks of {space.name} repeat none",
+                "take a predictor that learns from features",
+            )
+        if epochs < 1:
+            raise PredictorError(f"GATES needs at least one epoch, not {epochs}")
+        super().__init__(space, seed)
+        self.space = cast("GraphSpace", space)
+        self.epochs = epochs
 
     def _fit(self, architectures: Sequence[Architecture], values: NDArray[np.float64]) -> None:
         from search.predictors import gates_network as network  # torch takes a second to load

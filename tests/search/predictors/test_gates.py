@@ -1,4 +1,4 @@
-"""Predictors on graphs: what they share with all, what they see of a cell, and what they are trained for."""
+"""GATES: what it shares with all predictors, what it sees of a cell, and what it is trained for."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from search.predictors.base import PredictorError
 from search.predictors.cells import Cells
 from search.predictors.gates import Gates
 from search.predictors.gates_network import GatesNetwork, hinge
-from search.predictors.neural import NeuralPredictor
-from search.predictors.neural_network import NeuralNetwork, vertices
 from search.spaces.mobile import MobileSpace
 from search.spaces.nb201 import OPERATIONS
 from tests.search.predictors.contract import SPACE, PredictorContract, draw, figures
@@ -26,11 +24,6 @@ class TestGates(PredictorContract):
         return Gates(SPACE, seed, epochs=30)
 
 
-class TestNeuralPredictor(PredictorContract):
-    def make(self, seed: int = 0) -> NeuralPredictor:
-        return NeuralPredictor(SPACE, seed, epochs=30)
-
-
 def cells(*texts: str) -> Cells:
     return Cells.of(SPACE, [SPACE.parse(text) for text in texts])
 
@@ -42,9 +35,8 @@ def test_edges_that_carry_nothing_are_left_out_and_the_rest_padded() -> None:
     assert ways == [(0, 1), (1, 2), (2, 3), (0, 0), (0, 0), (0, 0)]
 
 
-@pytest.mark.parametrize("network", [GatesNetwork(len(OPERATIONS), 5), NeuralNetwork(len(OPERATIONS))])
-def test_a_cell_is_the_same_beside_larger_ones(network: torch.nn.Module) -> None:
-    network.eval()
+def test_a_cell_is_the_same_beside_larger_ones() -> None:
+    network = GatesNetwork(len(OPERATIONS), 5).eval()
     alone, beside = network(cells("3-nn-1nn")), network(cells("3-nn-1nn", "3-3p-s3s"))
     assert beside[0].item() == pytest.approx(alone.item(), rel=1e-5)
     assert beside[1].item() != pytest.approx(alone.item(), rel=1e-5)
@@ -72,14 +64,6 @@ def test_the_hinge_counts_pairs_in_the_wrong_order_and_those_within_the_margin()
     assert hinge(torch.tensor([1.0]), values[:1]).item() == 0.0
 
 
-def test_the_neural_predictor_sees_edges_as_vertices_between_an_input_and_an_output() -> None:
-    adjacency, kinds, there = vertices(cells("3-n1-1np"), len(OPERATIONS) + 2)
-    # 0→1 by 3×3, 1→2 and 0→3 by 1×1, 2→3 by pooling; input and output behind them.
-    assert kinds[0].tolist() == [3, 2, 2, 4, 5, 6]
-    assert adjacency[0].nonzero().tolist() == [[0, 1], [1, 3], [2, 5], [3, 5], [4, 0], [4, 2]]
-    assert there[0].tolist() == [1.0] * 6
-
-
 def test_training_leaves_the_generator_of_torch_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
@@ -89,12 +73,11 @@ def test_training_leaves_the_generator_of_torch_alone() -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
-@pytest.mark.parametrize("predictor", [Gates, NeuralPredictor])
-def test_a_space_without_cells_and_no_epochs_are_refused(predictor: type[Gates] | type[NeuralPredictor]) -> None:
+def test_a_space_without_cells_and_no_epochs_are_refused() -> None:
     with pytest.raises(PredictorError, match=r"networks of .* repeat none"):
-        predictor(MobileSpace((3, 32, 32), 10))
+        Gates(MobileSpace((3, 32, 32), 10))
     with pytest.raises(PredictorError, match="at least one epoch, not 0"):
-        predictor(SPACE, epochs=0)
+        Gates(SPACE, epochs=0)
 
 
 def test_gates_claims_no_figures() -> None:
