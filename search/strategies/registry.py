@@ -64,6 +64,9 @@ STRATEGIES: Mapping[str, Entry] = {
     "optuna": Entry(
         "search.strategies.optuna_adapter:OptunaSearch", "a sampler of Optuna: tpe, nsgaii, nsgaiii or random", "optuna"
     ),
+    "pymoo": Entry(
+        "search.strategies.pymoo_adapter:PymooSearch", "an algorithm of pymoo: nsga2, nsga3, unsga3 or sms", "pymoo"
+    ),
     "random": Entry("search.strategies.random:RandomSearch", "samples the space; the baseline"),
 }
 

