@@ -101,4 +101,6 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--queries", type=int, default=200)
     options = parser.parse_args()
+    if unknown := sorted(set(options.names) - set(STRATEGIES)):
+        parser.error(f"there is no strategy {', '.join(unknown)}")
     show(run(options.names, options.seeds, options.queries))
