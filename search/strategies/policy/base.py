@@ -10,6 +10,10 @@ for what is infeasible is not made for it: on the tuning problems it changed not
 A policy that has made up its mind has little left that is new. So with each proposal that is turned down, a larger
 share of the decisions is drawn evenly: what is asked for lies as near to the policy's favourites as novelty lets it.
 
+Rewards are measured in whatever unit, and the worst are far off: a network that is never better than chance. So
+advantages are divided by their moving average, bounded, and joined by the policy's entropy, which keeps it from making
+up its mind on the first dozens of answers. Published searches, with tens of thousands of steps, do without the former.
+
     told, in the order of asking     0 ──▶ 1 ──▶ 2 ──────────▶ 4 ──▶ 5 …         a step of the policy each
                                                        ▲ 3 comes late: back to the state after 2, and on from there
 """
@@ -35,12 +39,17 @@ from search.strategies.settings import checked, checked_count, reward_of
 if TYPE_CHECKING:
     from search.spaces.base import Architecture, Space
 
-#: Proposals that are turned down until every decision is drawn evenly.
+#: Draws at once, of which the first new one is proposed.
+_DRAWS = 16
+#: Draws that are turned down until every decision is drawn evenly.
 _PATIENCE = 100
 #: Keeps the random numbers of learning apart from those of candidates.
 _LEARNING = 1
-#: Answers that may be overtaken before all is learned anew when one comes late.
-_REMEMBERED = 64
+#: Advantages beyond so many times the usual one count as that many.
+_OUTLIER = 2.0
+#: States are kept after about so many answers, and so many of them; what comes later still makes all be learned anew.
+_KEPT_EVERY = 8
+_KEPT = 16
 
 
 class Policy(Protocol):
@@ -66,12 +75,14 @@ class State(Generic[P]):
         policy: the distribution.
         number: of the last answer; -1 before the first.
         baseline: the moving average of rewards; None before the first.
+        spread: the moving average of how far a reward was from it.
         worst: the least reward that an architecture had; infinite before the first.
     """
 
     policy: P
     number: int = -1
     baseline: float | None = None
+    spread: float = 0.0
     worst: float = math.inf
 
 
@@ -92,14 +103,16 @@ class PolicySearch(Strategy, Generic[P]):
         reward: Mapping[str, Any] | None,
         warmup: int,
         momentum: float,
+        entropy: float,
     ) -> None:
         super().__init__(space, objectives, constraints, seed)
         self.reward = reward_of(reward, objectives)
         self._warmup = checked_count("warmup", warmup, 0)
         self._momentum = checked("momentum", momentum, 0, 1)
+        self._entropy = checked("entropy", entropy, 0, 10)
         self._options = np.array([len(decision.options) for decision in space.decisions])
         self._state = State(self._fresh())
-        self._history: deque[State[P]] = deque(maxlen=_REMEMBERED)
+        self._history: deque[State[P]] = deque(maxlen=_KEPT)
         self._learned = 0
 
     @abstractmethod
@@ -108,17 +121,22 @@ class PolicySearch(Strategy, Generic[P]):
 
     @abstractmethod
     def _improve(self, policy: P, choices: NDArray[np.int64], advantage: float, rng: np.random.Generator) -> None:
-        """Make `choices`, (decisions,), likelier by how much better than expected they were, or less likely."""
+        """One step uphill: `choices`, (decisions,), likelier by their advantage, and the policy the more even."""
 
     def _propose(self, rng: np.random.Generator, attempt: int) -> Architecture:
-        return self.space.decode(self._drawn(rng, attempt, 1)[0].tolist())
-
-    def _drawn(self, rng: np.random.Generator, attempt: int, count: int) -> NDArray[np.int64]:
-        """Choices of the policy, the more of them at random the more was turned down: (count, decisions)."""
         self._catch_up()
-        choices = self._state.policy.sample(rng, count)
-        evenly = rng.random(choices.shape) < attempt / _PATIENCE
-        return np.where(evenly, rng.integers(self._options, size=choices.shape), choices)
+        choices = self._state.policy.sample(rng, _DRAWS)
+        evenly = rng.random(choices.shape) < attempt * _DRAWS / _PATIENCE
+        choices = np.where(evenly, rng.integers(self._options, size=choices.shape), choices)
+        drawn = [self.space.decode(row) for row in choices.tolist()]
+        for architecture, kept in zip(drawn, self._promising(drawn), strict=True):
+            if kept and architecture.text not in self._architectures:
+                return architecture
+        return drawn[0]
+
+    def _promising(self, architectures: Sequence[Architecture]) -> NDArray[np.bool_]:
+        """Which of these may be asked for: (architectures,)."""
+        return np.array([self.space.allows(architecture) for architecture in architectures])
 
     def _catch_up(self) -> None:
         """Learn from what was told since, in the order of asking."""
@@ -131,7 +149,8 @@ class PolicySearch(Strategy, Generic[P]):
             self._state = self._history.pop() if self._history else State(self._fresh())
         for evaluation in by_number(self.evaluations):
             if evaluation.number > self._state.number:
-                self._history.append(replace(self._state, policy=self._state.policy.copy()))
+                if not self._history or self._state.number >= self._history[-1].number + _KEPT_EVERY:
+                    self._history.append(replace(self._state, policy=self._state.policy.copy()))
                 self._state.number = evaluation.number
                 self._learn(evaluation, self._state)
 
@@ -140,12 +159,14 @@ class PolicySearch(Strategy, Generic[P]):
         if reward is None:
             return
         state.worst = min(state.worst, reward)
-        baseline = reward if state.baseline is None else state.baseline
-        if evaluation.number >= self._warmup:
+        advantage = 0.0 if state.baseline is None else reward - state.baseline
+        state.baseline = reward - self._momentum * advantage
+        state.spread += (1 - self._momentum) * (abs(advantage) - state.spread)
+        if evaluation.number >= self._warmup and state.spread > 0:
             choices = np.array(self.space.encode(self._architecture(evaluation)))
             rng = np.random.default_rng((self.seed, evaluation.number, _LEARNING))
-            self._improve(state.policy, choices, reward - baseline, rng)
-        state.baseline = baseline + (1 - self._momentum) * (reward - baseline)
+            within = min(max(advantage / state.spread, -_OUTLIER), _OUTLIER)
+            self._improve(state.policy, choices, within, rng)
 
     def _worth(self, evaluation: Evaluation, state: State[P]) -> float | None:
         """The reward; None if the answer teaches nothing."""

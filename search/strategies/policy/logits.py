@@ -71,6 +71,13 @@ class Logits:
         """
         return self.score(choices[None]) - self.score(members)
 
+    def unrest(self) -> NDArray[np.float64]:
+        """∇ of the entropy, in nats: (decisions, most options)."""
+        shares = self.probabilities
+        logs = np.log(np.maximum(shares, np.finfo(np.float64).tiny))
+        entropy = -(shares * logs).sum(axis=1, keepdims=True)
+        return np.asarray(-shares * (logs + entropy))
+
     def climb(self, gradient: NDArray[np.float64]) -> None:
         """One step of Adam (Kingma & Ba 2015) uphill."""
         self._steps += 1

@@ -23,20 +23,19 @@ if TYPE_CHECKING:
 
 #: Costs are predicted from so many answers on, and learned anew whenever there are twice as many.
 _FIRST_COSTS = 20
-#: Draws at once of which the first new and feasible one is proposed, and how often before any is.
-_DRAWS = 16
-_ROUNDS = 16
+#: Proposals that seem infeasible before one of them is made.
+_ROUNDS = 8
 
 
 class TabNas(Reinforce):
-    """∇J = (Q(y) − Q̄) · ∇ log [P(y) / P(V)], V the feasible architectures, of which alone y are drawn.
+    """∇J = (Q(y) − Q̄) · ∇ log [P(y) / P(V)] + weight · ∇ entropy, V the feasible, of which alone y are drawn.
 
     ∇ log P(V) is estimated from N draws of P. If none of them lies in V, the step is left out.
 
-    Feasible is what keeps the bounds on MACs and parameters, and whose other costs are predicted to keep theirs, by a
-    cost model that learns from the search's own measurements. An architecture that was measured and broke a bound is
-    discarded like the others: it moves nothing. The reward is meant to be quality alone, as in
-    reward: {kind: single, objective: accuracy}.
+    Feasible is what keeps the bounds on MACs and parameters, and whose other costs may well keep theirs: at a standard
+    deviation less than is predicted by a cost model, which learns from the search's own measurements. An architecture
+    that was measured and broke a bound is discarded like the others: it moves nothing. The reward is meant to be
+    quality alone, as in reward: {kind: single, objective: accuracy}.
     """
 
     def __init__(
@@ -48,7 +47,8 @@ class TabNas(Reinforce):
         reward: Mapping[str, Any] | None = None,
         learning_rate: float = 0.1,
         warmup: int = 20,
-        momentum: float = 0.95,
+        momentum: float = 0.8,
+        entropy: float = 0.1,
         samples: int = 64,
     ) -> None:
         """Begin a search.
@@ -62,12 +62,13 @@ class TabNas(Reinforce):
             learning_rate: see `Reinforce`.
             warmup: see `Reinforce`.
             momentum: see `Reinforce`.
+            entropy: see `Reinforce`.
             samples: N, draws for P(V).
 
         Raises:
             StrategyError, ObjectiveError: a setting is none.
         """
-        super().__init__(space, objectives, constraints, seed, reward, learning_rate, warmup, momentum)
+        super().__init__(space, objectives, constraints, seed, reward, learning_rate, warmup, momentum, entropy)
         self._samples = checked_count("samples", samples, 1)
         self._bounds = [b for b in self.constraints if b.upper and not b.quantity.is_static]
         self._design = Design(space)
@@ -76,15 +77,13 @@ class TabNas(Reinforce):
         self._judged: dict[Architecture, bool] = {}
 
     def _propose(self, rng: np.random.Generator, attempt: int) -> Architecture:
-        drawn: list[Architecture] = []
-        rounds = _ROUNDS if self._costs else 1
-        for turned_down in range(attempt, attempt + rounds):
-            drawn = [self.space.decode(choices) for choices in self._drawn(rng, turned_down, _DRAWS).tolist()]
-            for architecture, feasible in zip(drawn, self._feasible(drawn), strict=True):
-                if feasible and architecture.text not in self._architectures:
-                    return architecture
-        # Nothing seems feasible, or no longer: what one costs is learned by measuring it.
-        return drawn[0]
+        proposed = super()._propose(rng, attempt)
+        for further in range(1, _ROUNDS if self._costs else 1):
+            if self._promising([proposed])[0]:
+                break
+            proposed = super()._propose(rng, attempt + further)
+        # If nothing seems feasible, or no longer, what one costs is learned by measuring it.
+        return proposed
 
     def _learn(self, evaluation: Evaluation, state: State[Logits]) -> None:
         self._learn_costs(evaluation.number)
@@ -93,17 +92,18 @@ class TabNas(Reinforce):
 
     def _improve(self, policy: Logits, choices: NDArray[np.int64], advantage: float, rng: np.random.Generator) -> None:
         drawn = policy.sample(rng, self._samples)
-        feasible = drawn[self._feasible([self.space.decode(row) for row in drawn.tolist()])]
+        feasible = drawn[self._promising([self.space.decode(row) for row in drawn.tolist()])]
         if len(feasible):
-            policy.climb(advantage * policy.score_within(choices, feasible))
+            policy.climb(advantage * policy.score_within(choices, feasible) + self._entropy * policy.unrest())
 
-    def _feasible(self, architectures: Sequence[Architecture]) -> NDArray[np.bool_]:
+    def _promising(self, architectures: Sequence[Architecture]) -> NDArray[np.bool_]:
         """Which of these keep all bounds, as far as is known."""
         new = [a for a in dict.fromkeys(architectures) if a not in self._judged]
         judged = np.array([self.space.allows(a) and not self._violations(a) for a in new], dtype=np.bool_)
         for bound, model in self._costs[-1][1].items() if self._costs else ():
-            costs = model.predict(new).mean.tolist()
-            judged &= np.array([bound.violation(cost) == 0 for cost in costs], dtype=np.bool_)
+            predicted = model.predict(new)
+            least = (predicted.mean - predicted.std).tolist()
+            judged &= np.array([bound.violation(cost) == 0 for cost in least], dtype=np.bool_)
         self._judged.update(zip(new, judged.tolist(), strict=True))
         return np.array([self._judged[architecture] for architecture in architectures])
 

@@ -80,6 +80,16 @@ def test_the_score_within_a_set_is_right_on_the_average() -> None:
     assert np.abs(made.score(choices[None]) - exact).max() > 0.3
 
 
+def test_unrest_is_the_gradient_of_the_entropy() -> None:
+    made = policy()
+
+    def entropy(moved: Logits) -> float:
+        every = chances(moved, EVERYTHING)
+        return float(-(every * np.log(every)).sum())
+
+    assert made.unrest() == pytest.approx(differences(made, entropy), abs=1e-8)
+
+
 def test_a_step_goes_uphill_and_leaves_copies_alone() -> None:
     made = policy()
     before, choices = made.copy(), EVERYTHING[[7]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from search.evaluations import Evaluation
 from search.objectives import Constraint
 from search.rewards import parse_reward
 from search.strategies import RandomSearch, Strategy
+from search.strategies.policy.ftt import FttNas
 from search.strategies.policy.reinforce import Reinforce
 from search.strategies.policy.tabnas import TabNas
 from search.values import Value
@@ -36,8 +37,13 @@ class TestTabNas(StrategyContract):
         return TabNas(space, OBJECTIVES, constraints, seed, ACCURACY, samples=16)
 
 
-@pytest.mark.parametrize("kind", [Reinforce, TabNas])
-def test_an_answer_that_comes_late_is_learned_from_as_if_it_had_not(kind: type[Reinforce]) -> None:
+class TestFttNas(StrategyContract):
+    def make(self, space: Any, constraints: Sequence[Constraint] = (), seed: int = 0) -> Strategy:
+        return FttNas(space, OBJECTIVES, constraints, seed, REWARD)
+
+
+@pytest.mark.parametrize("kind", [Reinforce, TabNas, FttNas])
+def test_an_answer_that_comes_late_is_learned_from_as_if_it_had_not(kind: Callable[..., Strategy]) -> None:
     space: Any = DigitSpace()
     bound = Constraint.parse("latency_s@board <= 0.001")
     late, punctual = (kind(space, OBJECTIVES[:1], [bound], 3, warmup=5) for _ in range(2))
@@ -52,9 +58,10 @@ def test_an_answer_that_comes_late_is_learned_from_as_if_it_had_not(kind: type[R
     assert late.ask(20) == punctual.ask(20)
 
 
-def test_rewards_that_grow_with_a_digit_make_it_likely() -> None:
+@pytest.mark.parametrize("kind", [Reinforce, FttNas])
+def test_rewards_that_grow_with_a_digit_make_it_likely(kind: Callable[..., Strategy]) -> None:
     space: Any = DigitSpace()
-    strategy = Reinforce(space, OBJECTIVES[:1], seed=2)
+    strategy = kind(space, OBJECTIVES[:1], seed=2)
     asked = []
     for number in range(240):
         asked += strategy.ask(1)
@@ -115,9 +122,13 @@ def test_tabnas_asks_for_what_it_expects_to_keep_a_measured_bound() -> None:
         (Reinforce, {"warmup": 0.5}, "warmup: 0.5 is no whole number"),
         (Reinforce, {"momentum": 2}, "momentum: 2"),
         (TabNas, {"samples": 0}, "samples: 0"),
+        (FttNas, {"learning_rate": 2}, "learning_rate: 2"),
+        (FttNas, {"entropy": "a lot"}, "entropy: 'a lot'"),
     ],
 )
-def test_impossible_settings_are_refused(kind: type[Reinforce], settings: Mapping[str, Any], message: str) -> None:
+def test_impossible_settings_are_refused(
+    kind: Callable[..., Strategy], settings: Mapping[str, Any], message: str
+) -> None:
     space: Any = DigitSpace()
     with pytest.raises(StrategyError, match=message):
         kind(space, OBJECTIVES[:1], **settings)
