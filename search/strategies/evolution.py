@@ -4,8 +4,8 @@
                     ├─────────┤      the population: the latest that are known, by the order of asking
                       ▲   ▲ ▲        a tournament among `sample` of them; a mutant of the winner is asked for
 
-Everybody dies of age, the best too: who was lucky once, in a noisy measurement, is not bred from for ever (section 6 of
-the paper). Its rival, in which the worst dies, is at hand for comparison.
+Everybody dies of age, the best too: who was lucky once, in a noisy measurement, is not bred from for ever (the paper's
+discussion). Its rival, in which the worst dies, is at hand for comparison.
 """
 
 from __future__ import annotations

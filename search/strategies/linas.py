@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.objectives import Constraint, Objective
+from search.objectives import STATIC_QUANTITIES, Constraint, Objective
 from search.pareto import Points, constrained_ranks
 from search.strategies.base import Strategy
 from search.strategies.known import Known, by_number
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from search.spaces.base import Architecture, Space
 
 Features = NDArray[np.float64]
+#: Costs and total violations of some architectures.
+_Predict = Callable[[Sequence["Architecture"]], tuple[Points, NDArray[np.float64]]]
 _MODELS = ("ridge", "svr")
 #: Probability that a child of two is mutated, too.
 _MUTATION = 0.6
@@ -86,10 +88,10 @@ class Linas(Strategy):
         self._pool_from = len(self.evaluations)
         self._pool = []
         predict = self._learned()
-        if predict is None:
+        known = Known.of(self.evaluations, self.objectives, self.constraints)
+        if predict is None or not known.evaluations:
             return
         rng = np.random.default_rng((self.seed, len(self.evaluations)))
-        known = Known.of(self.evaluations, self.objectives, self.constraints)
         found = [self._architecture(evaluation) for evaluation in known.evaluations]
         points, violations = known.points, known.violations
         seen = set(self._told)
@@ -97,12 +99,13 @@ class Linas(Strategy):
             order = crowded_order(points, constrained_ranks(points, violations))
             parents = [found[index] for index, _ in order[: self._population]]
             children = {child.text: child for child in self._children(parents, rng)}
-            new = [child for text, child in children.items() if text not in seen and self._may_be_asked_for(child)]
+            unseen = [child for text, child in children.items() if text not in seen]
+            new = [child for child in unseen if self.space.allows(child) and not self._violations(child)]
             if not new:
                 continue
             seen.update(children)
             found += new
-            predicted = predict(self._table(new))
+            predicted = predict(new)
             points = np.vstack([points, predicted[0]])
             violations = np.concatenate([violations, predicted[1]])
         order = crowded_order(points, constrained_ranks(points, violations))
@@ -115,11 +118,8 @@ class Linas(Strategy):
             child = self.space.crossover(parents[first], parents[second], rng)
             yield self.space.mutate(child, rng) if first == second or rng.random() < _MUTATION else child
 
-    def _may_be_asked_for(self, architecture: Architecture) -> bool:
-        return self.space.allows(architecture) and not self._violations(architecture)
-
-    def _learned(self) -> Callable[[Features], tuple[Points, NDArray[np.float64]]] | None:
-        """What predicts costs and total violations; None where a figure is not known of two."""
+    def _learned(self) -> _Predict | None:
+        """What predicts; None where a figure is not known of two."""
         models: dict[str, Callable[[Features], NDArray[np.float64]]] = {}
         for name in self._names:
             known = [
@@ -131,8 +131,11 @@ class Linas(Strategy):
                 return None
             models[name] = _fitted(self._predictor, self._table([a for a, _ in known]), np.array([v for _, v in known]))
 
-        def predict(table: Features) -> tuple[Points, NDArray[np.float64]]:
+        def predict(architectures: Sequence[Architecture]) -> tuple[Points, NDArray[np.float64]]:
+            table = self._table(architectures)
             columns = {name: model(table) for name, model in models.items()}
+            for name in STATIC_QUANTITIES.intersection(columns):
+                columns[name] = np.array([getattr(self.space, name)(a) for a in architectures], dtype=np.float64)
             points = [[objective.cost(value) for value in columns[objective.name]] for objective in self.objectives]
             violations = [[b.violation(value) for value in columns[b.name]] for b in self._measured_bounds]
             return np.array(points).T, np.array(violations).reshape(-1, len(table)).sum(axis=0)

@@ -2,8 +2,8 @@
 
     told ──► fronts 0, 1, 2, …  ──► a member of the first front with a neighbour that is new ──► that neighbour
 
-A neighbour differs in one decision. Where all neighbours of the front are known, the search goes on from the next
-front, as White et al. do ("continue from the second best") where they do not stop at a local optimum.
+A neighbour differs in one decision. Where all neighbours of the front are known, which is a local optimum, the search
+goes on from the next front.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -82,15 +83,11 @@ class Storage:
         self._name = name
         self._trials = trials
         names = [objective.name for objective in trials.objectives]
-        try:
+        with _in_plain_words():
             self._study = create_study(storage=url, study_name=name, directions=trials.directions, load_if_exists=True)
             if not self._study.metric_names:
                 self._study.set_metric_names(names)
             self._there = {t.user_attrs.get("number"): t.user_attrs.get("architecture") for t in self._study.trials}
-        except (SQLAlchemyError, OptunaError, ImportError, ValueError) as error:
-            # Without the URL: it may hold a password.
-            reason = str(error).splitlines()[0]
-            raise StrategyError(f"storage: Optuna cannot use it: {reason}", "write sqlite:///FILE.db") from error
         if self._study.metric_names != names:
             after = ", ".join(self._study.metric_names or [])
             raise StrategyError(f"study: {name!r} in the storage is after {after}", "give another name")
@@ -99,14 +96,25 @@ class Storage:
         """Write it down, unless it is there from an earlier life of the search.
 
         Raises:
-            StrategyError: the trial of that number is another's.
+            StrategyError: the trial of that number is another's, or the database is not there any more.
         """
         there = self._there.get(evaluation.number)
         if there is None:
-            self._study.add_trial(self._trials.trial(evaluation))
+            with _in_plain_words():
+                self._study.add_trial(self._trials.trial(evaluation))
             self._there[evaluation.number] = evaluation.architecture
         elif there != evaluation.architecture:
             raise StrategyError(
                 f"study: candidate {evaluation.number} of {self._name!r} in the storage is {there}, of another search",
                 "give another name",
             )
+
+
+@contextmanager
+def _in_plain_words() -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, OptunaError, ImportError, ValueError) as error:
+        # Without the URL: it may hold a password.
+        reason = str(error).splitlines()[0]
+        raise StrategyError(f"storage: Optuna cannot use it: {reason}", "write sqlite:///FILE.db") from error

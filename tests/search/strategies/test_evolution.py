@@ -52,7 +52,7 @@ def mutants_of_the_lucky(aging: bool, seed: int) -> int:
 
 
 def test_who_was_lucky_once_dies_of_age_but_lives_for_ever_where_the_worst_dies() -> None:
-    """Real et al. 2019, section 6: aging navigates noise, because only what is measured well again survives."""
+    """Real et al. 2019: aging navigates noise, because only what is measured well again survives."""
     assert sum(mutants_of_the_lucky(True, seed) for seed in range(4)) <= 4
     assert sum(mutants_of_the_lucky(False, seed) for seed in range(4)) >= 28
 

@@ -48,6 +48,16 @@ def test_what_it_learned_leads_it_to_the_best_at_once() -> None:
     assert set(best) <= set(strategy.ask(5))
 
 
+def test_figures_that_no_candidate_has_all_of_are_survived() -> None:
+    space: Any = DigitSpace()
+    strategy = Linas(space, OBJECTIVES, initial=10)
+    for number, architecture in enumerate(strategy.ask(10)):
+        whole = space.evaluate(number, architecture)
+        name = OBJECTIVES[number % 2].name
+        strategy.tell([Evaluation(number, architecture.text, 1, 1, figures={name: whole.figures[name]})])
+    assert len(strategy.ask(5)) == 5
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
