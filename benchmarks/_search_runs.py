@@ -57,8 +57,7 @@ class Task:
 
     def path(self, folder: Path) -> Path:
         """Of its record."""
-        words = [self.setting.name, self.setting.accuracy, self.contender, f"{self.seed:03d}"]
-        return folder / ("_".join(words).replace(" ", "-").replace("+", "and").lower() + ".json")
+        return folder / file_name(self.setting, self.contender, f"{self.seed:03d}.json")
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,11 @@ class _Clock:
 
     def __exit__(self, *_: object) -> None:
         self.spent_s += time.process_time() - self._begin
+
+
+def file_name(setting: Setting, *words: str) -> str:
+    """A name of a setting's own."""
+    return "_".join([setting.name, setting.accuracy, *words]).replace(" ", "-").replace("+", "and").lower()
 
 
 def carried_out(tasks: Sequence[Task], folder: Path, processes: int) -> dict[Task, Record]:

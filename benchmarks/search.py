@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from benchmarks._lab import DATA
 from benchmarks._report import Report, Row, Table, main
 from benchmarks._search_peers import PEERS
-from benchmarks._search_runs import BATCH, CONTENDERS, Protocol, Record, Task, carried_out, problem_of
+from benchmarks._search_runs import BATCH, CONTENDERS, Protocol, Record, Task, carried_out, file_name, problem_of
 from benchmarks._yardstick import PROBLEMS, TEST, VALIDATION, Setting
 from search.comparison import Comparison, share
 from search.evaluations import Evaluation
@@ -110,7 +110,7 @@ def _tables(
             f"runs go on after {protocol.least} queries, to {protocol.most} at most, until they reach the target",
         ),
     )
-    write_comparison(comparison, folder / f"{setting.name}-{setting.accuracy}.html".replace(" ", "-").lower())
+    write_comparison(comparison, folder / file_name(setting, "comparison.html"))
     regret = _Regret(setting)
     found: list[Row] = []
     spent: list[Row] = []
@@ -229,10 +229,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _range(text: str) -> range:
     first, _, last = text.partition(":")
-    found = range(int(first), int(last))
-    if not found:
-        raise argparse.ArgumentTypeError(f"no seed in {text}: write 0:30 for 30 of them")
-    return found
+    if not (first.isdecimal() and last.isdecimal() and int(first) < int(last)):
+        raise argparse.ArgumentTypeError(f"{text!r} names no seeds: write 0:30 for the first 30")
+    return range(int(first), int(last))
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -141,3 +142,11 @@ def test_who_has_found_everything_regrets_nothing(monkeypatch: pytest.MonkeyPatc
     assert (np.diff(lost) >= 0).all()
     assert 0.7 < lost[0] < lost[-1] < 0.85
     assert search._with_accuracy(PROBLEMS[1], VALIDATION).worst_error == 0.30
+
+
+@pytest.mark.parametrize("wrong", [["--seeds", "3"], ["--seeds", "5:5"], ["--contenders", "guide"]])
+def test_options_of_nonsense_are_refused_with_a_remedy(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    search = pytest.importorskip("benchmarks.search")
+    with pytest.raises(SystemExit):
+        search.parser().parse_args(wrong)
+    assert re.search("write 0:30|there are guided", capsys.readouterr().err)
