@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import _search_runs
+from benchmarks import _search_runs, search
 from benchmarks._lab import DATA
 from benchmarks._search_peers import PEERS
 from benchmarks._search_runs import CONTENDERS, Protocol, Task, carried_out, carry_out
@@ -133,7 +133,6 @@ def test_who_has_found_everything_regrets_nothing(monkeypatch: pytest.MonkeyPatc
     monkeypatch.undo()
     if not (DATA / "nb201_classes.parquet").is_file():
         pytest.skip("no recorded tables; set GAUNTLET_DATA")
-    search = pytest.importorskip("benchmarks.search")
     regret = search._Regret(PROBLEMS[1])
     everything = _search_runs.problem_of(PROBLEMS[1]).evaluations
     assert regret.of(everything).tolist() == [0.0] * 10
@@ -146,7 +145,6 @@ def test_who_has_found_everything_regrets_nothing(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("wrong", [["--seeds", "3"], ["--seeds", "5:5"], ["--contenders", "guide"]])
 def test_options_of_nonsense_are_refused_with_a_remedy(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    search = pytest.importorskip("benchmarks.search")
     with pytest.raises(SystemExit):
         search.parser().parse_args(wrong)
     assert re.search("write 0:30|there are guided", capsys.readouterr().err)
