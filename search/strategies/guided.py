@@ -10,8 +10,8 @@
       │          ▼
       │      expected hypervolume improvement × probability to succeed and to keep the measured bounds
       │          │
-      │          ├─ three of four: the candidate that has the most
-      │          └─ every fourth:  the neighbour of the measured front that would have, were predictions less sure
+      │          ├─ two of three: the candidate that has the most
+      │          └─ every third:  the neighbour of the measured front that would have, were predictions less sure
       │          ▼
       └────── asked for; until it is told it stands on the front with its prediction, so that the next one differs
 
@@ -20,15 +20,16 @@ on predictions (Cummings et al. 2022, "LINAS"); the improvement (see `search.str
 that count with their predictions (Ginsbourger et al. 2010, "kriging believer"); the probability to keep bounds as a
 factor (Gardner et al. 2014).
 
-How improvement is weighed: an accuracy below the median of the first candidates, which are drawn at random, is of no
-use, whatever it costs. The part of the front above it spans 0 to 1 in each objective, with the reference point at 1.1.
+What counts as an improvement is all that beats the reference point. An accuracy that a tenth of the first candidates,
+drawn at random, do not reach is of no use, whatever it costs. A cost may exceed the largest one of the front by the
+front's span, but not the largest one of all that is useful: a front that is known in part must be able to grow.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ from search.spaces.variation import neighbours
 from search.strategies.base import Strategy
 from search.strategies.known import Known, by_number
 from search.strategies.settings import checked_count
-from search.strategies.surrogates import Beliefs, Surrogates, quantile
+from search.strategies.surrogates import USELESS, Beliefs, Surrogates, quantile
 from search.strategies.volumes import Boxes
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ _GENERATIONS, _NEW, _PARENTS = 5, 250, 50
 #: Probability that a child of two is mutated, too.
 _MUTATION = 0.6
 #: Every so many candidates one is a neighbour of the front, as if deviations were so many times larger.
-_LOCAL_EVERY, _LOCAL_DOUBT = 4, 3.0
+_LOCAL_EVERY, _LOCAL_DOUBT = 3, 5.0
+#: By how many spans costs may grow beyond the front that is known.
+_GROWTH = 1.0
 #: Logarithms of improvements that differ by less are equal: in what order boxes were cut decides nothing.
 _EQUAL = 1e-9
 #: An improvement too small for a number.
@@ -123,14 +126,16 @@ class Guided(Strategy):
             return None
         feasible = known.violations == 0
         useful = feasible if feasible.any() else np.ones_like(feasible)
+        floors = {}
         for index, objective in enumerate(self.objectives):
             if objective.direction is Direction.MAXIMIZE:
-                enough = known.points[:, index] <= objective.cost(quantile(first, objective.name, 0.5))
-                useful = useful & enough if (useful & enough).any() else useful
-        aim = _Aim.of(known.points[useful], known.points[feasible])
+                floors[index] = objective.cost(quantile(first, objective.name, USELESS))
+                enough = useful & (known.points[:, index] <= floors[index])
+                useful = enough if enough.any() else useful
+        aim = _Aim.of(known.points[useful], known.points[feasible], floors)
         ranks = known.ranks
-        members = ranks == ranks[useful].min()
-        front = [self._architecture(e) for e, on in zip(known.evaluations, members & useful, strict=True) if on]
+        members = useful & (ranks == ranks[useful].min())
+        front = [self._architecture(e) for e, on in zip(known.evaluations, members, strict=True) if on]
         rng = np.random.default_rng((self.seed, len(told)))
         near = [a for member in front for a in neighbours(self.space, member) if self._may_be_asked_for(a)]
         pool = self._evolved(front, near, aim, rng) if self._whole is None else self._whole
@@ -184,7 +189,7 @@ class _Aim:
     """What would be an improvement.
 
     Attributes:
-        scale: on which the useful part of the front spans 0 to 1.
+        scale: on which the reference point stands at 1.1.
         boxes: on that scale, what the measured front leaves.
     """
 
@@ -192,10 +197,24 @@ class _Aim:
     boxes: Boxes
 
     @classmethod
-    def of(cls, useful: Points, feasible: Points) -> _Aim:
+    def of(cls, useful: Points, feasible: Points, floors: Mapping[int, float]) -> _Aim:
+        """What would improve on `feasible`.
+
+        Args:
+            useful: costs of those that span the part of the front that matters, at least one.
+            feasible: costs of all that keep the bounds.
+            floors: objectives that have a worst useful cost, by their places.
+        """
         scale = Scale.of(useful)
-        front = scale.apply(feasible[nondominated(feasible)])
-        return cls(scale, Boxes.around(front, np.full(useful.shape[1], REFERENCE)))
+        ideal, nadir = np.asarray(scale.ideal), np.asarray(scale.nadir)
+        dearest = np.maximum(useful.max(axis=0), nadir)
+        nadir = np.minimum(dearest, nadir + _GROWTH * (nadir - ideal))
+        for place, worst in floors.items():
+            if math.isfinite(worst):
+                nadir[place] = max(worst, nadir[place])
+        wide = Scale(scale.ideal, tuple(nadir.tolist()))
+        front = wide.apply(feasible[nondominated(feasible)])
+        return cls(wide, Boxes.around(front, np.full(len(ideal), REFERENCE)))
 
     def values(self, beliefs: Beliefs, boxes: Boxes, doubt: float = 1.0) -> Array:
         """The logarithm of expected improvement × probability to do, (N,).

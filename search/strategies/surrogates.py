@@ -21,9 +21,9 @@ from search.spaces.base import Architecture
 if TYPE_CHECKING:
     from search.spaces.base import Space
 
-#: Accuracies worse than those of this share of the first candidates are learned as if they were no worse: a model
-#: should not bend for how bad the useless are.
-_WORST_LEARNED = 0.2
+#: An accuracy that this share of the first candidates do not reach is of no use. It is learned as if it were no worse
+#: than that: a model should not bend for how bad the useless are.
+USELESS = 0.1
 #: Examples of one figure, the first one and the latest: beyond them a Gaussian process becomes slow, not better.
 _MOST_EXAMPLES = 600
 #: Of an outcome that is 0 or 1, where all examples were alike.
@@ -89,7 +89,7 @@ class Surrogates:
                 return False
             values = np.array([value for _, value in known])
             if quantity.better is Direction.MAXIMIZE:
-                values = np.maximum(values, quantile(first, name, _WORST_LEARNED))
+                values = np.maximum(values, quantile(first, name, USELESS))
             kept = _kept(len(known))
             self._figures[name].fit([Architecture(known[index][0].architecture) for index in kept], values[kept])
         self._some_fail = len(alive) < len(told)
