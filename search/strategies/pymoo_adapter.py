@@ -88,9 +88,7 @@ class PymooSearch(Strategy):
         self._population = checked_count("population", population, max(2, len(self.objectives)))
         self._names = [decision.name for decision in space.decisions]
         variables = {d.name: Choice(options=list(range(len(d.options)))) for d in space.decisions}
-        self._problem = Problem(
-            vars=variables, n_obj=len(self.objectives), n_ieq_constr=1 + len(self.constraints), elementwise=False
-        )
+        self._problem = Problem(vars=variables, n_obj=len(self.objectives), n_ieq_constr=1 + len(self.constraints))
         self._looked_at = -1
         self._begin()
 
