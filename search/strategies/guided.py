@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 
 from search.objectives import Constraint, Direction, Objective
 from search.pareto import REFERENCE, Points, Scale, nondominated
+from search.predictors.threads import one_thread
 from search.spaces.variation import neighbours
 from search.strategies.base import Strategy
 from search.strategies.known import Known, by_number
@@ -101,8 +102,9 @@ class Guided(Strategy):
     def _propose(self, rng: np.random.Generator, attempt: int) -> Architecture:
         number = len(self._architectures)
         if number >= self._initial and attempt == 0:
-            choice = self._up_to_date()
-            found = choice and choice.best(local=number % _LOCAL_EVERY == _LOCAL_EVERY - 1)
+            with one_thread():
+                choice = self._up_to_date()
+                found = choice and choice.best(local=number % _LOCAL_EVERY == _LOCAL_EVERY - 1)
             if found:
                 return found
         return self.space.sample(rng)
