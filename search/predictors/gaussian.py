@@ -6,9 +6,9 @@
                              what adds up          what is alike for networks that are alike
 
 (Rasmussen & Williams 2006, equations 2.25, 2.26 and 4.17). The linear part is an additive cost model, the other learns
-what is left. w, l, the noise and the columns (the space's features, or also each decision one-hot) are those with the
-most evidence (equation 5.8, with s² at its optimum), found by steps along one of them at a time. So is the choice
-between figures and their logarithms, where all are positive: costs may span orders of magnitude, and need not.
+what is left. w, l, the noise and the columns (the space's features, these and each decision one-hot, or its operators)
+are those with the most evidence (equation 5.8, with s² at its optimum), found by steps along one of them at a time. So
+is the choice between figures and their logarithms, where all are positive: costs may span orders of magnitude.
 
 The noise is not the device's: it is what sets a network apart from all that looks like it. It counts in the uncertainty
 of a prediction, as only a measurement can tell.
@@ -42,7 +42,7 @@ _LINEAR = (0.0, 0.2, 0.5, 0.8, 0.95)
 _NOISES = 10.0 ** np.array([-5.0, -4.0, -3.0, -2.0, -1.5, -1.0, -0.5])
 #: Examples that choose them: the cost is cubic.
 _CHOOSE_BY = 200
-#: Where the steps begin: length, linear share, with one-hot decisions.
+#: Where the steps begin: length, linear share, and the columns of features with one-hot decisions.
 _BEGIN = (2, 2, 1)
 _JITTER = 1e-8
 
@@ -54,20 +54,20 @@ class _Kernel:
     Attributes:
         length: of the Matérn part, 1 being the root mean square of standardised features.
         linear: share of the linear part, 0-1.
-        columns: features that count, from the first.
+        columns: those that count, from the first to before the last.
         noise: variance that only the network itself has; 1 is that of the rest.
     """
 
     length: float
     linear: float
-    columns: int
+    columns: tuple[int, int]
     noise: float = 0.0
 
     def __call__(self, one: Array, other: Array) -> Array:
         """(N, M), without the noise."""
-        one, other = one[:, : self.columns], other[:, : self.columns]
-        products = (one @ other.T) / self.columns
-        squares = (one**2).sum(axis=1)[:, None] / self.columns + (other**2).sum(axis=1) / self.columns - 2 * products
+        one, other = self._counted(one), self._counted(other)
+        products = (one @ other.T) / one.shape[1]
+        squares = (one**2).mean(axis=1)[:, None] + (other**2).mean(axis=1) - 2 * products
         distances = np.sqrt(np.maximum(squares, 0.0) * (5.0 / self.length**2))
         alike = (1.0 + distances + distances**2 / 3.0) * np.exp(-distances)
         kernel: Array = (1.0 - self.linear) * alike + self.linear * products
@@ -75,9 +75,12 @@ class _Kernel:
 
     def of_itself(self, rows: Array) -> Array:
         """(N,): the diagonal, with the noise."""
-        squares = (rows[:, : self.columns] ** 2).mean(axis=1)
+        squares = (self._counted(rows) ** 2).mean(axis=1)
         diagonal: Array = 1.0 - self.linear + self.linear * squares + self.noise
         return diagonal
+
+    def _counted(self, rows: Array) -> Array:
+        return rows[:, self.columns[0] : self.columns[1]]
 
 
 class GaussianProcess(Predictor):
@@ -94,7 +97,10 @@ class GaussianProcess(Predictor):
         super().__init__(space, seed)
         self._design = design or Design(space)
         rng = np.random.default_rng(seed)
-        drawn = self._design.features([space.sample(rng) for _ in range(_DRAWN)])
+        networks = [space.sample(rng) for _ in range(_DRAWN)]
+        # Those that occur among them: of others there is nothing to learn how much they vary.
+        self._operators = self._design.operators(networks)
+        drawn = self._columns(networks)
         self._centre, self._spread = drawn.mean(axis=0), np.maximum(drawn.std(axis=0), _LEAST_SPREAD)
 
     def _fit(self, architectures: Sequence[Architecture], values: Array) -> None:
@@ -125,8 +131,12 @@ class GaussianProcess(Predictor):
         return Prediction(mean, std)
 
     def _standardised(self, architectures: Sequence[Architecture]) -> Array:
-        rows: Array = (self._design.features(architectures) - self._centre) / self._spread
+        rows: Array = (self._columns(architectures) - self._centre) / self._spread
         return rows
+
+    def _columns(self, architectures: Sequence[Architecture]) -> Array:
+        """(N, …): features, one-hot decisions, operators."""
+        return np.hstack([self._design.features(architectures), self._design.counts(architectures, self._operators)])
 
     def _most_evidence(self, chosen: NDArray[np.int64], values: Array) -> tuple[_Kernel, bool]:
         """The kernel, and whether to learn logarithms."""
@@ -134,13 +144,16 @@ class GaussianProcess(Predictor):
         targets = [(False, values, 0.0)]
         if values.min() > 0.0:
             targets.append((True, np.log(values), -float(np.log(values).sum())))
-        columns = (len(self.space.feature_names), rows.shape[1])
+        features, decisions = len(self.space.feature_names), rows.shape[1] - len(self._operators)
+        columns = [(0, features), (0, decisions)]
+        if self._operators:
+            columns.append((decisions, rows.shape[1]))
         known: dict[tuple[int, ...], tuple[float, _Kernel, bool]] = {}
 
         def evidence(place: tuple[int, ...]) -> float:
             if place not in known:
-                length, linear, wide = place
-                kernel = _Kernel(_LENGTHS[length], _LINEAR[linear], columns[wide])
+                length, linear, what = place
+                kernel = _Kernel(_LENGTHS[length], _LINEAR[linear], columns[what])
                 known[place] = max(_evidences(kernel, rows, targets), key=lambda found: found[0])
             return known[place][0]
 
@@ -148,8 +161,8 @@ class GaussianProcess(Predictor):
         before: tuple[int, ...] = ()
         while best != before:
             before = best
-            for axis, size in enumerate((len(_LENGTHS), len(_LINEAR), 2)):
-                steps = [best[axis] + step for step in (-1, 0, 1) if 0 <= best[axis] + step < size]
+            for axis, size in enumerate((len(_LENGTHS), len(_LINEAR), len(columns))):
+                steps = [step for step in range(size) if abs(step - best[axis]) <= 1 or axis == len(best) - 1]
                 best = max((_moved(best, axis, step) for step in steps), key=evidence)
         return known[best][1:]
 

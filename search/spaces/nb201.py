@@ -129,22 +129,25 @@ class Nb201Space(ByDecisions):
         return Graph(4, np.array(EDGES, dtype=np.int64), np.array(self.encode(architecture), dtype=np.int64))
 
     def operators(self, architecture: Architecture) -> dict[str, float]:
-        """How many of each operation reach the output. All stages repeat the cell: one count tells all of them."""
-        live = live_edges(self.encode(architecture))
+        """How many of each operation reach the output, in all and on each edge: where it stands has a cost, too.
+
+        All stages repeat the cell: one count tells all of them.
+        """
         counts = dict.fromkeys(OPERATIONS[1:], 0.0)
-        for operation in live:
+        for (source, target), operation in zip(EDGES, live_edges(self.encode(architecture)), strict=True):
             if operation != NONE:
                 counts[OPERATIONS[operation]] += 1.0
+                counts[f"{OPERATIONS[operation]} {source}>{target}"] = 1.0
         return counts
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """What each edge is if it is live; how many live edges of each operation; paths by their convolutions."""
+        """Counts that isomorphic cells share: what is on the paths from input to output, and what goes in and out."""
         return _FEATURE_NAMES
 
     def features(self, architecture: Architecture) -> NDArray[np.float64]:
         """(F,): as :attr:`feature_names` says."""
-        return _features(self.encode(architecture))
+        return _features(live_edges(self.encode(architecture)))
 
     # --------------------------------------------------------------------------------------------- what they cost
 
@@ -268,28 +271,43 @@ def _weights_per_pair(cell: Cell) -> int:
 _DECISIONS = tuple(Decision(f"edge{source}{target}", OPERATIONS) for source, target in EDGES)
 #: All ways from the input to the output, as edges.
 _PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))
+_CONV1, _CONV3, _POOL = (OPERATIONS.index(name) for name in ("nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"))
+#: Edges that leave the input and edges that enter the output.
+_FIRST = tuple(edge for edge, (source, _) in enumerate(EDGES) if source == 0)
+_LAST = tuple(edge for edge, (_, target) in enumerate(EDGES) if target == 3)
+_LONGEST = max(map(len, _PATHS))
+_SUMMED = ("nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 _FEATURE_NAMES = (
-    *(f"{decision.name}.{operation}" for decision in _DECISIONS for operation in OPERATIONS[1:]),
-    *(f"live.{operation}" for operation in OPERATIONS[1:]),
-    *(f"path{number}.{what}" for number in range(len(_PATHS)) for what in ("live", "convolutions", "weights")),
-    "paths",
-    "depth",
+    *(f"paths.{what}{count}" for what in (*_SUMMED, "convolutions") for count in range(_LONGEST + 1)),
+    *(f"{extreme}.{what}" for what in ("convolutions", "weights", "pools") for extreme in ("most", "least")),
+    *(f"sum.{what}" for what in ("convolutions", "nor_conv_3x3", "pools")),
+    *(f"paths.{what}" for what in ("", "skips", "pooled", "convolved")),
+    *(f"{where}.{operation}" for where in ("live", "first", "last") for operation in OPERATIONS[1:]),
+    "sums",
+    "last",
+    "short",
 )
 
 
 @cache
-def _features(cell: Cell) -> NDArray[np.float64]:
-    live = live_edges(cell)
-    row: list[float] = [float(operation == option) for operation in live for option in range(1, len(OPERATIONS))]
-    row += [float(live.count(option)) for option in range(1, len(OPERATIONS))]
-    depths = []
-    for path in _PATHS:
-        on_path = [live[edge] for edge in path]
-        alive = NONE not in on_path
-        convolutions = sum(OPERATIONS[operation].startswith("nor_conv") for operation in on_path) if alive else 0
-        row += [float(alive), float(convolutions), float(_weights_per_pair(tuple(on_path))) if alive else 0.0]
-        depths.append(convolutions)
-    row += [sum(NONE not in [live[edge] for edge in path] for path in _PATHS), max(depths)]
-    features = np.array(row)
+def _features(live: Cell) -> NDArray[np.float64]:
+    """The row of a cell of which only live edges are left."""
+    paths = [operations for path in _PATHS if NONE not in (operations := [live[edge] for edge in path])]
+    convolved = [[path.count(what) for path in paths] for what in (_CONV3, _CONV1, _POOL)]
+    three, one, pools = convolved
+    convolutions = [a + b for a, b in zip(three, one, strict=True)]
+    weights = [9 * a + b for a, b in zip(three, one, strict=True)]
+    row = [counts.count(number) for counts in (*convolved, convolutions) for number in range(_LONGEST + 1)]
+    for counts in (convolutions, weights, pools):
+        row += [max(counts, default=-1), min(counts, default=-1)]
+    row += [sum(convolutions), sum(three), sum(pools)]
+    still = [not (a or b) for a, b in zip(convolutions, pools, strict=True)]
+    convolved_only = [bool(a) and not b for a, b in zip(three, pools, strict=True)]
+    row += [len(paths), sum(still), sum(map(bool, pools)), sum(convolved_only)]
+    for edges in (range(len(EDGES)), _FIRST, _LAST):
+        row += [sum(live[edge] == operation for edge in edges) for operation in range(1, len(OPERATIONS))]
+    entering = [sum(live[edge] != NONE for edge, (_, to) in enumerate(EDGES) if to == target) for target in (1, 2, 3)]
+    row += [sum(count > 1 for count in entering), entering[-1], live[EDGES.index((0, 3))] == SKIP]
+    features = np.array(row, dtype=np.float64)
     features.flags.writeable = False
     return features

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: than that: a model should not bend for how bad the useless are.
 USELESS = 0.1
 #: Examples of one figure, the first one and the latest: beyond them a Gaussian process becomes slow, not better.
-_MOST_EXAMPLES = 600
+_MOST_EXAMPLES = 400
 #: Of an outcome that is 0 or 1, where all examples were alike.
 _LEAST_DOUBT = 0.05
 
