@@ -36,19 +36,19 @@ def summary(history: History, folder: Path, complete: bool) -> RenderableType:
     by_number = {evaluation.number: evaluation for evaluation in history.evaluations}
     others = [by_number[number] for number in may_belong(belongs, (member.number for member in members))]
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    table.add_column("candidate", justify="right")
+    table.add_column("no.", justify="right", no_wrap=True)
     for objective in objectives:
         heading = objective.name.replace(", per=bit", "")
         aggregate = isinstance(objective.quantity, Aggregate)
         heading = heading.replace(", ", ",\n") if aggregate else heading.replace("@", "\n@")
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("parameters", justify="right")
-    table.add_column("MACs", justify="right")
+    table.add_column("params", justify="right", no_wrap=True)
+    table.add_column("MACs", justify="right", no_wrap=True)
     table.add_column("on the\ntrue front", justify="right", no_wrap=True)
 
     def add(evaluation: Evaluation, style: str = "") -> None:
         figures = [_figure(objective, evaluation.value(objective.name)) for objective in objectives]
-        counts = f"{evaluation.parameters:,}", f"{evaluation.macs:,}"
+        counts = _count(evaluation.parameters), _count(evaluation.macs)
         table.add_row(str(evaluation.number), *figures, *counts, chance(belongs[evaluation.number]), style=style)
 
     for member in sorted(members, key=lambda e: objectives[0].cost(e.value(objectives[0].name).value or 0.0)):
@@ -120,6 +120,14 @@ def audit_panel(audit: Mapping[str, Any]) -> RenderableType:
     spread = f"inherited accuracy {low:.1%} to {high:.1%} over {len(audit['subnets'])} networks"
     verdict = Text.assemble(("supernet ", "bold"), f"{audit['verdict']}: {words}; {spread}")
     return Group(verdict, Text(f"         {audit['reason']}", "dim"))
+
+
+def _count(number: int | None) -> str:
+    """Three figures do in a summary; the cards have all of them."""
+    if number is None:
+        return "–"
+    scale, prefix = next(((s, p) for s, p in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if number >= s), (1, ""))
+    return f"{number / scale:.3g}{prefix}"
 
 
 def _figure(objective: Objective, value: Value) -> Text:
