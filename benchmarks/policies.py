@@ -34,8 +34,11 @@ from search.evaluations import Evaluation
 from search.objectives import Constraint
 from search.rewards import Reward, parse_reward
 from search.strategies import RandomSearch, Strategy
-from search.strategies.registry import make
+from search.strategies.policy.ftt import FttNas
+from search.strategies.policy.reinforce import Reinforce
+from search.strategies.policy.tabnas import TabNas
 
+Policy = type[Reinforce] | type[FttNas]
 Worth = Callable[[Evaluation], float | None]
 ACCURACY = {"kind": "single", "objective": "accuracy"}
 FAULTY = "accuracy@drift(days=1)"
@@ -87,17 +90,17 @@ def rewards_table(data: Path, settings: Sequence[Setting], queries: Sequence[int
             told(problem, RandomSearch(problem.space, problem.objectives, seed=seed), max(queries))
             for seed in range(seeds)
         ]
-        cases: list[tuple[str, dict[str, Any], tuple[Constraint, ...], Worth]] = [
-            ("reinforce", tunas, (), parse_reward(tunas)),
-            ("tabnas", ACCURACY, (bound,), within(name, median)),
+        cases: list[tuple[str, Policy, dict[str, Any], tuple[Constraint, ...], Worth]] = [
+            ("REINFORCE", Reinforce, tunas, (), parse_reward(tunas)),
+            ("TabNAS", TabNas, ACCURACY, (bound,), within(name, median)),
         ]
         if FAULTY in setting.objectives:
             both = {"kind": "ftt", "faulty": FAULTY, "alpha": 0.5}
-            cases.append(("ftt", both, (), parse_reward(both)))
-        for strategy, reward, bounds, worth in cases:
+            cases.append(("FTT-NAS", FttNas, both, (), parse_reward(both)))
+        for label, strategy, reward, bounds, worth in cases:
             gains = []
             for seed in range(seeds):
-                made = make(strategy, problem.space, problem.objectives, bounds, seed, {"reward": reward})
+                made = strategy(problem.space, problem.objectives, bounds, seed, reward)
                 found = best_after(told(problem, made, max(queries)), worth, queries)
                 gains.append(found - best_after(chance[seed], worth, queries))
             for place, count in enumerate(queries):
@@ -105,7 +108,7 @@ def rewards_table(data: Path, settings: Sequence[Setting], queries: Sequence[int
                 interval = mean_interval(gain.tolist())
                 rows.append(
                     {
-                        "strategy": strategy,
+                        "strategy": label,
                         "problem": setting.name,
                         "queries": count,
                         "gain, points": float(gain.mean()),
@@ -120,23 +123,23 @@ def rewards_table(data: Path, settings: Sequence[Setting], queries: Sequence[int
 def targets_table(problem: Problem, targets: Sequence[float], queries: int, seeds: int) -> Table:
     name, _ = costs_of(problem)
     cost = {"cost": name}
-    methods: dict[str, tuple[str, Mapping[str, Any]]] = {
-        "TuNAS's reward": ("reinforce", {"kind": "tunas", **cost}),
-        "MnasNet's, soft": ("reinforce", {"kind": "mnasnet", **cost}),
-        "MnasNet's, hard": ("reinforce", {"kind": "mnasnet", "hard": True, **cost}),
-        "TabNAS, a bound": ("tabnas", ACCURACY),
+    methods: dict[str, tuple[Policy, Mapping[str, Any]]] = {
+        "TuNAS's reward": (Reinforce, {"kind": "tunas", **cost}),
+        "MnasNet's, soft": (Reinforce, {"kind": "mnasnet", **cost}),
+        "MnasNet's, hard": (Reinforce, {"kind": "mnasnet", "hard": True, **cost}),
+        "TabNAS, a bound": (TabNas, ACCURACY),
     }
     rows: list[Row] = []
     for label, (strategy, reward) in methods.items():
         off, short = [], []
         for target in targets:
-            bounds = (Constraint.parse(f"{name} <= {target!r}"),) if strategy == "tabnas" else ()
-            document = dict(reward) if strategy == "tabnas" else {**reward, "target": target}
-            worth: Worth | Reward = within(name, target) if strategy == "tabnas" else parse_reward(document)
+            bounds = (Constraint.parse(f"{name} <= {target!r}"),) if strategy is TabNas else ()
+            document = dict(reward) if strategy is TabNas else {**reward, "target": target}
+            worth: Worth | Reward = within(name, target) if strategy is TabNas else parse_reward(document)
             limit = target * (1 + _NEAR)
             top = max(value for e in problem.evaluations if (value := within(name, limit)(e)) is not None)
             for seed in range(seeds):
-                made = make(strategy, problem.space, problem.objectives, bounds, seed, {"reward": document})
+                made = strategy(problem.space, problem.objectives, bounds, seed, document)
                 answers = [(value, e) for e in told(problem, made, queries) if (value := worth(e)) is not None]
                 found = max(answers, key=lambda pair: pair[0])[1]
                 off.append((found.value(name).value or 0.0) / target - 1)
@@ -163,7 +166,7 @@ def faults_table(problem: Problem, queries: int, seeds: int) -> Table:
         worth = parse_reward(reward)
         found = []
         for seed in range(seeds):
-            made = make("ftt", problem.space, problem.objectives, (), seed, {"reward": reward})
+            made = FttNas(problem.space, problem.objectives, (), seed, reward)
             answers = [(value, e) for e in told(problem, made, queries) if (value := worth(e)) is not None]
             best = max(answers, key=lambda pair: pair[0])[1]
             found.append([100 * (best.value(name).value or 0.0) for name in ("accuracy", FAULTY)])

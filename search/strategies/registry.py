@@ -45,11 +45,6 @@ STRATEGIES: Mapping[str, Entry] = {
     "evolution": Entry(
         "search.strategies.evolution:AgingEvolution", "evolution that dies of age (Real et al. 2019)", single=True
     ),
-    "reinforce": Entry(
-        "search.strategies.policy.reinforce:Reinforce",
-        "a policy of independent choices learns (TuNAS, Bender et al. 2020)",
-        single=True,
-    ),
     "tabnas": Entry(
         "search.strategies.policy.tabnas:TabNas",
         "a policy that discards what breaks a bound learns (Yang et al. 2022)",
