@@ -30,7 +30,7 @@ def figures(architectures: list[Architecture]) -> NDArray[np.float64]:
     found = []
     for architecture in architectures:
         terms = SPACE.operators(architecture)
-        figure = 1.0 + sum(costs[key] * count for key, count in terms.items())
+        figure = 1.0 + sum(cost * terms[key] for key, cost in costs.items())
         found.append(1e-3 * figure * (0.7 if terms["nor_conv_3x3"] and terms["avg_pool_3x3"] else 1.0))
     return np.array(found)
 
