@@ -12,8 +12,8 @@ they would prove nothing here.
 the best fifth of that half; the other half is drawn from: 1 %, 5 % and 10 % of it, as in Ning et al. (2020). Cells are
 shown as they are spelled. Of two isomorphs one may be learned from and the other asked for in the paper's split, which
 flatters; *by class* keeps them together. Three draws; settings were chosen on the validation accuracy after 12 epochs.
-The published property: GATES ranks better than graph convolutions and trees from the same few cells. Published figures
-are as recalled.
+The published property: GATES ranks better than graph convolutions and trees on one-hot codes from the same few cells.
+Published figures are as recalled. *Trees on features* see what the space says of paths (`search.spaces.nb201`) instead.
 
 Needs the recorded tables: `$GAUNTLET_DATA`, or `shared/data` beside the checkout; skipped without them.
 """
@@ -46,6 +46,8 @@ Array = NDArray[np.float64]
 TEST = "cifar10_test_acc_pct"
 DEVICES = ("raspi4", "pixel3", "edgegpu")
 SIZES = (30, 100, 300)
+#: Over which GATES is published to lead. Trees on our own features have no such figure.
+_PUBLISHED_BEHIND = ("Neural Predictor", "GBDT-NAS")
 #: 1 %, 5 % and 10 % of half of the cells, and what GATES is published to reach.
 PUBLISHED = {78: 0.74, 390: 0.86, 781: 0.88}
 
@@ -174,7 +176,7 @@ def accuracies(table: dict[str, list[Any]], quick: bool) -> Table:
                     "of the draws": (min(taus), max(taus)),
                     "τ of the best fifth": float(np.mean(tops)),
                     "published τ": PUBLISHED[count] if name == "GATES" and not by_class else None,
-                    "behind GATES in every draw": None if name == "GATES" else bool(behind > 0),
+                    "behind GATES in every draw": bool(behind > 0) if name in _PUBLISHED_BEHIND else None,
                 }
             )
     return Table("Accuracy: rank correlation on cells that were not trained", rows)
