@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,14 @@ from benchmarks._yardstick import PROBLEMS, VALIDATION, Setting
 from search.evaluations import Evaluation
 from search.spaces.base import Architecture
 from tests.search.strategies.problems import OBJECTIVES, DigitSpace
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_child_is_left() -> Iterator[None]:
+    """Spawned runs bring a tracker of resources along, which would stay; others' tests count children."""
+    yield
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
+
 
 SETTING = Setting("digits", tuple(objective.name for objective in OBJECTIVES), 2.0)
 PROTOCOL = Protocol(20, 40)
