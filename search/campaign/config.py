@@ -30,8 +30,9 @@ from search.campaign.sections import (
     SupernetConfig,
     TrainingConfig,
 )
+from search.conditions import canonical_condition
 from search.errors import SearchError
-from search.objectives import Aggregate, Constraint, Objective, Quantity, check_consistent, without_spaces
+from search.objectives import Aggregate, Constraint, Objective, Quantity, check_consistent
 from search.rewards import parse_reward
 
 #: The recorded table that is found through `GAUNTLET_DATA`.
@@ -105,12 +106,7 @@ class CampaignConfig(Section):
         Raises:
             ValueError: no fault model of that form.
         """
-        try:
-            return str(parse_fault(fault))
-        except ValueError:
-            if self.replay:
-                return without_spaces(fault)
-            raise
+        return canonical_condition(fault) if self.replay else str(parse_fault(fault))
 
     def parsed_objectives(self) -> list[Objective]:
         """The objectives, fault conditions made canonical."""

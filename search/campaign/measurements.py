@@ -16,7 +16,6 @@ from typing import ClassVar
 from google.protobuf.json_format import MessageToDict
 
 from fault_injection.models import Place, SingleUpset, rate_name
-from fault_injection.models import parse as parse_fault
 from orchestrator.client.specs import (
     accuracy_spec,
     fault_plan,
@@ -31,6 +30,7 @@ from protos.blame import Blame, blame, kind_name
 from protos.gauntlet.v1 import artifact_pb2, fleet_pb2, job_pb2, measurement_pb2
 from search.campaign.config import CampaignConfig
 from search.campaign.targets import Target
+from search.conditions import fault_model
 from search.evaluations import Failure, FaultAccuracy
 from search.values import Value
 
@@ -141,10 +141,8 @@ def tasks(
 
 def _hits_features(condition: str) -> bool:
     """Only a recorded table has conditions that are none of ours."""
-    try:
-        return parse_fault(condition).places[0] is Place.FEATURES
-    except ValueError:
-        return False
+    model = fault_model(condition)
+    return model is not None and model.places[0] is Place.FEATURES
 
 
 def _conditions(config: CampaignConfig, target: Target, first: Target) -> list[str]:
@@ -273,9 +271,8 @@ class Findings:
 
 def _curve(condition: str) -> tuple[str, float]:
     """The curve that a condition is on, and where."""
-    try:
-        model = parse_fault(condition)
-    except ValueError:
+    model = fault_model(condition)
+    if model is None:
         return condition, 0.0  # of a recorded table, and none of ours: a point by itself
     return model.name, 0.0 if isinstance(model, SingleUpset) else float(getattr(model, rate_name(model)))
 

@@ -31,9 +31,9 @@ from protos.gauntlet.v1 import (
     job_pb2,
     measurement_pb2,
 )
+from search.conditions import canonical_condition
 from search.evaluations import Failure
 from search.fleet import Fleet
-from search.replay.schema import canonical_condition
 from search.replay.table import MODEL_FAILURES, Table
 from search.spaces.base import Architecture, SpaceError
 

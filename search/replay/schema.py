@@ -19,10 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fault_injection.errors import InvalidFaultModelError
-from fault_injection.models import parse as parse_fault
+from search.conditions import canonical_condition
 from search.errors import SearchError
-from search.objectives import Quantity, without_spaces
+from search.objectives import Quantity
 
 FORMAT = 1
 METADATA_KEY = b"gauntlet"
@@ -91,14 +90,6 @@ class About:
     created: str = ""
     software_version: str = ""
     protocol: Mapping[str, Any] = field(default_factory=dict)
-
-
-def canonical_condition(text: str) -> str:
-    """The one text of a fault condition. One that Gauntlet cannot inject, such as a chip's drift, is kept as it is."""
-    try:
-        return str(parse_fault(text))
-    except InvalidFaultModelError:
-        return without_spaces(text)
 
 
 def figure_name(text: str) -> Quantity | str:

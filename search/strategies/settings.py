@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from search.conditions import canonical_condition
 from search.errors import StrategyError
 from search.objectives import Objective
 from search.rewards import Reward, Single, parse_reward
@@ -50,14 +51,14 @@ def checked_name(name: str, value: str, known: Sequence[str]) -> str:
 
 
 def reward_of(document: Mapping[str, Any] | None, objectives: Sequence[Objective]) -> Reward:
-    """The reward that is asked for, or else the only objective.
+    """The reward that is asked for, or else the only objective; fault conditions named as figures name them.
 
     Raises:
         StrategyError: there are several objectives.
         ObjectiveError: see `parse_reward`.
     """
     if document is not None:
-        return parse_reward(document)
+        return parse_reward(document, canonical_condition)
     if len(objectives) != 1:
         raise StrategyError(
             f"{len(objectives)} objectives and no reward",
