@@ -122,7 +122,9 @@ class CostModel(Predictor):
             where = architectures[int(values.argmin())]
             raise PredictorError(f"the cost of {where} is {values.min()}: costs are positive", "leave it out")
         features = self._design.features(architectures)
-        self._operators = self._design.operators(architectures)
+        run = self._design.operators(architectures)
+        # Where they stand (see `Space.operators`) is left to the trees: few examples cannot tell so many costs apart.
+        self._operators = [key for key in run if " " not in key or key.split(" ")[0] not in run]
         terms = self._terms(architectures)
         ridge = _best_ridge(terms, values)
         self._sum = _Sum.fitted(terms, values, ridge)
@@ -141,7 +143,9 @@ class CostModel(Predictor):
                 trees = _boosted(features[kept], np.log(values[kept] / part(terms[kept])))
                 boosted[held] = plain[held] - trees(features[held])
         deviations = plain
-        if with_trees and np.abs(_pulled_in(boosted)).mean() < np.abs(_pulled_in(plain)).mean():
+        gained = np.abs(_pulled_in(plain)) - np.abs(_pulled_in(boosted))
+        # By more than its standard error: the better of two by chance is no better.
+        if with_trees and gained.mean() > gained.std() / math.sqrt(count):
             deviations = boosted
             self._trees = _boosted(features, np.log(values / self._sum(terms)))
         self._deviations = np.sort(np.abs(deviations)) if count > 1 else np.zeros(0)

@@ -137,7 +137,8 @@ class Space(Protocol):
     def operators(self, architecture: Architecture) -> Mapping[str, float]:
         """How often each operator runs for one image: the terms of an additive cost model.
 
-        An operator's key tells all that its cost depends on: kind, shape, stride.
+        An operator's key tells all that its cost depends on: kind, shape, stride. A space may count operators by their
+        place, too: under the key, a blank and the place.
         """
         ...
 

@@ -37,7 +37,7 @@ def pi4(data: Path) -> tuple[list[Architecture], NDArray[np.float64]]:
 def additive(architectures: list[Architecture]) -> NDArray[np.float64]:
     """Costs that add up, over two orders of magnitude."""
     costs = {"skip_connect": 0.02, "nor_conv_1x1": 0.3, "nor_conv_3x3": 4.0, "avg_pool_3x3": 0.8}
-    return np.array([0.05 + sum(costs[k] * n for k, n in SPACE.operators(a).items()) for a in architectures])
+    return np.array([0.05 + sum(costs.get(k, 0.0) * n for k, n in SPACE.operators(a).items()) for a in architectures])
 
 
 def test_costs_that_add_up_are_known_after_few_measurements_cheap_and_dear_alike() -> None:
