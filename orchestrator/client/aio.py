@@ -189,7 +189,17 @@ class Client:
             for chunk in chunks():
                 yield artifact_pb2.UploadArtifactRequest(chunk=chunk)
 
-        await self._retried(lambda: self._artifacts.UploadArtifact(requests(), timeout=_UPLOAD_TIMEOUT_S))
+        async def upload() -> None:
+            for last in (False, False, True):
+                try:
+                    await self._artifacts.UploadArtifact(requests(), timeout=_UPLOAD_TIMEOUT_S)
+                    return
+                except grpc.aio.AioRpcError as error:
+                    # The answer to an upload that is refused while it is still sent may be lost (grpc/grpc#36066).
+                    if last or error.code() is not grpc.StatusCode.INTERNAL:
+                        raise
+
+        await self._retried(upload)
         return ref
 
     # ------------------------------------------------------------------------------------------------ jobs

@@ -26,11 +26,18 @@ _UPLOADS_AT_ONCE = 32
 #: An upload under way holds room in the store. It may pause for so long, and must come at this rate in the mean.
 _UPLOAD_PAUSE_S = 30.0
 _UPLOAD_LEAST_BYTES_PER_S = 32 * 1024
+
+
+class _EmptyChunkError(ArtifactError):
+    """A stream of nothing would never end."""
+
+
 _CODES: dict[type[ArtifactError], tuple[grpc.StatusCode, str]] = {
     TooLargeError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "use a smaller file"),
     NoSpaceError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "free some space where the orchestrator keeps its folder"),
     DigestMismatchError: (grpc.StatusCode.INVALID_ARGUMENT, "upload it again"),
     NotFoundError: (grpc.StatusCode.NOT_FOUND, "upload it"),
+    _EmptyChunkError: (grpc.StatusCode.INVALID_ARGUMENT, "leave the empty ones out"),
 }
 
 
@@ -80,9 +87,8 @@ class ArtifactService(artifact_pb2_grpc.ArtifactServiceServicer):
         async with await self._artifacts.begin(first.header) as upload, asyncio.timeout(None) as patience:
             patience.reschedule(min(deadline, now() + self._pause_s))
             async for request in requests:
-                if not request.chunk:  # a stream of nothing would never end
-                    message = "after the header come chunks, none of them empty"
-                    await abort(context, grpc.StatusCode.INVALID_ARGUMENT, message)
+                if not request.chunk:
+                    raise _EmptyChunkError("after the header come chunks, none of them empty")
                 await upload.write(request.chunk)
                 patience.reschedule(min(deadline, now() + self._pause_s))
             patience.reschedule(None)
