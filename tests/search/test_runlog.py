@@ -138,7 +138,7 @@ TOLD = json.dumps({"event": "told", "evaluation": Evaluation(0, "a", 1, 1).to_js
         ([TOLD.replace("told", "corrected")], "line 2: candidate 0, 'a', was not asked for"),
         ([GOOD, json.dumps({"event": "told", "evaluation": {"number": 0}})], "line 3: 'failure' is missing"),
         ([GOOD, json.dumps({"event": "told", "evaluation": 5})], "line 3: "),
-        ([GOOD, TOLD.replace('"macs": 1', '"macs": null')], "line 3: "),
+        ([GOOD, TOLD.replace('"macs": 1', '"macs": []')], "line 3: "),
         (["\xff"], "line 2 is not JSON"),
     ],
 )
