@@ -16,7 +16,7 @@ from protos.gauntlet.v1 import figure_pb2 as gauntlet_dot_v1_dot_figure__pb2
 from protos.gauntlet.v1 import setup_pb2 as gauntlet_dot_v1_dot_setup__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gauntlet/v1/device.proto\x12\x0bgauntlet.v1\x1a\x18gauntlet/v1/figure.proto\x1a\x17gauntlet/v1/setup.proto\"h\n\x10\x41gentDescription\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12\x16\n\x0epython_version\x18\x04 \x01(\t\"\xdc\x02\n\x11\x44\x65viceDescription\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65vice_class\x18\x02 \x01(\t\x12:\n\x06labels\x18\x03 \x03(\x0b\x32*.gauntlet.v1.DeviceDescription.LabelsEntry\x12\'\n\x08hardware\x18\x04 \x01(\x0b\x32\x15.gauntlet.v1.Hardware\x12&\n\x08runtimes\x18\x05 \x03(\x0b\x32\x14.gauntlet.v1.Runtime\x12$\n\x07sensors\x18\x06 \x03(\x0b\x32\x13.gauntlet.v1.Sensor\x12\x14\n\x0c\x63\x61pabilities\x18\x07 \x03(\t\x12&\n\x08\x63ontrols\x18\x08 \x03(\x0b\x32\x14.gauntlet.v1.Control\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xdf\x01\n\x08Hardware\x12\r\n\x05\x62oard\x18\x01 \x01(\t\x12\x11\n\tcpu_model\x18\x02 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x03 \x01(\t\x12\x16\n\x0ephysical_cores\x18\x04 \x01(\r\x12\x15\n\rlogical_cores\x18\x05 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x06 \x01(\x04\x12\x18\n\x10operating_system\x18\x07 \x01(\t\x12\x0e\n\x06kernel\x18\x08 \x01(\t\x12\x14\n\x0c\x63pu_features\x18\t \x03(\t\x12\x16\n\x0evirtualization\x18\n \x01(\t\"L\n\x07Runtime\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tdelegates\x18\x03 \x03(\t\x12\x0f\n\x07\x66ormats\x18\x04 \x03(\t\"?\n\x06Sensor\x12\x10\n\x08quantity\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x13\n\x0bunavailable\x18\x03 \x01(\t\"\xa6\x01\n\x0f\x44\x65viceTelemetry\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12*\n\rtemperature_c\x18\x02 \x01(\x0b\x32\x13.gauntlet.v1.Figure\x12)\n\x0c\x66requency_hz\x18\x03 \x01(\x0b\x32\x13.gauntlet.v1.Figure\x12)\n\x0cload_average\x18\x04 \x01(\x0b\x32\x13.gauntlet.v1.Figure*\xc6\x01\n\x0b\x44\x65viceState\x12\x1c\n\x18\x44\x45VICE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x45VICE_STATE_ENROLLED\x10\x01\x12\x17\n\x13\x44\x45VICE_STATE_ONLINE\x10\x02\x12\x15\n\x11\x44\x45VICE_STATE_BUSY\x10\x03\x12\x19\n\x15\x44\x45VICE_STATE_DRAINING\x10\x04\x12\x1c\n\x18\x44\x45VICE_STATE_QUARANTINED\x10\x05\x12\x15\n\x11\x44\x45VICE_STATE_LOST\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18gauntlet/v1/device.proto\x12\x0bgauntlet.v1\x1a\x18gauntlet/v1/figure.proto\x1a\x17gauntlet/v1/setup.proto\"\x81\x01\n\x10\x41gentDescription\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x10\n\x08hostname\x18\x02 \x01(\t\x12\x18\n\x10software_version\x18\x03 \x01(\t\x12\x16\n\x0epython_version\x18\x04 \x01(\t\x12\x17\n\x0fmetrics_address\x18\x05 \x01(\t\"\xdc\x02\n\x11\x44\x65viceDescription\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65vice_class\x18\x02 \x01(\t\x12:\n\x06labels\x18\x03 \x03(\x0b\x32*.gauntlet.v1.DeviceDescription.LabelsEntry\x12\'\n\x08hardware\x18\x04 \x01(\x0b\x32\x15.gauntlet.v1.Hardware\x12&\n\x08runtimes\x18\x05 \x03(\x0b\x32\x14.gauntlet.v1.Runtime\x12$\n\x07sensors\x18\x06 \x03(\x0b\x32\x13.gauntlet.v1.Sensor\x12\x14\n\x0c\x63\x61pabilities\x18\x07 \x03(\t\x12&\n\x08\x63ontrols\x18\x08 \x03(\x0b\x32\x14.gauntlet.v1.Control\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xbe\x02\n\x08Hardware\x12\r\n\x05\x62oard\x18\x01 \x01(\t\x12\x11\n\tcpu_model\x18\x02 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x03 \x01(\t\x12\x16\n\x0ephysical_cores\x18\x04 \x01(\r\x12\x15\n\rlogical_cores\x18\x05 \x01(\r\x12\x14\n\x0cmemory_bytes\x18\x06 \x01(\x04\x12\x18\n\x10operating_system\x18\x07 \x01(\t\x12\x0e\n\x06kernel\x18\x08 \x01(\t\x12\x14\n\x0c\x63pu_features\x18\t \x03(\t\x12\x16\n\x0evirtualization\x18\n \x01(\t\x12/\n\x05\x66\x61\x63ts\x18\x0b \x03(\x0b\x32 .gauntlet.v1.Hardware.FactsEntry\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"L\n\x07Runtime\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x11\n\tdelegates\x18\x03 \x03(\t\x12\x0f\n\x07\x66ormats\x18\x04 \x03(\t\"?\n\x06Sensor\x12\x10\n\x08quantity\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x13\n\x0bunavailable\x18\x03 \x01(\t\"\xbb\x02\n\x0f\x44\x65viceTelemetry\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12*\n\rtemperature_c\x18\x02 \x01(\x0b\x32\x13.gauntlet.v1.Figure\x12)\n\x0c\x66requency_hz\x18\x03 \x01(\x0b\x32\x13.gauntlet.v1.Figure\x12)\n\x0cload_average\x18\x04 \x01(\x0b\x32\x13.gauntlet.v1.Figure\x12\x12\n\nthrottling\x18\x05 \x03(\t\x12%\n\x08\x65nergy_j\x18\x06 \x01(\x0b\x32\x13.gauntlet.v1.Figure\x12,\n\x0f\x64isk_free_bytes\x18\x07 \x01(\x0b\x32\x13.gauntlet.v1.Figure\x12*\n\rbattery_ratio\x18\x08 \x01(\x0b\x32\x13.gauntlet.v1.Figure*\xc6\x01\n\x0b\x44\x65viceState\x12\x1c\n\x18\x44\x45VICE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x45VICE_STATE_ENROLLED\x10\x01\x12\x17\n\x13\x44\x45VICE_STATE_ONLINE\x10\x02\x12\x15\n\x11\x44\x45VICE_STATE_BUSY\x10\x03\x12\x19\n\x15\x44\x45VICE_STATE_DRAINING\x10\x04\x12\x1c\n\x18\x44\x45VICE_STATE_QUARANTINED\x10\x05\x12\x15\n\x11\x44\x45VICE_STATE_LOST\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,20 +25,24 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_DEVICEDESCRIPTION_LABELSENTRY']._options = None
   _globals['_DEVICEDESCRIPTION_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_DEVICESTATE']._serialized_start=1088
-  _globals['_DEVICESTATE']._serialized_end=1286
-  _globals['_AGENTDESCRIPTION']._serialized_start=92
-  _globals['_AGENTDESCRIPTION']._serialized_end=196
-  _globals['_DEVICEDESCRIPTION']._serialized_start=199
-  _globals['_DEVICEDESCRIPTION']._serialized_end=547
-  _globals['_DEVICEDESCRIPTION_LABELSENTRY']._serialized_start=502
-  _globals['_DEVICEDESCRIPTION_LABELSENTRY']._serialized_end=547
-  _globals['_HARDWARE']._serialized_start=550
-  _globals['_HARDWARE']._serialized_end=773
-  _globals['_RUNTIME']._serialized_start=775
-  _globals['_RUNTIME']._serialized_end=851
-  _globals['_SENSOR']._serialized_start=853
-  _globals['_SENSOR']._serialized_end=916
-  _globals['_DEVICETELEMETRY']._serialized_start=919
-  _globals['_DEVICETELEMETRY']._serialized_end=1085
+  _globals['_HARDWARE_FACTSENTRY']._options = None
+  _globals['_HARDWARE_FACTSENTRY']._serialized_options = b'8\001'
+  _globals['_DEVICESTATE']._serialized_start=1358
+  _globals['_DEVICESTATE']._serialized_end=1556
+  _globals['_AGENTDESCRIPTION']._serialized_start=93
+  _globals['_AGENTDESCRIPTION']._serialized_end=222
+  _globals['_DEVICEDESCRIPTION']._serialized_start=225
+  _globals['_DEVICEDESCRIPTION']._serialized_end=573
+  _globals['_DEVICEDESCRIPTION_LABELSENTRY']._serialized_start=528
+  _globals['_DEVICEDESCRIPTION_LABELSENTRY']._serialized_end=573
+  _globals['_HARDWARE']._serialized_start=576
+  _globals['_HARDWARE']._serialized_end=894
+  _globals['_HARDWARE_FACTSENTRY']._serialized_start=850
+  _globals['_HARDWARE_FACTSENTRY']._serialized_end=894
+  _globals['_RUNTIME']._serialized_start=896
+  _globals['_RUNTIME']._serialized_end=972
+  _globals['_SENSOR']._serialized_start=974
+  _globals['_SENSOR']._serialized_end=1037
+  _globals['_DEVICETELEMETRY']._serialized_start=1040
+  _globals['_DEVICETELEMETRY']._serialized_end=1355
 # @@protoc_insertion_point(module_scope)

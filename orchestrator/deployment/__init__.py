@@ -1,0 +1,12 @@
+"""From a host that answers to SSH to a running, enrolled agent, and back: what `gauntlet deploy` is made of.
+
+::
+
+    hosts        who: an inventory, or the user's own ~/.ssh/config
+    connection   how: paramiko, strict host keys, jump hosts
+    board        what is there: system, architecture, Python, disk, sensors
+    wheelhouse   what it needs: wheels that fit it, a Python where its own is too old
+    release      what is installed: a folder a release, and a link to the one in use
+    service      what keeps it running: systemd, the user's systemd, or a process group of its own
+    rollout      the steps in their order, with a way back; many hosts at once
+"""
