@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
+
 
 class SearchError(Exception):
     """Anything that ends a campaign or a report with one clear line.
@@ -43,3 +46,15 @@ class BuilderError(SearchError):
 
 class BuildError(SearchError):
     """One network that a user's function cannot build, though its space holds it; others may well be fine."""
+
+
+def hint(wrong: str, known: Collection[str], otherwise: str = "") -> str:
+    """The remedy for a name that there is not: the known one that comes near.
+
+    Args:
+        wrong: the name.
+        known: those that there are.
+        otherwise: what to say if none comes near; by default, which there are.
+    """
+    near = difflib.get_close_matches(wrong, known, 1)
+    return f"did you mean {near[0]}?" if near else otherwise or f"there are {', '.join(known)}"

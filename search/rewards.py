@@ -10,14 +10,13 @@ single      -- one objective, turned so that more is better --
 
 from __future__ import annotations
 
-import difflib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search.errors import ObjectiveError
+from search.errors import ObjectiveError, hint
 from search.evaluations import Evaluation
 from search.objectives import Aggregate, Canonical, Direction, Objective, Quantity, parse_quantity, without_spaces
 
@@ -201,11 +200,11 @@ class _Keys:
             raise ObjectiveError("reward.kind is missing", f"there are {', '.join(_KEYS)}")
         self.kind = str(document["kind"])
         if self.kind not in _KEYS:
-            raise ObjectiveError(f"reward.kind: there is no {self.kind!r}", _hint(self.kind, _KEYS))
+            raise ObjectiveError(f"reward.kind: there is no {self.kind!r}", hint(self.kind, _KEYS))
         for key in document:
             if key not in ("kind", *_KEYS[self.kind]):
                 known = _KEYS[self.kind]
-                raise ObjectiveError(f"there is no key reward.{key} of {self.kind}", _hint(str(key), known))
+                raise ObjectiveError(f"there is no key reward.{key} of {self.kind}", hint(str(key), known))
 
     def quantity(self, key: str, direction: Direction | None = None, default: str | None = None) -> Quantity:
         text = self._get(key, default)
@@ -243,8 +242,3 @@ class _Keys:
         if value is None:
             raise ObjectiveError(f"reward.{key} is missing", f"{self.kind} needs it")
         return value
-
-
-def _hint(wrong: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(wrong, known, 1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
+
+from search.errors import hint
 
 #: Tags of the kinds of a section that has several: pydantic names them in a key's path.
 _TAGS = frozenset({"mobile", "nb201", "ftt", "choices"})
@@ -80,9 +81,7 @@ def remedy(error: Any, model: type[BaseModel]) -> str:
         return f"there are {error['ctx']['expected_tags']}".replace("'", "")
     if error["type"] == "extra_forbidden":
         *parents, wrong = (str(part) for part in error["loc"])
-        known = _keys_of(parents, model)
-        near = difflib.get_close_matches(wrong, known, 1)
-        return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        return hint(wrong, _keys_of(parents, model))
     return "`gauntlet search --keys` lists all keys with their meaning"
 
 

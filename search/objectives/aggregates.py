@@ -13,14 +13,13 @@ normalisation was not verified.
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from search.errors import ObjectiveError
+from search.errors import ObjectiveError, hint
 from search.objectives.quantities import Canonical, Direction, Quantity, without_spaces
 from search.values import Origin, Value
 
@@ -81,9 +80,8 @@ class Aggregate(Quantity):
             raise ObjectiveError(f"{text!r} has no closing parenthesis", "write it like worst(latency_s@pi4/0.02)")
         kind = form["kind"].strip()
         if kind not in (_WORST, _AVERAGE):
-            near = difflib.get_close_matches(kind, (_WORST, _AVERAGE), 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {_WORST} and {_AVERAGE}; a fault follows an '@'"
-            raise ObjectiveError(f"{text!r}: no such aggregate as {kind!r}", hint)
+            remedy = hint(kind, (_WORST, _AVERAGE), f"there are {_WORST} and {_AVERAGE}; a fault follows an '@'")
+            raise ObjectiveError(f"{text!r}: no such aggregate as {kind!r}", remedy)
         terms = [_term(kind, part, canonical) for part in _COMMA.split(form["terms"])]
         names = [quantity.name for quantity, _, _ in terms]
         for name in names:

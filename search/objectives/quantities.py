@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from search.errors import ObjectiveError
+from search.errors import ObjectiveError, hint
 
 
 class Direction(enum.StrEnum):
@@ -84,9 +84,7 @@ class Quantity:
         kind, *parts = (part.strip() for part in text.split("@"))
         known = _KINDS.get(kind)
         if known is None:
-            near = difflib.get_close_matches(kind, _KINDS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_KINDS)}"
-            raise ObjectiveError(f"{text!r}: no such quantity as {kind!r}", hint)
+            raise ObjectiveError(f"{text!r}: no such quantity as {kind!r}", hint(kind, _KINDS))
         fault = parts.pop() if parts and "(" in parts[-1] else ""
         device = parts.pop() if parts else ""
         if parts or "(" in device:

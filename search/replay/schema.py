@@ -13,14 +13,13 @@ Everything else is in one JSON object in the file's metadata, under the key `gau
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from search.conditions import canonical_condition
-from search.errors import SearchError
+from search.errors import SearchError, hint
 from search.objectives import Quantity
 
 FORMAT = 1
@@ -124,9 +123,8 @@ def column_name(text: str) -> ColumnName:
     try:
         figure = figure_name(base)
     except SearchError as error:
-        near = difflib.get_close_matches(text, (ARCHITECTURE, MEASURE_S, FAILURE), 1)
-        remedy = f"did you mean {near[0]}?" if near else error.remedy
-        raise TableError(f"column {text!r}: {error.message}", remedy or _REMEDY) from error
+        remedy = hint(text, (ARCHITECTURE, MEASURE_S, FAILURE), error.remedy or _REMEDY)
+        raise TableError(f"column {text!r}: {error.message}", remedy) from error
     device = figure.device if isinstance(figure, Quantity) else ""
     return ColumnName(str(figure), part, device, is_figure=True)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from search.errors import StrategyError
+from search.errors import StrategyError, hint
 from search.objectives import Constraint, Objective
 from search.strategies.base import Strategy
 
@@ -73,11 +72,7 @@ def entry(name: str) -> Entry:
         StrategyError: there is none.
     """
     if name not in STRATEGIES:
-        near = difflib.get_close_matches(name, STRATEGIES, 1)
-        raise StrategyError(
-            f"there is no strategy {name!r}",
-            f"did you mean {near[0]}?" if near else f"there are {', '.join(STRATEGIES)}",
-        )
+        raise StrategyError(f"there is no strategy {name!r}", hint(name, STRATEGIES))
     return STRATEGIES[name]
 
 
@@ -115,9 +110,8 @@ def make(
     known = settings_of(name)
     for key in settings or {}:
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known) or 'no settings'}"
-            raise StrategyError(f"{name} has no setting {key!r}", hint)
+            otherwise = f"it has {', '.join(known) or 'no settings'}"
+            raise StrategyError(f"{name} has no setting {key!r}", hint(key, known, otherwise))
     built: Strategy = _class(name)(space, objectives, constraints, seed, **(settings or {}))
     return built
 

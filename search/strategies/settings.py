@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.conditions import canonical_condition
-from search.errors import StrategyError
+from search.errors import StrategyError, hint
 from search.objectives import Objective
 from search.rewards import Reward, Single, parse_reward
 
@@ -43,10 +42,7 @@ def checked_name(name: str, value: str, known: Sequence[str]) -> str:
         StrategyError: it is none of `known`; it names the one that comes near.
     """
     if value not in known:
-        near = difflib.get_close_matches(str(value), known, 1)
-        raise StrategyError(
-            f"{name}: there is no {value!r}", f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-        )
+        raise StrategyError(f"{name}: there is no {value!r}", hint(str(value), known))
     return value
 
 
