@@ -169,5 +169,9 @@ class Strategy(ABC):
                     broken.append((violation, constraint))
         return broken
 
+    def _may_be_asked_for(self, architecture: Architecture) -> bool:
+        """Whether the space allows it, and it keeps the bounds that can be checked before a measurement."""
+        return self.space.allows(architecture) and not self._violations(architecture)
+
     def _architecture(self, evaluation: Evaluation) -> Architecture:
         return self._architectures[evaluation.architecture]

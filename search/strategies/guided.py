@@ -157,9 +157,6 @@ class Guided(Strategy):
             self._everything = [architecture for architecture in made if self._may_be_asked_for(architecture)]
         return self._everything
 
-    def _may_be_asked_for(self, architecture: Architecture) -> bool:
-        return self.space.allows(architecture) and not self._violations(architecture)
-
     def _evolved(
         self, front: Sequence[Architecture], near: Sequence[Architecture], aim: _Aim, rng: np.random.Generator
     ) -> list[Architecture]:

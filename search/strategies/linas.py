@@ -100,7 +100,7 @@ class Linas(Strategy):
             parents = [found[index] for index, _ in order[: self._population]]
             children = {child.text: child for child in self._children(parents, rng)}
             unseen = [child for text, child in children.items() if text not in seen]
-            new = [child for child in unseen if self.space.allows(child) and not self._violations(child)]
+            new = [child for child in unseen if self._may_be_asked_for(child)]
             if not new:
                 continue
             seen.update(children)

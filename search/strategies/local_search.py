@@ -63,9 +63,7 @@ class LocalSearch(Strategy):
         """Those that may be asked for and were not; what was asked for once is never new again."""
         if architecture.text not in self._neighbours:
             self._neighbours[architecture.text] = [
-                neighbour
-                for neighbour in neighbours(self.space, architecture)
-                if self.space.allows(neighbour) and not self._violations(neighbour)
+                neighbour for neighbour in neighbours(self.space, architecture) if self._may_be_asked_for(neighbour)
             ]
         new = [n for n in self._neighbours[architecture.text] if n.text not in self._architectures]
         self._neighbours[architecture.text] = new

@@ -144,7 +144,7 @@ class OptunaSearch(Strategy):
             choices = [d.options.index(trial.params[d.name]) for d in self.space.decisions]
             architecture = self.space.decode(choices)
             known = architecture.text in self._told or architecture.text in self._proposed
-            if known or not self.space.allows(architecture) or self._violations(architecture):
+            if known or not self._may_be_asked_for(architecture):
                 self._in_vain += 1
                 continue
             self._in_vain = 0

@@ -166,7 +166,7 @@ class PymooSearch(Strategy):
                 continue
             architecture = self._offspring.pop(0)
             known = architecture.text in self._proposed or architecture.text in self._in_generations
-            if known or not self.space.allows(architecture) or self._violations(architecture):
+            if known or not self._may_be_asked_for(architecture):
                 self._in_vain += 1
                 continue
             self._in_vain = 0

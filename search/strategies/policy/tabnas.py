@@ -99,7 +99,7 @@ class TabNas(Reinforce):
     def _promising(self, architectures: Sequence[Architecture]) -> NDArray[np.bool_]:
         """Which of these keep all bounds, as far as is known."""
         new = [a for a in dict.fromkeys(architectures) if a not in self._judged]
-        judged = np.array([self.space.allows(a) and not self._violations(a) for a in new], dtype=np.bool_)
+        judged = np.array([self._may_be_asked_for(a) for a in new], dtype=np.bool_)
         for bound, model in self._costs[-1][1].items() if self._costs else ():
             predicted = model.predict(new)
             least = (predicted.mean - predicted.std).tolist()
