@@ -61,6 +61,7 @@ class Strategy(ABC):
         self.learned: tuple[Evaluation, ...] = ()
         self._architectures: dict[str, Architecture] = {}
         self._told: set[str] = set()
+        self._heard = 0
 
     def ask(self, count: int) -> list[Architecture]:
         """Architectures worth a measurement, each of them new.
@@ -154,6 +155,11 @@ class Strategy(ABC):
                 "widen the constraint, or the space",
             )
         raise Exhausted(f"no new architecture in {TRIES} draws, after {len(self._architectures)}")
+
+    def _has_news(self) -> bool:
+        """Whether anything was told since this was asked last: for what is worked out anew from all that was told."""
+        heard, self._heard = self._heard, len(self.evaluations)
+        return self._heard > heard
 
     def _violations(self, architecture: Architecture) -> list[tuple[float, Constraint]]:
         """Broken bounds among those that can be checked before a measurement."""

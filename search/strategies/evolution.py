@@ -70,7 +70,6 @@ class AgingEvolution(Strategy):
         self._population: list[Architecture] = []
         #: Best first.
         self._place: list[int] = []
-        self._population_from = 0
 
     def _propose(self, rng: np.random.Generator, attempt: int) -> Architecture:
         if len(self._architectures) < self._size or attempt >= _MUTANTS:
@@ -83,9 +82,8 @@ class AgingEvolution(Strategy):
 
     def _select(self) -> None:
         """Bring the population up to date with what was told."""
-        if self._population_from == len(self.evaluations):
+        if not self._has_news():
             return
-        self._population_from = len(self.evaluations)
         known = [
             ((total_violation(evaluation.values, self.constraints), -reward), evaluation)
             for evaluation in by_number(self.evaluations)

@@ -97,7 +97,6 @@ class Guided(Strategy):
         self._surrogates = Surrogates(space, self.objectives, self.constraints, seed)
         self._everything: list[Architecture] | None = None
         self._choice: _Choice | None = None
-        self._choice_from = -1
 
     def _propose(self, rng: np.random.Generator, attempt: int) -> Architecture:
         number = len(self._architectures)
@@ -111,8 +110,7 @@ class Guided(Strategy):
 
     def _up_to_date(self) -> _Choice | None:
         """The choice that there is now; None while too little is known to predict anything."""
-        if self._choice_from != len(self.evaluations):
-            self._choice_from = len(self.evaluations)
+        if self._has_news():
             self._choice = self._learned()
         if self._choice is not None:
             for text, architecture in itertools.islice(self._architectures.items(), self._choice.taken, None):

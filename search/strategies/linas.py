@@ -71,7 +71,6 @@ class Linas(Strategy):
         self._names = list(dict.fromkeys(names))
         self._features: dict[str, Features] = {}
         self._pool: list[Architecture] = []
-        self._pool_from = 0
 
     def _propose(self, rng: np.random.Generator, attempt: int) -> Architecture:
         if len(self._architectures) >= self._initial and attempt == 0:
@@ -83,9 +82,8 @@ class Linas(Strategy):
 
     def _search(self) -> None:
         """Bring the pool up to date with what was told: NSGA-II on what was measured and on predictions."""
-        if self._pool_from == len(self.evaluations):
+        if not self._has_news():
             return
-        self._pool_from = len(self.evaluations)
         self._pool = []
         predict = self._learned()
         known = Known.of(self.evaluations, self.objectives, self.constraints)

@@ -46,7 +46,6 @@ class LocalSearch(Strategy):
         super().__init__(space, objectives, constraints, seed)
         self._initial = checked_count("initial", initial, 1)
         self._fronts: list[list[Architecture]] = []
-        self._fronts_from = 0
         self._neighbours: dict[str, list[Architecture]] = {}
 
     def _propose(self, rng: np.random.Generator, attempt: int) -> Architecture:
@@ -71,9 +70,8 @@ class LocalSearch(Strategy):
 
     def _rank(self) -> None:
         """Bring the fronts up to date with what was told."""
-        if self._fronts_from == len(self.evaluations):
+        if not self._has_news():
             return
-        self._fronts_from = len(self.evaluations)
         known = Known.of(self.evaluations, self.objectives, self.constraints)
         self._fronts = [[] for _ in range(int(known.ranks.max(initial=-1)) + 1)]
         for evaluation, rank in zip(known.evaluations, known.ranks, strict=True):

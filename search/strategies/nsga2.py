@@ -62,7 +62,6 @@ class Nsga2(Strategy):
         self._mutation = mutation
         self._parents: list[Architecture] = []
         self._order: list[tuple[int, float]] = []
-        self._parents_from = 0
 
     def _propose(self, rng: np.random.Generator, attempt: int) -> Architecture:
         if len(self._architectures) < self.population or attempt >= _CHILDREN:
@@ -83,9 +82,8 @@ class Nsga2(Strategy):
 
     def _select(self) -> None:
         """Bring the population up to date with what was told."""
-        if self._parents_from == len(self.evaluations):
+        if not self._has_news():
             return
-        self._parents_from = len(self.evaluations)
         known = Known.of(self.evaluations, self.objectives, self.constraints)
         survivors = self._survivors(known)
         self._parents = [self._architecture(known.evaluations[index]) for index, _ in survivors]

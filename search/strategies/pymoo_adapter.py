@@ -89,7 +89,6 @@ class PymooSearch(Strategy):
         self._names = [decision.name for decision in space.decisions]
         variables = {d.name: Choice(options=list(range(len(d.options)))) for d in space.decisions}
         self._problem = Problem(vars=variables, n_obj=len(self.objectives), n_ieq_constr=1 + len(self.constraints))
-        self._looked_at = -1
         self._begin()
 
     def _propose(self, rng: np.random.Generator, attempt: int) -> Architecture:
@@ -125,9 +124,8 @@ class PymooSearch(Strategy):
 
     def _catch_up(self) -> None:
         """Tell the algorithm the generations that have become complete."""
-        if self._looked_at == len(self.evaluations):
+        if not self._has_news():
             return
-        self._looked_at = len(self.evaluations)
         whole = len(self.evaluations) // self._population * self._population
         told = by_number(self.evaluations)[:whole]
         if [evaluation.number for evaluation in told[: len(self._learned)]] != self._learned:
