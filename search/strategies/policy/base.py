@@ -98,15 +98,33 @@ class PolicySearch(Strategy, Generic[P]):
         self,
         space: Space,
         objectives: Sequence[Objective],
-        constraints: Sequence[Constraint],
-        seed: int,
-        reward: Mapping[str, Any] | None,
-        warmup: int,
-        momentum: float,
-        entropy: float,
+        constraints: Sequence[Constraint] = (),
+        seed: int = 0,
+        reward: Mapping[str, Any] | None = None,
+        learning_rate: float = 0.1,
+        warmup: int = 20,
+        momentum: float = 0.8,
+        entropy: float = 0.1,
     ) -> None:
+        """Begin a search.
+
+        Args:
+            space: see `Strategy`.
+            objectives: see `Strategy`.
+            constraints: see `Strategy`.
+            seed: see `Strategy`.
+            reward: see `parse_reward`; by default the one objective.
+            learning_rate: Adam's, 0-10: about how far a step moves a parameter of the policy.
+            warmup: answers before the first step.
+            momentum: of the moving averages of rewards and advantages, 0-1.
+            entropy: weight of the policy's entropy, in nats, beside an advantage of the usual size.
+
+        Raises:
+            StrategyError, ObjectiveError: a setting is none.
+        """
         super().__init__(space, objectives, constraints, seed)
         self.reward = reward_of(reward, objectives)
+        self._rate = checked("learning_rate", learning_rate, 0, 10)
         self._warmup = checked_count("warmup", warmup, 0)
         self._momentum = checked("momentum", momentum, 0, 1)
         self._entropy = checked("entropy", entropy, 0, 10)

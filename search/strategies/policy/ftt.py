@@ -76,17 +76,17 @@ class FttNas(PolicySearch[Recurrent]):
             objectives: see `Strategy`.
             constraints: see `Strategy`.
             seed: see `Strategy`.
-            reward: see `parse_reward`; by default the one objective.
-            learning_rate: Adam's.
-            warmup: answers before the first step.
-            momentum: see `Reinforce`.
-            entropy: see `Reinforce`.
+            reward: see `PolicySearch`.
+            learning_rate: see `PolicySearch`; at most 1.
+            warmup: see `PolicySearch`.
+            momentum: see `PolicySearch`.
+            entropy: see `PolicySearch`.
 
         Raises:
             StrategyError, ObjectiveError: a setting is none.
         """
-        self._rate = checked("learning_rate", learning_rate, 0, 1)
-        super().__init__(space, objectives, constraints, seed, reward, warmup, momentum, entropy)
+        checked("learning_rate", learning_rate, 0, 1)
+        super().__init__(space, objectives, constraints, seed, reward, learning_rate, warmup, momentum, entropy)
 
     def _fresh(self) -> Recurrent:
         return Recurrent(self._options.tolist(), self.seed, self._rate)

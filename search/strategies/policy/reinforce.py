@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from search.objectives import Constraint, Objective
 from search.strategies.policy.base import PolicySearch
 from search.strategies.policy.logits import Logits
-from search.strategies.settings import checked
-
-if TYPE_CHECKING:
-    from search.spaces.base import Space
 
 
 class Reinforce(PolicySearch[Logits]):
@@ -29,37 +21,6 @@ class Reinforce(PolicySearch[Logits]):
     Not among the strategies by name, but what TabNAS builds on: with TuNAS's reward it finds more than random search on
     recorded hardware, though not beyond doubt on all of it (`benchmarks/policies.py`), and TabNAS does.
     """
-
-    def __init__(
-        self,
-        space: Space,
-        objectives: Sequence[Objective],
-        constraints: Sequence[Constraint] = (),
-        seed: int = 0,
-        reward: Mapping[str, Any] | None = None,
-        learning_rate: float = 0.1,
-        warmup: int = 20,
-        momentum: float = 0.8,
-        entropy: float = 0.1,
-    ) -> None:
-        """Begin a search.
-
-        Args:
-            space: see `Strategy`.
-            objectives: see `Strategy`.
-            constraints: see `Strategy`.
-            seed: see `Strategy`.
-            reward: see `parse_reward`; by default the one objective.
-            learning_rate: about how far a step moves a logit.
-            warmup: answers before the first step.
-            momentum: of the moving averages of rewards and advantages, 0-1.
-            entropy: weight of the policy's entropy, in nats, beside an advantage of the usual size.
-
-        Raises:
-            StrategyError, ObjectiveError: a setting is none.
-        """
-        self._rate = checked("learning_rate", learning_rate, 0, 10)
-        super().__init__(space, objectives, constraints, seed, reward, warmup, momentum, entropy)
 
     def _fresh(self) -> Logits:
         return Logits(self.space.decisions, self._rate)

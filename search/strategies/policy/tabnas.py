@@ -58,11 +58,11 @@ class TabNas(Reinforce):
             objectives: see `Strategy`.
             constraints: see `Strategy`.
             seed: see `Strategy`.
-            reward: see `Reinforce`.
-            learning_rate: see `Reinforce`.
-            warmup: see `Reinforce`.
-            momentum: see `Reinforce`.
-            entropy: see `Reinforce`.
+            reward: see `PolicySearch`.
+            learning_rate: see `PolicySearch`.
+            warmup: see `PolicySearch`.
+            momentum: see `PolicySearch`.
+            entropy: see `PolicySearch`.
             samples: N, draws for P(V).
 
         Raises:
@@ -72,7 +72,6 @@ class TabNas(Reinforce):
         self._samples = checked_count("samples", samples, 1)
         self._bounds = [b for b in self.constraints if b.upper and not b.quantity.is_static]
         self._design = Design(space)
-
         self._costs: list[tuple[int, dict[Constraint, CostModel]]] = []
         self._judged: dict[Architecture, bool] = {}
 
