@@ -15,13 +15,14 @@ from search.campaign.problem import Problem, training, training_alone
 from search.data import Data
 from search.errors import SearchError
 from search.replay.fleet import RECORDED
+from search.replay.schema import NOTED
 from search.replay.table import Table
 from search.spaces.base import Architecture, Space
 from search.spaces.mobile import MobileSpace
 from search.supernet import Progress, Supernet, TrainingDivergedError, train, train_alone
 
 #: Figures that the host finds out.
-_OF_THE_FILE = frozenset({"inherited_accuracy", "trained_accuracy", "model_bytes", "export_agreement"})
+_OF_THE_FILE = frozenset({*NOTED, "model_bytes"})
 #: Training images for BatchNorm statistics; a few hundred do.
 _RECALIBRATION_IMAGES = 512
 
