@@ -120,15 +120,13 @@ def _open_log(file: Path | None, run: Path | None, resume: Path | None) -> RunLo
 def _carry_out(log: RunLog, address: str, lab_dir: Path | None) -> int:
     from gauntlet.render.campaign import summary
     from gauntlet.render.strategies import render
-    from search.campaign.reporting import COMPARISON, compared_in
-    from search.campaign.reporting import report as draw
+    from search.campaign.reporting import COMPARISON, draw
 
     folder = log.path.parent
     with _stopping() as stop:
         outcome = _run(log, address, lab_dir, stop)
-    draw(folder)
+    compared = draw(log.history, folder)
     stdout().print(summary(log.history, folder, outcome.complete))
-    compared = compared_in(log.history, folder)
     if compared is not None:
         stdout().print(render(compared, stdout().width))
         stdout().print(f"page    {folder / COMPARISON}")

@@ -22,7 +22,7 @@ COMPARISON = "comparison.html"
 
 
 def report(folder: Path) -> Path:
-    """Draw the report of a run, and of a comparison of strategies a page of its own.
+    """See `draw`; from the log in the folder.
 
     Returns:
         The file; `comparison.html` is beside it.
@@ -30,19 +30,29 @@ def report(folder: Path) -> Path:
     Raises:
         RunLogError: no run there, or of another version.
     """
-    history = read_history(folder)
-    path = folder / REPORT
-    write_report(report_input(history, folder), path)
-    compared = compared_in(history, folder)
+    draw(read_history(folder), folder)
+    return folder / REPORT
+
+
+def draw(history: History, folder: Path) -> Comparison | None:
+    """Draw the report of a run, and of a comparison of strategies a page of its own.
+
+    Args:
+        history: of the run.
+        folder: of the run, where both are written.
+
+    Returns:
+        What the run says of strategies; None if it compares none, or has not come so far.
+
+    Raises:
+        RunLogError: the log of a search that is compared cannot be read.
+    """
+    write_report(report_input(history, folder), folder / REPORT)
+    config = parse(dict(history.about["config"]), str(folder))
+    compared = comparison_of(folder, config) if config.compare.strategies else None
     if compared is not None:
         write_comparison(compared, folder / COMPARISON)
-    return path
-
-
-def compared_in(history: History, folder: Path) -> Comparison | None:
-    """What a run says of strategies; None if it compares none, or has not come so far."""
-    config = parse(dict(history.about["config"]), str(folder))
-    return comparison_of(folder, config) if config.compare.strategies else None
+    return compared
 
 
 def report_input(history: History, folder: Path) -> ReportInput:
