@@ -226,9 +226,9 @@ class Campaign:
                 if pending and not await self._evaluate_all(client, host, data_sets, pending, total):
                     return False
                 left = total - len(self.log.history.asked)
-                reason = stop_reason(self.config, self.log.history)
                 if left <= 0:
                     return True
+                reason = stop_reason(self.config, self.log.history)
                 if reason:
                     self._note_end(reason)
                     return True
