@@ -178,11 +178,9 @@ class RunLog:
                 raise
             finally:
                 partial.unlink(missing_ok=True)
-        except FileExistsError as error:
-            raise RunLogError(
-                f"{folder} holds a run already", f"resume it, or choose another folder: {error}"
-            ) from error
         except OSError as error:
+            if path.exists():
+                raise RunLogError(f"{folder} holds a run already", "go on with `--resume`, or choose another folder") from error
             raise RunLogError(f"{folder} cannot hold a run: {error}", "choose a folder that can be written") from error
         if durable:
             _sync_folder(folder)

@@ -181,8 +181,10 @@ def test_no_run_is_told(tmp_path: Path) -> None:
     for read in (read_history, RunLog.open):
         with pytest.raises(RunLogError, match="holds no run"):
             read(tmp_path / "nowhere")
-    with pytest.raises(RunLogError, match="cannot hold a run"):
-        RunLog.create(Path("/proc/nowhere"), "1")
+    (tmp_path / "a file").touch()
+    for folder in (Path("/proc/nowhere"), tmp_path / "a file"):
+        with pytest.raises(RunLogError, match="cannot hold a run"):
+            RunLog.create(folder, "1")
 
 
 def test_what_contradicts_the_log_is_never_written(tmp_path: Path) -> None:
