@@ -180,7 +180,9 @@ class RunLog:
                 partial.unlink(missing_ok=True)
         except OSError as error:
             if path.exists():
-                raise RunLogError(f"{folder} holds a run already", "go on with `--resume`, or choose another folder") from error
+                raise RunLogError(
+                    f"{folder} holds a run already", "go on with `--resume`, or choose another folder"
+                ) from error
             raise RunLogError(f"{folder} cannot hold a run: {error}", "choose a folder that can be written") from error
         if durable:
             _sync_folder(folder)
