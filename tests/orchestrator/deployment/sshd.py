@@ -25,7 +25,7 @@ import pytest
 from orchestrator.deployment.hosts import Host
 
 _MARK = "GAUNTLET_TEST_BOARD"
-_START_S = 20.0
+_PATIENCE_S = 20.0
 _SFTP_SERVER = Path("/usr/lib/openssh/sftp-server")
 #: Where Debian has it; often not on the PATH of ordinary users.
 _SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
@@ -120,8 +120,8 @@ class Sshd:
 
     def host(self, **fields: Any) -> Host:
         """How it is reached."""
-        given = {"name": self.name, "address": self.address, "port": self.port, "user": self.user}
-        return Host(**(given | {"identity_files": (self.client_key,)} | fields))
+        given: dict[str, Any] = {"address": self.address, "port": self.port, "user": self.user}
+        return Host(self.name, **(given | {"identity_files": (self.client_key,)} | fields))
 
     def fingerprint(self, kind: str = "ed25519") -> str:
         """Of a host key, as ssh-keygen shows it."""
@@ -174,7 +174,9 @@ class Sshd:
         if self._process is not None and self._process.poll() is None:
             self.cut()
             self.stop()
-        self._signal(signal.SIGKILL, self.leftovers())
+        left = self.leftovers()
+        self._signal(signal.SIGKILL, left)
+        psutil.wait_procs(left, timeout=_PATIENCE_S)
 
     def _start(self, port: int) -> bool:
         self._write_config(port)
@@ -187,7 +189,7 @@ class Sshd:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         listens, ended = threading.Event(), threading.Event()
         threading.Thread(target=self._read, args=(process, listens, ended), daemon=True).start()
-        assert listens.wait(_START_S), "sshd says nothing"
+        assert listens.wait(_PATIENCE_S), "sshd says nothing"
         if ended.is_set():
             process.wait()
             return False

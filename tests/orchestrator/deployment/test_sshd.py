@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.orchestrator.deployment.sshd import Sshd, needs_sshd
@@ -43,10 +44,11 @@ def test_the_profile_is_run_first(sshd: Sshd, tmp_path: Path) -> None:
 
 def test_what_a_session_leaves_running_is_found_and_ended(make_sshd: Callable[..., Sshd], tmp_path: Path) -> None:
     board = make_sshd("leaving")
-    ssh(board, tmp_path, "setsid sleep 1000 >/dev/null 2>&1 </dev/null &")
-    [left] = board.leftovers()
+    waiting = "echo $$; exec >/dev/null 2>&1; read never < fifo"
+    number = int(ssh(board, tmp_path, f"mkfifo fifo; setsid sh -c '{waiting}' </dev/null &").stdout)
+    assert number in [process.pid for process in board.leftovers()]
     board.close()
-    assert not left.is_running() or left.status() == "zombie"
+    assert not psutil.pid_exists(number) or psutil.Process(number).status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.slow
