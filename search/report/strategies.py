@@ -41,12 +41,13 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def _header(comparison: Comparison) -> Markup:
-    best = next(iter(comparison.ranking.mean_rank))
+    ranks = comparison.ranking.mean_rank
+    best = [name for name, rank in ranks.items() if rank == min(ranks.values())]
     tiles = [
         ("Strategies", f"{len(comparison.names)}"),
         ("Seeds, paired", f"{len(comparison.seeds)}"),
         ("Queries", f"{comparison.budget:,}"),
-        ("Best mean rank", best),
+        ("Best mean rank", " and ".join(best)),
     ]
     return join(
         [

@@ -51,3 +51,9 @@ def test_few_seeds_and_no_target_are_told_as_such() -> None:
 
 def test_one_strategy_with_one_seed_makes_a_page() -> None:
     assert "Could it be chance" not in Page(render_comparison(contest(seeds=1, budget=1, strategies=1))).text
+
+
+def test_those_who_share_the_best_rank_are_all_named() -> None:
+    made = contest(seeds=3, budget=30, strategies=1)
+    tied = replace(made, runs={"one": made.runs["guided"], "other": made.runs["guided"]})
+    assert "one and other" in Page(render_comparison(tied)).text
