@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from search.evaluations import Evaluation
 from search.objectives import Objective
-from search.pareto import Points, Scale, costs, hypervolume
+from search.pareto import Points, Scale, costs, hypervolume, hypervolume_series
 from search.replay.nb201 import read_nb201
 from search.spaces.base import Architecture, Space
 from search.spaces.restricted import restricted
@@ -94,21 +94,7 @@ class Problem:
 
     def series(self, evaluations: Sequence[Evaluation]) -> NDArray[np.float64]:
         """The share after each query: (queries,)."""
-        import moocore  # type: ignore[import-untyped]
-
-        best: Points = np.empty((0, len(self.objectives)))
-        found, last = [], 0.0
-        for evaluation in evaluations:
-            point = costs(evaluation, self.objectives)
-            if point is not None:
-                place = np.array([point])
-                if not (best <= place).all(axis=1).any():
-                    best = np.vstack([best[~(place <= best).all(axis=1)], place])
-                    scaled = np.maximum(self.scale.apply(best), 0.0)
-                    volume = float(moocore.hypervolume(scaled, ref=np.full(best.shape[1], 1.1)))
-                    last = volume / 1.1 ** best.shape[1] / self._true
-            found.append(last)
-        return np.array(found)
+        return np.array(hypervolume_series(evaluations, self.objectives, scale=self.scale)) / self._true
 
     def queries(self, series: NDArray[np.float64]) -> float:
         """Queries until the target was reached; infinite if it was not."""

@@ -156,14 +156,14 @@ def hypervolume_series(
         return [0.0] * len(evaluations)
     scale = scale or Scale.of(np.array(list(found.values()), dtype=np.float64))
     series: list[float] = []
-    best = np.empty((0, len(objectives)))
+    volume, best = 0.0, np.empty((0, len(objectives)))
     for evaluation in evaluations:
-        if evaluation.number not in found:
-            series.append(series[-1] if series else 0.0)
-            continue
-        best = np.vstack([best, found[evaluation.number]])
-        best = best[nondominated(best)]
-        series.append(hypervolume(best, scale))
+        point = found.get(evaluation.number)
+        if point is not None and not (best <= point).all(axis=1).any():
+            best = np.vstack([best, point])
+            best = best[nondominated(best)]
+            volume = hypervolume(best, scale)
+        series.append(volume)
     return series
 
 
