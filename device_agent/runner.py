@@ -15,7 +15,7 @@ from device_agent.cache import ArtifactCache, Download
 from device_agent.errors import MeasurementError
 from device_agent.fitness.care import Care
 from device_agent.fitness.history import Floor
-from device_agent.workers import Outcome, WorkerPool
+from device_agent.workers import Outcome
 from protos import artifacts, contract, logs
 from protos.gauntlet.v1 import agent_pb2, device_pb2, failure_pb2, measurement_pb2
 
@@ -38,6 +38,19 @@ class Events(Protocol):
 
     def finished(self, finished: agent_pb2.JobFinished, files: Optional[Path]) -> None:
         """It has a result or a failure."""
+
+
+class Pool(Protocol):
+    """What carries measurements out: the workers of this machine, or of a phone on its USB ports."""
+
+    async def measure(
+        self,
+        spec: measurement_pb2.MeasurementSpec,
+        paths: Mapping[str, Path],
+        on_step: Callable[[str], None] = ...,
+    ) -> Outcome:
+        """See `WorkerPool.measure`: cancelling the task stops the work, and nothing that a model does raises."""
+        ...
 
 
 class _Progress:
@@ -82,7 +95,7 @@ class DeviceRunner:
     Args:
         agent_id: for the provenance.
         description: the device.
-        pool: its workers.
+        pool: carries its measurements out.
         cache: artifacts of all devices of the agent.
         download: fetches an artifact.
         events: told of each step.
@@ -93,7 +106,7 @@ class DeviceRunner:
         self,
         agent_id: str,
         description: device_pb2.DeviceDescription,
-        pool: WorkerPool,
+        pool: Pool,
         cache: ArtifactCache,
         download: Download,
         events: Events,
