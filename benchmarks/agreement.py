@@ -21,7 +21,8 @@ from benchmarks._cifar_resnet import load_resnet, lossless_test, lossless_train
 from benchmarks._lab import DATA
 from benchmarks._report import Report, Row, Table, main
 from device_agent.measure.accuracy import LabelledSamples
-from device_agent.measure.faulty import break_model
+from device_agent.measure.faulty import break_model, together
+from device_agent.measure.trials import LocalTrials, drive
 from device_agent.runtimes import discover
 from fault_injection.drawing import draw_features, draw_weights
 from fault_injection.models import Place, parse
@@ -79,13 +80,12 @@ def _compare(
         clean = runtime.load(exported.data, 1, "xnnpack")
         samples = LabelledSamples(clean, path)
         accuracy = samples.classify(clean, BATCH).right / len(labels)
-        faulty = break_model(
-            exported.data, plan, samples, lambda content, batch: runtime.load(content, 1, "xnnpack", batch), BATCH, None
-        )
+        faulty = break_model(exported.data, plan, len(samples), BATCH)
+        trials = LocalTrials(samples, lambda content, batch: runtime.load(content, 1, "xnnpack", batch))
         injector = Injector(sites, plan)
         differences, same, count, means = [], 0, 0, []
         for pattern in range(patterns):
-            broken = faulty.run(pattern)
+            (broken,) = drive(together([faulty.run(pattern)]), trials)
             theirs = _torch_accuracy(injector, network, pattern, pixels, labels)
             same += broken.digest == _torch_digest(sites, plan, exported.data, pattern)
             count += broken.faults

@@ -26,7 +26,8 @@ from benchmarks._lab import DATA
 from benchmarks._report import Report, Row, Table, main
 from benchmarks._stats import median
 from device_agent.measure.accuracy import LabelledSamples
-from device_agent.measure.faulty import FaultyModel, break_model
+from device_agent.measure.faulty import FaultyModel, break_model, together
+from device_agent.measure.trials import LocalTrials, drive
 from device_agent.runtimes import discover
 from fault_injection.models import parse
 from fault_injection.plan import FaultPlan, Position
@@ -91,8 +92,8 @@ def run(quick: bool) -> Report:
             def load(content: bytes, batch: int, clock: list[float] = clock) -> Any:
                 return Timed(runtime.load(content, 1, "xnnpack", batch), clock)
 
-            faulty = break_model(exported.data, plan, samples, load, BATCH, None)
-            cases.append((text, _pattern(faulty), clock))
+            faulty = break_model(exported.data, plan, len(samples), BATCH)
+            cases.append((text, _pattern(faulty, LocalTrials(samples, load)), clock))
         torch_s: dict[str, list[float]] = {"contiguous": [], "channels last": []}
         total_s: list[list[float]] = [[] for _ in cases]
         invoke_s: list[list[float]] = [[] for _ in cases]
@@ -128,8 +129,8 @@ def run(quick: bool) -> Report:
     return Report([table])
 
 
-def _pattern(faulty: FaultyModel) -> Callable[[int], None]:
-    return lambda number: faulty.run(number) and None
+def _pattern(faulty: FaultyModel, trials: LocalTrials) -> Callable[[int], None]:
+    return lambda number: drive(together([faulty.run(number)]), trials) and None
 
 
 def _torch_s(network: torch.nn.Module, pixels: torch.Tensor, layout: str) -> float:

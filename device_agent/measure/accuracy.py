@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from device_agent.measure import statistics
 from device_agent.measure.artifacts import write_artifact
 from device_agent.measure.outputs import load_data
-from device_agent.measure.tensors import BatchRunner, invalid_data, load_arrays, real_valued
-from device_agent.runtimes.base import LoadedModel
+from device_agent.measure.tensors import Array, BatchRunner, invalid_data, load_arrays, real_valued
+from device_agent.runtimes.base import Graph, LoadedModel, Tensor
 from protos import figures
 from protos.gauntlet.v1 import measurement_pb2 as pb
 
@@ -33,8 +33,19 @@ def measure_accuracy(model: LoadedModel, spec: pb.AccuracySpec, path: Path, outp
         MeasurementError: invalid data where the data set does not fit the model.
     """
     answers = LabelledSamples(model, path).classify(model, int(spec.batch_size))
+    return summarise(answers, spec.confidence, output_dir)
+
+
+def summarise(answers: Answers, confidence: float, output_dir: Path) -> pb.AccuracyResult:
+    """The accuracy of what a model made of a whole data set.
+
+    Args:
+        answers: to all samples.
+        confidence: of the interval, 0-1, exclusive.
+        output_dir: where the predictions go.
+    """
     samples = len(answers.predictions)
-    interval = statistics.wilson_interval(answers.right, samples, spec.confidence)
+    interval = statistics.wilson_interval(answers.right, samples, confidence)
     return pb.AccuracyResult(
         top1=figures.measured(answers.right / samples, samples, interval),
         samples=samples,
@@ -80,10 +91,12 @@ class Answers:
     @staticmethod
     def joined(parts: Sequence[Answers]) -> Answers:
         """Several, one after another."""
+        best = [part.best for part in parts if part.best is not None]
         return Answers(
             np.concatenate([part.predictions for part in parts]),
             np.concatenate([part.correct for part in parts]),
             np.concatenate([part.finite for part in parts]),
+            np.concatenate(best) if len(best) == len(parts) else None,
         )
 
 
@@ -94,18 +107,22 @@ class LabelledSamples:
         model: tells what inputs look like.
         path: data set, see `protos.dataset`.
 
+    Attributes:
+        inputs: one array for each input of the model, shape (n, …).
+
     Raises:
         MeasurementError: invalid data.
     """
 
-    def __init__(self, model: LoadedModel, path: Path) -> None:
+    def __init__(self, model: Graph, path: Path) -> None:
         data = load_data(path, "data set")
         if data.labels is None:
             raise invalid_data("the data set has no labels, accuracy needs them")
         if len(model.outputs) != 1:
             raise invalid_data(f"accuracy needs one output of class scores, the model has {len(model.outputs)} outputs")
         self._labels = data.labels
-        self._inputs = load_arrays(data.inputs, model.inputs)
+        self._highest_label = int(data.labels.max())
+        self.inputs = load_arrays(data.inputs, model.inputs)
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -130,30 +147,43 @@ class LabelledSamples:
         Raises:
             MeasurementError: invalid data where labels do not fit the model's classes.
         """
-        labels = self._labels[part]
-        runner = BatchRunner(model, [array[part] for array in self._inputs], batch_size)
+        length = len(self._labels[part])
+        runner = BatchRunner(model, [array[part] for array in self.inputs], batch_size)
         tensor = model.outputs[0]
-        predictions = np.empty(len(labels), np.int32)
-        finite = np.empty(len(labels), bool)
-        named: List[NDArray[np.int32]] = []
+        judged: List[Answers] = []
         start = 0
-        while start < len(labels):
+        while start < length:
             if prepare is not None:
-                prepare(start, min(runner.batch, len(labels) - start))
+                prepare(start, min(runner.batch, length - start))
             count, outputs = runner(start)
-            scores = real_valued(tensor, outputs[0]).reshape(count, -1)
-            if not start:
-                self._check_classes(scores.shape[1])
-            finite[start : start + count] = np.isfinite(scores).all(axis=1)
-            predictions[start : start + count] = scores.argmax(axis=1)
-            if best:
-                # Equal scores rank by the number of the class, as argmax has it.
-                named.append((-scores).argsort(axis=1, kind="stable")[:, :best].astype(np.int32))
+            first = (part.start or 0) + start
+            judged.append(self.judge(tensor, outputs[0], slice(first, first + count), best))
             start += count
-        return Answers(predictions, (predictions == labels) & finite, finite, np.concatenate(named) if best else None)
+        return Answers.joined(judged)
+
+    def judge(self, tensor: Tensor, output: Array, part: slice = slice(None), best: int = 0) -> Answers:
+        """Compare outputs with the labels.
+
+        Args:
+            tensor: the model's one output.
+            output: of some samples, shape (n, …).
+            part: which samples.
+            best: as for `classify`.
+
+        Raises:
+            MeasurementError: invalid data where labels do not fit the model's classes.
+        """
+        labels = self._labels[part]
+        scores = real_valued(tensor, output).reshape(len(labels), -1)
+        self._check_classes(scores.shape[1])
+        finite = np.asarray(np.isfinite(scores).all(axis=1))
+        predictions = scores.argmax(axis=1).astype(np.int32)
+        # Equal scores rank by the number of the class, as argmax has it.
+        named = (-scores).argsort(axis=1, kind="stable")[:, :best].astype(np.int32) if best else None
+        return Answers(predictions, (predictions == labels) & finite, finite, named)
 
     def _check_classes(self, classes: int) -> None:
         if classes < 2:
             raise invalid_data("accuracy needs at least two class scores a sample, the model has one")
-        if int(self._labels.max()) >= classes:
-            raise invalid_data(f"label {int(self._labels.max())} in the data set, the model has {classes} classes")
+        if self._highest_label >= classes:
+            raise invalid_data(f"label {self._highest_label} in the data set, the model has {classes} classes")

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Optional
+from typing import Generator, List, Optional
 
 import numpy as np
 
 from device_agent.measure.accuracy import Answers, LabelledSamples
 from device_agent.measure.artifacts import write_artifact
 from device_agent.measure.faultplan import read_plan, read_precision, refused
-from device_agent.measure.faulty import Load, Patterns, break_model
+from device_agent.measure.faulty import Patterns, Trial, break_model, together
 from device_agent.measure.statistics import as_message
 from device_agent.measure.tensors import invalid_data
+from device_agent.measure.trials import Load, LocalTrials, drive
 from device_agent.runtimes.base import LoadedModel
 from fault_injection.errors import FaultError
 from fault_injection.plan import FaultPlan
@@ -43,7 +44,7 @@ def measure_faults(
     output_dir: Path,
     record: Optional[Path] = None,
 ) -> pb.FaultResult:
-    """Accuracy over fault patterns, with Student's interval of the mean: the pattern is the statistical unit.
+    """Accuracy over fault patterns on this machine: see `fault_steps`.
 
     Args:
         clean: the model without faults, at the batch size that its accuracy was measured with.
@@ -56,24 +57,59 @@ def measure_faults(
         record: file of faults, if the plan replays one.
 
     Raises:
+        MeasurementError: as `fault_steps`, and what `load` raises.
+    """
+    samples = LabelledSamples(clean, path)
+    batch = clean.inputs[0].shape[0]
+    steps = fault_steps(content, message, clean_accuracy, len(samples), batch, output_dir, record)
+    return drive(steps, LocalTrials(samples, load))
+
+
+def fault_steps(
+    content: bytes,
+    message: fault_pb2.FaultPlan,
+    clean_accuracy: figure_pb2.Figure,
+    samples: int,
+    batch: int,
+    output_dir: Path,
+    record: Optional[Path] = None,
+    at_once: int = 1,
+) -> Generator[List[Trial], List[Answers], pb.FaultResult]:
+    """Accuracy over fault patterns, with Student's interval of the mean: the pattern is the statistical unit.
+
+    Asks for trials and is sent their answers; runs no model itself.
+
+    Args:
+        content: of the model's file.
+        message: what to break, and how precisely to know the outcome.
+        clean_accuracy: of the same samples without faults.
+        samples: how many there are.
+        batch: samples to a call, as for the clean accuracy.
+        output_dir: where files for the client go.
+        record: file of faults, if the plan replays one.
+        at_once: patterns whose trials are asked for side by side, at most.
+
+    Raises:
         MeasurementError: invalid data where the plan or the data set makes no sense for this model, unsupported
             operation where this agent or the model cannot have such faults.
     """
     plan, precision = read_plan(message), read_precision(message)
-    samples = LabelledSamples(clean, path)
-    batch = clean.inputs[0].shape[0]
     try:
-        patterns = _patterns(record, plan, content, len(samples))
-        faulty = break_model(content, plan, samples, load, batch, patterns)
-        golden = samples.classify(clean, batch, best=_TOP)
-        tally = _Tally(golden, pb.FaultResult(first_pattern=message.first_pattern, samples=len(samples)))
+        patterns = _patterns(record, plan, content, samples)
+        faulty = break_model(content, plan, samples, batch, patterns)
+        (golden,) = yield [Trial(content, batch, best=_TOP)]
+        tally = _Tally(golden, pb.FaultResult(first_pattern=message.first_pattern, samples=samples))
         tally.result.sites.extend(site.name for site in faulty.sites)
         begun_s = time.monotonic()
         look = precision.next_look(0)
         stop = pb.PATTERN_STOP_CAP
         while tally.patterns < precision.most:
-            broken = faulty.run(message.first_pattern + tally.patterns)
-            tally.add(broken.answers, broken.faults, broken.digest)
+            # Never beyond a look: it may be the last.
+            numbers = range(
+                tally.patterns, min(tally.patterns + at_once, max(look, tally.patterns + 1), precision.most)
+            )
+            for broken in (yield from together([faulty.run(message.first_pattern + number) for number in numbers])):
+                tally.add(broken.answers, broken.faults, broken.digest)
             if message.budget_s and time.monotonic() - begun_s >= message.budget_s:
                 stop = pb.PATTERN_STOP_BUDGET
                 break

@@ -104,8 +104,8 @@ class ProfileUnavailable(Exception):  # noqa: N818  # an answer, not an error
     """This runtime cannot tell operators apart here; the message says why."""
 
 
-class LoadedModel(Protocol):
-    """A model that is ready to run. It owns its threads and buffers until it is dropped."""
+class Graph(Protocol):
+    """What goes into a model and comes out of it, wherever it runs."""
 
     @property
     def inputs(self) -> Tuple[Tensor, ...]:
@@ -114,6 +114,10 @@ class LoadedModel(Protocol):
     @property
     def outputs(self) -> Tuple[Tensor, ...]:
         """In the file's order; shapes that depend on the data are right after an inference."""
+
+
+class LoadedModel(Graph, Protocol):
+    """A model that is ready to run. It owns its threads and buffers until it is dropped."""
 
     @property
     def delegate(self) -> str:
