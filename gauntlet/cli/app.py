@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.cli import access, bench, compare, devices, faults, jobs, lab, predict, results, search
+from gauntlet.cli import access, backups, bench, compare, devices, faults, jobs, lab, predict, results, search
 from gauntlet.cli.choices import help_with_defaults
 from gauntlet.cli.output import EXIT_INTERRUPTED, Settings, print_error
 from gauntlet.protocol import BENCH_OPTIONS, COMPARE_OPTIONS
@@ -38,6 +38,7 @@ app.add_typer(search.supernet_app, name="supernet")
 app.add_typer(devices.app, name="devices")
 app.add_typer(jobs.app, name="jobs")
 access.add_to(lab.app)
+backups.add_to(lab.app)
 app.add_typer(lab.app, name="lab")
 app.command("login")(access.login)
 

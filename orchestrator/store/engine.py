@@ -107,7 +107,7 @@ def prepare(path: Path, engine: Engine) -> None:
             raise StoreError(_describe(path, "readonly file"))
         with engine.begin() as connection:
             # Under the write lock: a second process that opens the same new file waits and finds it done.
-            revision = _revision(path, connection)
+            revision = revision_of(path, connection)
             if revision != HEAD:
                 _migrate(connection)
     except OSError as e:
@@ -116,7 +116,7 @@ def prepare(path: Path, engine: Engine) -> None:
         raise translate(path, e) from e
 
 
-def _revision(path: Path, connection: Connection) -> str | None:
+def revision_of(path: Path, connection: Connection) -> str | None:
     """Of the schema in the file; None when the file is new."""
     names = set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars())
     if not names:
