@@ -12,13 +12,20 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 
 from device_agent import host, runtimes
+from device_agent.classes.devicetree import read_device_tree
+from device_agent.classes.gpu import find_gpu
+from device_agent.classes.names import class_of
+from device_agent.classes.raspberry import FLAGS
 from device_agent.errors import MeasurementError
 from device_agent.fitness import history
 from device_agent.hostlock import HostLock, lock_path
-from device_agent.hoststate import CpuTimes, HostReader
+from device_agent.hoststate import NO_THROTTLING, CpuTimes, HostReader
 from device_agent.measure import statistics
 from device_agent.measure.memory import ResidentMemory
 from device_agent.measure.meters import Meter, choose_meter, survey_machine
+from device_agent.runtimes.accelerators import GPU_DELEGATES, has_nvidia_gpu
+from device_agent.tuning.jetson import NVPMODEL, Jetson
+from device_agent.tuning.system import run_command
 from device_agent.tuning.tuner import controls
 from protos import figures
 from protos.contract import software_version
@@ -33,6 +40,8 @@ _BUSY_CORES = 0.2
 _NOISE_SAMPLES = 400
 _STEADY = 0.02
 _QUIET_GOVERNORS = {"performance"}
+#: What the boards' own power supplies give (Raspberry Pi documentation, "Power supply").
+LOW_VOLTAGE = "a power supply that holds 5.1 V (Raspberry Pi 5: 5 A, Pi 4: 3 A), a short cable, less on its USB"
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,9 @@ def report(root: Path = Path("/"), state: Optional[Path] = None) -> List[Finding
     time.sleep(_LOOK_S)
     return [
         _machine(hardware),
+        _class(hardware, root),
         _runtimes(),
+        *_graphics(root),
         _memory(),
         _pinning(),
         _clock(reader),
@@ -77,6 +88,7 @@ def report(root: Path = Path("/"), state: Optional[Path] = None) -> List[Finding
         _throttling(reader),
         *_energy(root),
         _setup(root),
+        *_power_mode(hardware, root),
         _virtualization(hardware.virtualization),
         _load(reader, before),
         _noise(),
@@ -117,6 +129,26 @@ def _machine(hardware: device_pb2.Hardware) -> Finding:
     parts = [hardware.board, hardware.cpu_model or hardware.architecture, cores, memory, hardware.operating_system]
     features = f"; {' '.join(hardware.cpu_features)}" if hardware.cpu_features else ""
     return Finding("machine", OK, ", ".join(part for part in parts if part) + features)
+
+
+def _class(hardware: device_pb2.Hardware, root: Path) -> Finding:
+    """What jobs ask for, and what else the board tells of itself."""
+    facts = [f"{name.replace('_', ' ')} {text}" for name, text in sorted(hardware.facts.items())]
+    return Finding("class", OK, "; ".join([class_of(read_device_tree(root), hardware.architecture), *facts]))
+
+
+def _graphics(root: Path) -> List[Finding]:
+    """Nothing where there is no graphics processor that a runtime here could use."""
+    if not has_nvidia_gpu(root):
+        return []
+    gpu = find_gpu(root)
+    name = f"NVIDIA {gpu.name}" if gpu is not None else "NVIDIA"
+    found = {delegate: runtime.name for runtime in runtimes.discover() for delegate in runtime.delegates}
+    offered = [f"{delegate} by {found[delegate]}" for delegate in GPU_DELEGATES if delegate in found]
+    if offered:
+        return [Finding("graphics", OK, f"{name}: {', '.join(offered)}")]
+    remedy = "install an onnxruntime with CUDA, on a Jetson the one that NVIDIA built for its JetPack"
+    return [Finding("graphics", NOTE, f"{name}, which no installed runtime uses", remedy)]
 
 
 def _runtimes() -> Finding:
@@ -196,11 +228,13 @@ def _temperature(reader: HostReader) -> Finding:
 def _throttling(reader: HostReader) -> Finding:
     held_back = reader.throttling()
     if held_back:
-        remedy = "cpupower frequency-set -u MAX as root, or better cooling and power supply"
+        low = any(FLAGS[0] in text for text in held_back)
+        remedy = LOW_VOLTAGE if low else "cpupower frequency-set -u MAX as root, or better cooling and power supply"
         return Finding("throttling", NOTE, f"held back now: {'; '.join(held_back)}", remedy)
-    if not reader.shows_throttling():
-        return Finding("throttling", ABSENT, "no throttle counter and no cooling device can be read")
-    return Finding("throttling", OK, "watched while measuring")
+    sources = reader.throttling_sources()
+    if not sources:
+        return Finding("throttling", ABSENT, NO_THROTTLING)
+    return Finding("throttling", OK, f"watched while measuring: {', '.join(sources)}")
 
 
 def _energy(root: Path) -> List[Finding]:
@@ -235,6 +269,23 @@ def _setup(root: Path) -> Finding:
         reason, _, remedy = governor.unavailable.partition("; ")
         return Finding("set-up", NOTE, f"{text}; no governor: {reason}", remedy)
     return Finding("set-up", OK, f"{text}, once the agent is started with --allow-setup")
+
+
+def _power_mode(hardware: device_pb2.Hardware, root: Path) -> List[Finding]:
+    """Of a Jetson; its clocks, and so all latencies, depend on it."""
+    mode = hardware.facts.get("power_mode", "")
+    jetson = Jetson(root, run_command, Path())
+    modes = jetson.modes()
+    if not mode and not modes:
+        return []
+    text = (
+        f"{mode or 'not told'} of {', '.join(f'{name} ({number})' for name, number in modes.items()) or 'unknown ones'}"
+    )
+    refusal = jetson.refusal(NVPMODEL)
+    if refusal is None:
+        return [Finding("power mode", OK, text)]
+    remedy = f"{refusal.remedy or refusal.message}; by hand: sudo nvpmodel -m NUMBER && sudo jetson_clocks"
+    return [Finding("power mode", NOTE, f"{text}; jobs cannot set it: {refusal.message}", remedy)]
 
 
 def _virtualization(kind: str) -> Finding:
@@ -317,4 +368,4 @@ def _lock() -> Finding:
 
 
 def _where_it_runs(what: str) -> str:
-    return f"run the agent on the machine itself, or let the container see /sys, to have the {what}"
+    return f"{host.MEASURE_OUTSIDE}, to have the {what}"

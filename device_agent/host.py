@@ -12,10 +12,14 @@ from typing import Dict, List, Mapping, Optional, Tuple
 import psutil
 
 from device_agent import runtimes
-from device_agent.hoststate import HostReader
+from device_agent.classes.devicetree import read_device_tree
+from device_agent.classes.facts import arm_cores, facts
+from device_agent.classes.gpu import find_gpu
+from device_agent.classes.names import class_of
+from device_agent.hoststate import NO_CPUFREQ, NO_THERMOMETER, NO_THROTTLING, HostReader
 from device_agent.measure.meters import choose_meter, find_meter, survey_machine
 from protos import figures
-from protos.gauntlet.v1 import device_pb2, figure_pb2
+from protos.gauntlet.v1 import device_pb2
 
 _ROOT = Path("/")
 #: Extensions that matter to inference, as /proc/cpuinfo calls them (x86 "flags", Arm "Features").
@@ -24,12 +28,12 @@ _FEATURES = (
     "avx512_fp16", "amx_int8", "amx_bf16", "neon", "asimd", "asimdhp", "fphp", "asimddp", "i8mm", "bf16", "sve", "sve2",
     "sme",
 )  # fmt: skip
-_BOARD_FILES = ("proc/device-tree/model", "sys/firmware/devicetree/base/model")
-_RASPBERRY = re.compile(r"Raspberry Pi (?:Compute Module )?(Zero 2|\d)", re.I)
-_JETSON = re.compile(r"Jetson (?:AGX )?(Orin Nano|Orin NX|Orin|Xavier NX|Xavier|Nano|TX1|TX2|Thor)", re.I)
+#: What makers leave in the name of a product.
+_NO_PRODUCT = ("", "To Be Filled By O.E.M.", "System Product Name", "Default string", "Not Specified")
 _GAUNTLET_PROGRAMS = {"gauntlet", "gauntlet-agent"}
 _GAUNTLET_MODULES = ("gauntlet", "device_agent", "orchestrator")
 _NEIGHBOURS_KEPT_S = 30.0
+MEASURE_OUTSIDE = "run the agent on the machine itself, or let the container see /sys"
 
 
 def describe_device(
@@ -51,7 +55,7 @@ def describe_device(
         capabilities.append("energy")
     return device_pb2.DeviceDescription(
         device_id=device_id,
-        device_class=device_class or default_device_class(found.board, found.architecture),
+        device_class=device_class or class_of(read_device_tree(), found.architecture),
         labels=dict(labels),
         hardware=found,
         runtimes=[
@@ -69,9 +73,10 @@ def hardware(root: Path = _ROOT) -> device_pb2.Hardware:
     Args:
         root: of the file system, or of a made-up one; cores and memory are always this machine's.
     """
+    tree = read_device_tree(root)
     model, features = _processor(root)
     return device_pb2.Hardware(
-        board=_board(root),
+        board=tree.model or _product(root),
         cpu_model=model,
         architecture=platform.machine(),
         physical_cores=psutil.cpu_count(logical=False) or 0,
@@ -81,22 +86,8 @@ def hardware(root: Path = _ROOT) -> device_pb2.Hardware:
         kernel=platform.release(),
         cpu_features=features,
         virtualization=virtualization(root),
+        facts=facts(tree, root),
     )
-
-
-def default_device_class(board: str, architecture: str) -> str:
-    """What jobs may ask for: "raspberrypi4", "jetson-orin-nano", else the architecture, "x86_64".
-
-    Args:
-        board: as the device tree names it, or empty.
-        architecture: as `uname -m` says it.
-    """
-    raspberry, jetson = _RASPBERRY.search(board), _JETSON.search(board)
-    if raspberry:
-        return "raspberrypi" + raspberry.group(1).lower().replace(" ", "")
-    if jetson:
-        return "jetson-" + jetson.group(1).lower().replace(" ", "-")
-    return architecture or "unknown"
 
 
 def virtualization(root: Path = _ROOT) -> str:
@@ -115,13 +106,22 @@ def virtualization(root: Path = _ROOT) -> str:
 
 
 def sensors(root: Path = _ROOT) -> List[device_pb2.Sensor]:
-    """What can be sensed here, and why the rest cannot."""
+    """What can be sensed here and where, and why the rest cannot.
+
+    Args:
+        root: of the file system, or of a made-up one.
+    """
     meter = find_meter(root)
     reader = HostReader(root)
+    thermometer, clock, throttling = reader.thermometer(), reader.frequency_hz(), reader.throttling_sources()
+    gpu = find_gpu(root)
+    where = f"; {MEASURE_OUTSIDE}" if virtualization(root) else ""
     return [
         device_pb2.Sensor(quantity="energy_j", source=meter.facts.source, unavailable=meter.unavailable),
-        _sensor("temperature_c", "/sys/class/thermal", reader.temperature_c()),
-        _sensor("frequency_hz", "/sys/devices/system/cpu/cpu*/cpufreq", reader.frequency_hz()),
+        _sensor("temperature_c", thermometer.source if thermometer else "", NO_THERMOMETER + where),
+        _sensor("frequency_hz", "cpufreq" if figures.value_of(clock) is not None else "", NO_CPUFREQ + where),
+        _sensor("throttling", ", ".join(throttling), NO_THROTTLING + where),
+        *([_sensor("gpu_frequency_hz", gpu.name, "")] if gpu is not None else []),
     ]
 
 
@@ -157,29 +157,26 @@ def _is_gauntlet(arguments: List[str]) -> bool:
     return bool(module) and module[0].split(".")[0] in _GAUNTLET_MODULES
 
 
-def _sensor(quantity: str, source: str, figure: figure_pb2.Figure) -> device_pb2.Sensor:
-    if figures.value_of(figure) is None:
-        return device_pb2.Sensor(quantity=quantity, unavailable=figure.unavailable)
-    return device_pb2.Sensor(quantity=quantity, source=source)
+def _sensor(quantity: str, source: str, why_not: str) -> device_pb2.Sensor:
+    return device_pb2.Sensor(quantity=quantity, source=source, unavailable="" if source else why_not)
 
 
 def _processor(root: Path) -> Tuple[str, List[str]]:
     fields: Dict[str, str] = {}
-    for line in _read(root / "proc/cpuinfo").splitlines():
+    told = _read(root / "proc/cpuinfo")
+    for line in told.splitlines():
         name, colon, value = line.partition(":")
         if colon:
             fields.setdefault(name.strip(), value.strip())
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
-    return fields.get("model name") or platform.processor(), [name for name in _FEATURES if name in flags]
+    model = fields.get("model name") or arm_cores(told) or platform.processor()
+    return model, [name for name in _FEATURES if name in flags]
 
 
-def _board(root: Path) -> str:
-    for name in _BOARD_FILES:
-        text = _read(root / name).strip("\0\n ")
-        if text:
-            return text
+def _product(root: Path) -> str:
+    """The machine's name by its firmware (DMI)."""
     product = _read(root / "sys/class/dmi/id/product_name").strip()
-    return "" if product in ("", "To Be Filled By O.E.M.", "System Product Name") else product
+    return "" if product in _NO_PRODUCT else product
 
 
 def _operating_system(root: Path) -> str:

@@ -11,7 +11,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Mapping, Optional, Sequence
+from typing import Mapping, Optional, Sequence
 
 from device_agent import enrolment, runtimes
 from device_agent.cache import ArtifactCache
@@ -20,11 +20,11 @@ from device_agent.fitness.care import Care, FitnessCare
 from device_agent.fitness.checker import Checker
 from device_agent.fitness.reference import Reference
 from device_agent.host import describe_device
-from device_agent.hoststate import HostReader
 from device_agent.identity import StateFolder
 from device_agent.runner import DeviceRunner
-from device_agent.session import Agent, Telemetry
+from device_agent.session import Agent
 from device_agent.spool import Spool
+from device_agent.telemetry import TelemetryReader
 from device_agent.tuning.tuner import Tuner, controls
 from device_agent.uplink import Uplink
 from device_agent.workerprocess import WORKER_COMMAND
@@ -102,7 +102,8 @@ async def serve(settings: Settings) -> None:
             settings.device_id or state.agent_id, settings.labels, settings.device_class, settings.allow_pt2
         )
         description.controls.extend(controls(settings.allow_setup, settings.setup_root))
-        agent = Agent(_describe_agent(state), state.epoch, uplink, Spool(state.root / "spool"), _telemetry(description))
+        telemetry = TelemetryReader(description.device_id, state.root)
+        agent = Agent(_describe_agent(state), state.epoch, uplink, Spool(state.root / "spool"), telemetry)
         cache = ArtifactCache(state.root / "cache", settings.cache_bytes)
         care = _care(settings, description, pool, state, agent)
         agent.add_device(DeviceRunner(state.agent_id, description, pool, cache, uplink.download, agent, care))
@@ -164,21 +165,6 @@ def _describe_agent(state: StateFolder) -> device_pb2.AgentDescription:
         software_version=contract.software_version(),
         python_version=".".join(map(str, sys.version_info[:3])),
     )
-
-
-def _telemetry(device: device_pb2.DeviceDescription) -> Telemetry:
-    host = HostReader()
-
-    def read() -> List[device_pb2.DeviceTelemetry]:
-        reading = device_pb2.DeviceTelemetry(
-            device_id=device.device_id,
-            temperature_c=host.temperature_c(),
-            frequency_hz=host.frequency_hz(),
-            load_average=host.load_average(),
-        )
-        return [reading]
-
-    return read
 
 
 async def _run_until_stopped(agent: Agent, lifeline: bool) -> None:

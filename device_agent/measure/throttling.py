@@ -5,10 +5,10 @@
       │         ├── repeats or time used up ──▶ done, marked as unfit
       └─ cool ◀─┘   to a temperature, while the host stays locked
 
-Counters and cooling devices tell of the processor's heat. They are silent about firmware that lowers a clock by itself
-(Raspberry Pi), about power limits, and about graphics. So latencies are judged everywhere: samples that take longer at
-the end of a window than at its beginning have no one median, whatever the cause. Faster ones are no sign of heat; that
-the device had not settled is remarked.
+Counters, cooling devices and a Raspberry Pi's firmware tell of the processor's heat, the firmware of its voltage, too.
+They are silent about power limits and about most firmware that lowers a clock by itself. So latencies are judged
+everywhere: samples that take longer at the end of a window than at its beginning have no one median, whatever the
+cause. Faster ones are no sign of heat; that the device had not settled is remarked.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Callable, List, Optional, Sequence, Set, TypeVar
 
 import numpy as np
 
+from device_agent.classes.raspberry import in_words
 from device_agent.hoststate import Probe
 from device_agent.measure.conditions import Recorder
 from device_agent.measure.statistics import Samples
@@ -39,6 +40,10 @@ _LOST_READINGS = 3
 Window = TypeVar("Window")
 
 
+def _nothing() -> Samples:
+    return np.array([], dtype=np.float64)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What was read in a window, in order; NaN where it could not be, empty where there is nothing to read.
@@ -49,6 +54,8 @@ class Evidence:
         limits_hz: the clock that is allowed.
         clocks_hz: the clock under load, for each quiet period.
         samples: latencies of the steady state; None: not to be judged.
+        flags: what the firmware says, see `ThrottleFlags`.
+        over_currents: how often the supply's protection has stepped in so far.
     """
 
     counts: Samples
@@ -56,6 +63,8 @@ class Evidence:
     limits_hz: Samples
     clocks_hz: Sequence[Samples]
     samples: Optional[Samples]
+    flags: Samples = field(default_factory=_nothing)
+    over_currents: Samples = field(default_factory=_nothing)
 
     @classmethod
     def of(cls, recorder: Recorder, row: int, pinned: bool, samples: Optional[Samples] = None) -> Evidence:
@@ -66,6 +75,8 @@ class Evidence:
             recorder.since(row, "frequency_limit_hz"),
             recorder.busy_since(row, "frequency_hz") if pinned else [],
             samples,
+            recorder.since(row, "throttle_flags"),
+            recorder.since(row, "over_current_count"),
         )
 
 
@@ -95,6 +106,9 @@ def signs(seen: Evidence, before: Evidence, drift: float) -> List[Sign]:
     events = _counted(seen.counts)
     if events:
         found.append(Sign("the processor was throttled for heat", f"{events:g} events"))
+    flags = _flags(seen.flags) & ~_flags(before.flags[:1])
+    if flags:
+        found.append(Sign("the firmware held the processor back", ", ".join(in_words(flags))))
     state, state_then = _there(seen.cooling), _there(before.cooling)
     if len(state) and len(state_then) and state.max() > state_then[0]:
         found.append(Sign("a processor cooling device stepped in", f"state {state_then[0]:g} to {state.max():g}"))
@@ -307,11 +321,18 @@ class Guard:
         for name, readings in (
             ("the throttle counter", seen.counts),
             ("the cooling devices' state", seen.cooling),
+            ("the firmware's flags", seen.flags),
             ("the limit of the clock", seen.limits_hz),
             *(("the clock", readings) for readings in seen.clocks_hz[-1:]),
         ):
             if len(_there(readings)) < len(readings):
                 self._remark(f"{name} could not be read all the time: throttling may have gone unseen")
+        # A moment each: where they are so many that the work takes longer, the latencies tell.
+        moments = _counted(seen.over_currents)
+        if moments:
+            self._remark(
+                f"over-current protection lowered clocks for moments, {moments:g} times in a timed window"
+            )
         shift = drift_of(seen.samples, self._spec.drift)
         if shift < 0:
             self._remark(f"latencies fell by {-100 * shift:.1f} % within the timing: it had not settled before")
@@ -328,6 +349,11 @@ def _counted(readings: Samples) -> float:
     if not len(told):
         return 0.0
     return float(told[-1] - (told[0] if told[-1] >= told[0] else told.min()))
+
+
+def _flags(readings: Samples) -> int:
+    """All flags that were ever up."""
+    return int(np.bitwise_or.reduce(_there(readings).astype(np.int64)))
 
 
 def _from_to(begin_hz: float, end_hz: float) -> str:

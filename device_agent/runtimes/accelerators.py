@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+#: What runtimes call the ways to run on it.
+GPU_DELEGATES = ("cuda", "tensorrt")
 #: Of a graphics card, and of a Jetson, whose GPU has no /dev/nvidia0 before JetPack 6.
 _NVIDIA = ("dev/nvidia0", "dev/nvhost-gpu", "dev/nvgpu")
 

@@ -73,6 +73,15 @@ def select(text: str, allowed: Sequence[int], root: Path = Path("/")) -> List[in
     return wanted
 
 
+def in_words(groups: Sequence[Sequence[int]]) -> str:
+    """The cores by kind as `select` understands them: "little 0-3, big 4-7".
+
+    Args:
+        groups: at least two, the slowest first, see `kinds`.
+    """
+    return f"little {spelled(groups[0])}, big {spelled([core for group in groups[1:] for core in group])}"
+
+
 def spelled(cores: Sequence[int]) -> str:
     """Core numbers as the kernel writes them: "0-3,6"."""
     parts: List[str] = []

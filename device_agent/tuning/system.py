@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Callable, Optional, Sequence
+from typing import Callable, List, Optional, Sequence
 
 Run = Callable[[Sequence[str], float], "subprocess.CompletedProcess[str]"]
 
@@ -59,6 +59,14 @@ def number(path: Path) -> Optional[int]:
         return None
 
 
+def list_folder(folder: Path, pattern: str) -> List[Path]:
+    """What of a folder matches, in order; nothing where it cannot be listed, or vanishes meanwhile."""
+    try:
+        return sorted(folder.glob(pattern))
+    except OSError:
+        return []
+
+
 def write(path: Path, value: str) -> None:
     """Write in one call, as the kernel's files want it; never makes a file. They ignore O_TRUNC, made-up ones need it.
 
@@ -92,6 +100,16 @@ def write_refusal(path: Path) -> Optional[SetupRefusedError]:
         f"and this agent runs as {user}",
         f"run `sudo chown {user} {path}` after each boot (systemd: ExecStartPre=+/bin/chown), or run the agent as root",
     )
+
+
+def group_name(gid: int) -> str:
+    """The name of a group, or its number where it has none."""
+    import grp
+
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
 
 
 def user_name(uid: int) -> str:

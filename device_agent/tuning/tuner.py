@@ -215,6 +215,4 @@ def _cores_control(root: Path, allowed: Sequence[int]) -> setup_pb2.Control:
         return setup_pb2.Control(
             name="cores", state=f"{clusters.spelled(allowed)}, all alike", choices=[clusters.spelled(allowed)]
         )
-    big = sorted(core for group in groups[1:] for core in group)
-    state = f"little {clusters.spelled(groups[0])}, big {clusters.spelled(big)}"
-    return setup_pb2.Control(name="cores", state=state, choices=["big", "little"])
+    return setup_pb2.Control(name="cores", state=clusters.in_words(groups), choices=["big", "little"])

@@ -102,7 +102,7 @@ def test_background_load_is_what_others_used(tmp_path: Path, monkeypatch: pytest
 def test_what_holds_a_board_back_is_told(tmp_path: Path) -> None:
     reader = HostReader(tree(tmp_path, BOARD))
     assert list(reader.state().throttling) == []
-    assert reader.shows_throttling()
+    assert reader.throttling_sources() == ["processor cooling devices"]
     cooling = {f"sys/class/thermal/cooling_device{n}/type": "cpufreq-cpu0" for n in (0, 1)}
     states = {f"sys/class/thermal/cooling_device{n}/cur_state": "2" for n in (0, 1)}
     most = {f"sys/class/thermal/cooling_device{n}/max_state": "8" for n in (0, 1)}
@@ -215,23 +215,6 @@ def test_threads_of_one_physical_core_come_last(tmp_path: Path) -> None:
 
 
 # Description
-
-
-@pytest.mark.parametrize(
-    ("board", "architecture", "device_class"),
-    [
-        ("Raspberry Pi 4 Model B Rev 1.4", "aarch64", "raspberrypi4"),
-        ("Raspberry Pi Zero 2 W Rev 1.0", "aarch64", "raspberrypizero2"),
-        ("Raspberry Pi Compute Module 4 Rev 1.0", "aarch64", "raspberrypi4"),
-        ("NVIDIA Jetson Orin Nano Developer Kit", "aarch64", "jetson-orin-nano"),
-        ("NVIDIA Jetson AGX Orin Developer Kit", "aarch64", "jetson-orin"),
-        ("jetson-nano: NVIDIA Jetson Nano 2GB", "aarch64", "jetson-nano"),
-        ("PowerEdge R640", "x86_64", "x86_64"),
-        ("", "", "unknown"),
-    ],
-)
-def test_device_class_is_the_board_or_the_architecture(board: str, architecture: str, device_class: str) -> None:
-    assert host.default_device_class(board, architecture) == device_class
 
 
 def test_hardware_of_a_board(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Meters of energy: one interface, many sources.
 
 `find` asks every reader what a device's files show; each answers with a `CounterMeter` (RAPL, ODPM, NVML, energy of
-hwmon), a `PowerMeter` (Jetson, battery, power of hwmon, old NVML), a `StreamMeter` (external), or a `NoMeter` that says
-why there is none and how to mend that. A `JointMeter` adds up a processor and a graphics board.
+hwmon), a `PowerMeter` (Jetson, Raspberry Pi 5, battery, power of hwmon, old NVML), a `StreamMeter` (external), or a
+`NoMeter` that says why there is none and how to mend that. A `JointMeter` adds up a processor and a graphics board.
 """
 
 from device_agent.measure.meters.base import (

@@ -13,6 +13,7 @@ from device_agent.measure.meters.jetson import find_jetson
 from device_agent.measure.meters.joint import JointMeter
 from device_agent.measure.meters.nvml import find_nvml
 from device_agent.measure.meters.rapl import find_rapl
+from device_agent.measure.meters.raspberry import find_raspberry
 from device_agent.measure.meters.stream import VARIABLE, find_stream
 
 _ROOT = Path("/")
@@ -34,7 +35,7 @@ def survey_machine(root: Path = _ROOT) -> List[Meter]:
     Args:
         root: of the file system, or of a made-up one, which has neither external meters nor graphics processors.
     """
-    meters = survey(LocalFiles(root))
+    meters = [*survey(LocalFiles(root)), find_raspberry(root)]
     if root == _ROOT:
         name = os.environ.get(VARIABLE, "")
         # Somebody has wired it up on purpose: it goes first.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Dict, List, Optional, Tuple
 
-from device_agent.measure.meters.base import ACCELERATOR, BOARD, PROCESSOR, Facts, Files, Meter, NoMeter
+from device_agent.measure.meters.base import ACCELERATOR, BOARD, PROCESSOR, Facts, Files, Meter, NoMeter, no_permission
 from device_agent.measure.meters.counters import Counter, CounterMeter
 from device_agent.measure.meters.power import MakeTicker, PowerMeter
 from device_agent.measure.ticker import Ticker
@@ -40,7 +40,7 @@ def find_hwmon(files: Files, make_ticker: MakeTicker = Ticker) -> List[Meter]:
         for pattern in ("energy*_input", "power*_input", "power*_average"):
             rails, denied = _rails(files, folder, pattern)
             if denied:
-                reasons.append(f"no permission to read /{denied}; run the agent as root, or: chmod a+r /{denied}")
+                reasons.append(no_permission(denied, "hwmon", chip))
             total = _total(rails)
             if total:
                 meters.append(_meter(files, chip, rails, total, pattern.startswith("energy"), make_ticker))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from device_agent.measure.meters.base import BOARD, Facts, Files, Meter, NoMeter
+from device_agent.measure.meters.base import BOARD, Facts, Files, Meter, NoMeter, no_permission
 from device_agent.measure.meters.power import MakeTicker, PowerMeter
 from device_agent.measure.ticker import Ticker
 
@@ -70,7 +70,7 @@ def find_jetson(files: Files, make_ticker: MakeTicker = Ticker) -> Meter:
     known = next((t for t in _TOTALS if all(label in rails for label in (*t.rails, *t.known_by))), None)
     if known is None:
         if denied:
-            return NoMeter(f"no permission to read /{denied[0]}; run the agent as root, or: chmod a+r /{denied[0]}")
+            return NoMeter(no_permission(denied[0], "iio" if "iio:" in denied[0] else "hwmon"))
         if rails:
             return NoMeter(f"power rails without a known total: {', '.join(rails)}")
         return NoMeter("no Jetson power monitor (INA3221)")

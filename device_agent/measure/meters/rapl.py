@@ -8,14 +8,9 @@ from __future__ import annotations
 
 from typing import Dict, List, Tuple
 
-from device_agent.measure.meters.base import PROCESSOR, Facts, Files, Meter, NoMeter
+from device_agent.measure.meters.base import PROCESSOR, Facts, Files, Meter, NoMeter, no_permission
 from device_agent.measure.meters.counters import Counter, CounterMeter
 
-REMEDY = (
-    'as root: echo \'SUBSYSTEM=="powercap", ACTION=="add", RUN+="/bin/chmod a+r /sys%p/energy_uj"\' '
-    "> /etc/udev/rules.d/70-rapl.rules && udevadm control --reload && udevadm trigger --subsystem-match=powercap "
-    "--action=add"
-)
 _ZONES = "sys/class/powercap/intel-rapl:*"
 # The hardware counts in steps of 2^-14 J and updates about every millisecond (Intel SDM 3B, "Package RAPL Domain").
 _STEP_J = 2.0**-14
@@ -52,7 +47,7 @@ def find_rapl(files: Files) -> Meter:
     if broken:
         return NoMeter(broken)
     if denied:
-        return NoMeter(f"no permission to read /{denied}; {REMEDY}")
+        return NoMeter(no_permission(denied, "powercap"))
     total = tuple(counter.rail for counter in counters if counter.counted)
     if not any(rail.startswith("package") for rail in total):
         return NoMeter("no RAPL counter (/sys/class/powercap/intel-rapl:*)")

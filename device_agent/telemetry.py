@@ -1,0 +1,153 @@
+"""How a device is, for each heartbeat: read in well under a millisecond, and whatever happens, a heartbeat goes out.
+
+Where sensors are is looked up once, and again every minute while one is missing: drivers load late, sensors vanish.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Callable, List, Optional, Sequence
+
+from device_agent.hoststate import NO_THERMOMETER, HostReader, Probe
+from device_agent.measure.meters import Meter, MeterError, choose_meter, survey_machine
+from device_agent.measure.meters.counters import CounterMeter
+from device_agent.tuning.system import list_folder, number, read
+from protos import figures
+from protos.gauntlet.v1 import device_pb2, figure_pb2
+
+log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_S = 60.0
+NO_BATTERY = "no battery in /sys/class/power_supply"
+
+
+class EnergyCount:
+    """The energy since this object was made, as a meter counts it, whatever its counters do in between.
+
+    Args:
+        meter: of the machine; only one with counters tells, since another would have to be sampled all the time.
+    """
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._counts = isinstance(meter, CounterMeter)
+        self._running = False
+        #: Of earlier windows, and up to the last look of the present one.
+        self._before_j = self._window_j = 0.0
+
+    def read(self) -> figure_pb2.Figure:
+        """Joules, or why there are none."""
+        if self._meter.unavailable:
+            return figures.unavailable(self._meter.unavailable)
+        if not self._counts:
+            return figures.unavailable(f"{self._meter.facts.source} senses power: energy is told by measurements only")
+        try:
+            if self._running:
+                self._window_j = self._meter.look().energy_j
+            else:
+                self._meter.start()
+                self._running = True
+        except MeterError as error:
+            # A counter was reset, as by a suspend, or is gone: what came since the last look is not known.
+            self._before_j, self._window_j, self._running = self._before_j + self._window_j, 0.0, False
+            return figures.unavailable(str(error))
+        return figures.measured(self._before_j + self._window_j)
+
+
+class TelemetryReader:
+    """Reads one device that is this machine.
+
+    Args:
+        device_id: of the device.
+        state_folder: where the agent keeps artifacts and results.
+        root: of the file system, or of a made-up one.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        device_id: str,
+        state_folder: Path,
+        root: Path = Path("/"),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._device_id = device_id
+        self._state_folder = state_folder
+        self._root = root
+        self._clock = clock
+        self._host = HostReader(root, clock)
+        self._energy = EnergyCount(choose_meter(survey_machine(root)))
+        self._over_current: Optional[Probe] = None
+        self._over_currents: Optional[float] = None
+        self._complained = False
+        self._look_for_sensors()
+
+    def __call__(self) -> Sequence[device_pb2.DeviceTelemetry]:
+        """What a heartbeat carries; an empty reading where our own code fails: the device must not be lost for that."""
+        try:
+            return [self.read()]
+        except Exception:
+            if not self._complained:
+                log.exception("the state of %s cannot be read", self._device_id)
+            self._complained = True
+            return [device_pb2.DeviceTelemetry(device_id=self._device_id)]
+
+    def read(self) -> device_pb2.DeviceTelemetry:
+        """All that can be read now."""
+        reading = device_pb2.DeviceTelemetry(
+            device_id=self._device_id,
+            temperature_c=self._temperature_c(),
+            frequency_hz=self._host.frequency_hz(self._cores),
+            load_average=self._host.load_average(),
+            throttling=[*self._host.throttling(self._cores), *self._over_current_events()],
+            energy_j=self._energy.read(),
+            disk_free_bytes=self._disk_free_bytes(),
+            battery_ratio=self._battery_ratio(),
+        )
+        missing = reading.temperature_c.unavailable or reading.battery_ratio.unavailable
+        if missing and self._clock() - self._looked_s >= _LOOK_AGAIN_S:
+            self._look_for_sensors()
+        return reading
+
+    def _look_for_sensors(self) -> None:
+        self._looked_s = self._clock()
+        self._thermometer = self._host.thermometer()
+        self._cores = self._host.some_cores()
+        self._over_current = self._host.over_current()
+        self._battery = next(
+            (
+                folder / "capacity"
+                for folder in list_folder(self._root / "sys/class/power_supply", "*")
+                # "Device": of a mouse or a keyboard.
+                if read(folder / "type") == "Battery" and read(folder / "scope") != "Device"
+            ),
+            None,
+        )
+
+    def _temperature_c(self) -> figure_pb2.Figure:
+        degrees = self._thermometer.read() if self._thermometer is not None else None
+        return figures.unavailable(NO_THERMOMETER) if degrees is None else figures.measured(degrees)
+
+    def _over_current_events(self) -> List[str]:
+        """What a Jetson's supply protection did since the last heartbeat."""
+        count = self._over_current.read() if self._over_current is not None else None
+        before, self._over_currents = self._over_currents, count
+        if count is None or before is None or count <= before:
+            return []
+        return [f"over-current protection stepped in {count - before:g} times"]
+
+    def _disk_free_bytes(self) -> figure_pb2.Figure:
+        try:
+            disk = os.statvfs(self._state_folder)
+        except OSError as error:
+            return figures.unavailable(f"{self._state_folder}: {error.strerror}")
+        return figures.measured(float(disk.f_bavail * disk.f_frsize))
+
+    def _battery_ratio(self) -> figure_pb2.Figure:
+        percent = number(self._battery) if self._battery is not None else None
+        if percent is None or not 0 <= percent <= 100:
+            return figures.unavailable(NO_BATTERY)
+        return figures.measured(percent / 100)
