@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from orchestrator import failpoints, settings
 from orchestrator.artifacts import ArtifactError
 from orchestrator.config import Config, ConfigError
+from orchestrator.notify import Manager
 from orchestrator.store.base import StoreError
 from protos import logs
 
@@ -115,7 +116,11 @@ async def _run(config: Config, lifeline: bool, stop: _Stop) -> None:
         loop.add_signal_handler(number, stop.signal, number)
     if lifeline:
         await _end_with_stdin(stop)
-    await serve(config, stop.event)
+    # A lab of one command is none of the business of a manager that watches whoever started it.
+    manager = Manager() if lifeline else Manager.of(os.environ)
+    attending = asyncio.create_task(manager.attend(stop.event))
+    await serve(config, stop.event, manager.ready)
+    await attending
 
 
 async def _end_with_stdin(stop: _Stop) -> None:

@@ -101,7 +101,7 @@ def test_a_second_signal_ends_at_once(start: Any, number: int, code: int) -> Non
     # The first one meets an end that takes for ever.
     script = (
         "import asyncio, sys; from orchestrator import server, main\n"
-        "async def never(config, until): print('listening on', file=sys.stderr, flush=True); await asyncio.sleep(900)\n"
+        "async def never(*_): print('listening on', file=sys.stderr, flush=True); await asyncio.sleep(900)\n"
         "server.serve = never; sys.exit(main.main(sys.argv[1:]))"
     )
     process = start(program=script)
@@ -117,7 +117,7 @@ def test_an_end_that_hangs_is_cut_off(start: Any) -> None:
     # Even the event loop stands still.
     script = (
         "import sys, time; from orchestrator import server, main\n"
-        "async def stuck(config, until):\n"
+        "async def stuck(config, until, on_ready):\n"
         "    print('listening on', file=sys.stderr, flush=True); await until.wait(); time.sleep(900)\n"
         "server.serve = stuck; sys.exit(main.main(sys.argv[1:]))"
     )
