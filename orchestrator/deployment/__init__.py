@@ -2,8 +2,10 @@
 
 ::
 
-    hosts        who: an inventory, or the user's own ~/.ssh/config
-    connection   how: paramiko, strict host keys, jump hosts
+    inventory    who: a file that names hosts
+    sshconfig    who: the user's own ~/.ssh/config
+    dialing      how: jump hosts, strict host keys, the user's keys
+    connection   a host's shell and files
     board        what is there: system, architecture, Python, disk, sensors
     wheelhouse   what it needs: wheels that fit it, a Python where its own is too old
     release      what is installed: a folder a release, and a link to the one in use

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.deployment.hostkeys import ShownKey
+
 
 class DeploymentError(Exception):
     """A host could not be deployed to, or not be left as it was asked to.
@@ -33,14 +38,19 @@ class HostKeyError(DeploymentError):
     """The host's key is unknown, or not the known one.
 
     Attributes:
-        fingerprint: of the key that it showed, as `ssh-keygen -l` writes it: ``SHA256:…``.
-        changed: another key is known for it.
+        shown: the key that it showed; `hostkeys.remember` takes it once a person agreed.
+        changed: another key is known for it, or this one was revoked: nobody may agree to that.
     """
 
-    def __init__(self, message: str, remedy: str, fingerprint: str, changed: bool) -> None:
+    def __init__(self, message: str, remedy: str, shown: ShownKey, changed: bool) -> None:
         super().__init__(message, remedy)
-        self.fingerprint = fingerprint
+        self.shown = shown
         self.changed = changed
+
+    @property
+    def fingerprint(self) -> str:
+        """As `ssh-keygen -l` writes it: ``SHA256:…``."""
+        return self.shown.fingerprint
 
 
 class CommandError(DeploymentError):

@@ -154,8 +154,8 @@ class Sshd:
         self.start()
 
     def cut(self) -> int:
-        """End all connections from the board's side, and say how many processes held them."""
-        return self._signal(signal.SIGKILL, self._connections())
+        """Cut all connections; what runs in their sessions is not told otherwise. Says how many processes held them."""
+        return self._signal(signal.SIGKILL, [process for process in self._connections() if process.name() == "sshd"])
 
     def freeze(self) -> None:
         """Let it answer no more, new connections included; what is open stays open."""
@@ -172,7 +172,7 @@ class Sshd:
     def close(self) -> None:
         """End it and all that was started over it."""
         if self._process is not None and self._process.poll() is None:
-            self.cut()
+            self._signal(signal.SIGKILL, self._connections())
             self.stop()
         left = self.leftovers()
         self._signal(signal.SIGKILL, left)

@@ -1,0 +1,141 @@
+"""Logging in: the user's keys, from files and from the SSH agent. Never a password."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paramiko
+from paramiko.agent import AgentSSH
+
+from orchestrator.deployment.errors import AuthenticationError
+from orchestrator.deployment.hosts import Host
+
+#: Reading the agent's list, and a signature, for which it may ask a person or want a touch.
+_AGENT_S = 60.0
+
+
+@dataclass
+class _Tried:
+    """What became of the keys, for people."""
+
+    offered: list[str] = field(default_factory=list)
+    encrypted: list[Path] = field(default_factory=list)
+    unusable: list[str] = field(default_factory=list)
+
+
+def authenticate(transport: paramiko.Transport, host: Host) -> None:
+    """Log in with one of the user's keys.
+
+    In this order: keys of the agent that belong to the host's identity files, those files, the agent's other keys. A
+    host takes six by default.
+
+    Raises:
+        AuthenticationError: it takes none of them.
+    """
+    tried = _Tried()
+    with contextlib.closing(_Agent()) as agent:
+        tried.unusable += agent.trouble
+        for label, key in _candidates(host, agent, tried):
+            tried.offered.append(label)
+            try:
+                more = transport.auth_publickey(host.user, key)
+            except paramiko.BadAuthenticationType as error:
+                allowed = ", ".join(error.allowed_types) or "nothing"
+                raise AuthenticationError(
+                    f"{host.where} does not take keys for {host.user}, only: {allowed}",
+                    "allow PubkeyAuthentication in its sshd_config; passwords are not sent",
+                ) from error
+            except paramiko.AuthenticationException as error:
+                if not transport.is_active():
+                    raise _refused(host, tried, "and hung up") from error
+                continue
+            except (paramiko.SSHException, OSError) as error:  # of the agent, too: it may be locked, or hang
+                if not transport.is_active():
+                    raise
+                tried.unusable.append(f"{label}: {error}")
+                continue
+            if more:
+                raise AuthenticationError(
+                    f"{host.where} takes the key of {host.user}, and wants {' or '.join(more)} too",
+                    "let a key alone do for this user (AuthenticationMethods in its sshd_config)",
+                )
+            return
+    raise _refused(host, tried)
+
+
+def _candidates(host: Host, agent: _Agent, tried: _Tried) -> Iterator[tuple[str, paramiko.PKey]]:
+    """Keys with what people call them, each once."""
+    own = {blob for file in host.identity_files if (blob := _public(file))}
+    kept = sorted(agent.get_keys(), key=lambda key: key.asbytes() not in own)
+    matching = [key for key in kept if key.asbytes() in own]
+    done = set()
+    for held in matching:
+        done.add(held.asbytes())
+        yield f"{held.comment or held.get_name()} of the SSH agent", held
+    for file in host.identity_files:
+        if _public(file) in done or not file.exists():
+            continue
+        try:
+            key = paramiko.PKey.from_path(file)
+        except (TypeError, paramiko.PasswordRequiredException):  # how the libraries below say: encrypted
+            tried.encrypted.append(file)
+        except Exception as error:  # anything may be in that file, and parsers have their own errors each
+            tried.unusable.append(f"{file}: {' '.join(str(error).split())[:100]}")
+        else:
+            done.add(key.asbytes())
+            yield str(file), key
+    for held in kept[len(matching) :]:
+        if held.asbytes() not in done:
+            yield f"{held.comment or held.get_name()} of the SSH agent", held
+
+
+def _public(file: Path) -> bytes | None:
+    """The public half that lies beside a private key, if it does."""
+    try:
+        return base64.b64decode(file.with_name(f"{file.name}.pub").read_text(encoding="utf-8").split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _refused(host: Host, tried: _Tried, then: str = "") -> AuthenticationError:
+    offered = f" ({', '.join(tried.offered)})" if tried.offered else ""
+    message = f"{host.where} takes none of your keys for {host.user}{offered} {then}".rstrip()
+    if not tried.offered:
+        message = f"there is no key to log in with as {host.user} at {host.where}"
+    if tried.encrypted:
+        files = " ".join(map(str, tried.encrypted))
+        return AuthenticationError(
+            f"{message}; {files} needs a passphrase", f"hand it to your SSH agent: ssh-add {files}"
+        )
+    if tried.unusable:
+        message += f"; not usable: {'; '.join(tried.unusable)}"
+    port = f"-p {host.port} " if host.port != 22 else ""
+    return AuthenticationError(message, f"let your key in: ssh-copy-id {port}{host.user}@{host.address}")
+
+
+class _Agent(AgentSSH):
+    """The user's SSH agent: there may be none, and one that hangs is given up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trouble: list[str] = []
+        if not (path := os.environ.get("SSH_AUTH_SOCK")):
+            return
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(_AGENT_S)
+        try:
+            connection.connect(path)
+            self._connect(connection)  # type: ignore[attr-defined]  # the types leave it out
+        except (OSError, paramiko.SSHException, ValueError) as error:
+            connection.close()
+            self.trouble.append(f"the SSH agent ({path}): {error}")
+
+    def close(self) -> None:
+        """Hang up."""
+        self._close()  # type: ignore[attr-defined]
