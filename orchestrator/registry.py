@@ -18,8 +18,8 @@ _CHECKS_IN_ALL, _EVENTS_IN_ALL = 4_000, 10_000
 _OUTBOX_LIMIT = 256
 #: Devices named where a job says what it waits for.
 _NAMED = 3
-#: Three figures with their reasons are smaller; what is larger is no telemetry.
-_MAX_READING_BYTES = 2048
+#: A few figures with their reasons are smaller; what is larger is no telemetry.
+_MAX_READING_BYTES = 4096
 _STATES = {
     devices.State.ENROLLED: device_pb2.DEVICE_STATE_ENROLLED,
     devices.State.ONLINE: device_pb2.DEVICE_STATE_ONLINE,
@@ -102,11 +102,16 @@ class Reading:
     """
 
     device: devices.Device
-    device_class: str
+    description: device_pb2.DeviceDescription
     last_seen_at: str
     telemetry: device_pb2.DeviceTelemetry | None
     check: fitness_pb2.FitnessCheck | None
     noise_floor: fitness_pb2.NoiseFloor | None
+
+    @property
+    def device_class(self) -> str:
+        """What jobs ask for."""
+        return self.description.device_class
 
 
 class Registry:
@@ -119,6 +124,8 @@ class Registry:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._sessions: dict[str, Session] = {}
+        #: The last session of agents that vanished.
+        self._vanished: dict[str, Session] = {}
         self._devices: dict[str, devices.Device] = {}
         self._descriptions: dict[str, device_pb2.DeviceDescription] = {}
         self._owners: dict[str, str] = {}
@@ -155,9 +162,17 @@ class Registry:
         """All live sessions."""
         return list(self._sessions.values())
 
+    def agents(self, within_s: float) -> list[device_pb2.AgentDescription]:
+        """Agents that are connected, or vanished and were heard within so many seconds."""
+        since = self._clock() - within_s
+        for session in [s for s in self._vanished.values() if s.heard_at < since]:
+            del self._vanished[session.agent_id]
+        return [session.agent for session in (*self._sessions.values(), *self._vanished.values())]
+
     def attach(self, session: Session, descriptions: Iterable[device_pb2.DeviceDescription]) -> None:
         """The session is live and owns exactly these devices; those that it had before and lists no more have left."""
         self._sessions[session.session_id] = session
+        self._vanished.pop(session.agent_id, None)
         present = {description.device_id: description for description in descriptions}
         for device_id in session.device_ids - set(present):
             self._apply(device_id, devices.Left(session.session_id))
@@ -170,7 +185,9 @@ class Registry:
 
     def detach(self, session: Session, reason: str) -> None:
         """The session is over; with a goodbye its devices left, without one they are lost."""
-        self._sessions.pop(session.session_id, None)
+        was_live = self._sessions.pop(session.session_id, None) is not None
+        if was_live and session.agent.metrics_address and not session.goodbye:
+            self._vanished[session.agent_id] = session
         for device_id in session.device_ids:
             event = devices.Left(session.session_id) if session.goodbye else None
             self._apply(device_id, event or devices.Vanished(session.session_id, reason))
@@ -298,7 +315,7 @@ class Registry:
         return [
             Reading(
                 device,
-                self._descriptions[device_id].device_class,
+                self._descriptions[device_id],
                 self._last_seen[device_id],
                 self._telemetry.get(device_id),
                 next(iter(self._checks.get(device_id, [])), None),

@@ -16,7 +16,7 @@ from orchestrator.config import Config, ConfigError
 from orchestrator.counters import Counters, CountingStore
 from orchestrator.dispatcher import collect_forever, dispatch_forever, keep_time_forever
 from orchestrator.hub import Hub
-from orchestrator.metrics import MetricsServer, export
+from orchestrator.metrics import MetricsServer
 from orchestrator.ports import bind
 from orchestrator.services.health import Health
 from orchestrator.watchers import Watchers
@@ -63,7 +63,7 @@ async def _serve(config: Config, store: CountingStore, until: asyncio.Event, on_
     await hub.load()
     health = Health()
     servers = await bind(config, hub, artifacts, store, health)
-    metrics = MetricsServer(config.metrics_address, export(hub, store, artifacts)) if config.metrics_address else None
+    metrics = MetricsServer(config.metrics_address, hub, store, artifacts) if config.metrics_address else None
     for server in servers:
         await server.start()
     await health.begin()

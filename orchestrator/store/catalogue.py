@@ -21,7 +21,7 @@ MAX_RECORDS = 100_000
 
 _DEVICES = select(devices).order_by(devices.c.device_id)
 _CAMPAIGN_TIME = select(campaigns.c.created_at).where(campaigns.c.campaign_id == bindparam("campaign_id"))
-_CAMPAIGNS = select(campaigns.c.message).order_by(campaigns.c.sequence.desc())
+_CAMPAIGNS = select(campaigns.c.message, campaigns.c.updated_at).order_by(campaigns.c.sequence.desc())
 _COUNT_CAMPAIGNS = select(func.count()).select_from(campaigns)
 _COUNT_RECORDS = select(func.count()).where(records.c.campaign_id == bindparam("campaign_id"))
 _REPLACE_RECORD = (
@@ -75,7 +75,6 @@ def save_campaign(connection: Connection, campaign: campaign_pb2.Campaign, now: 
     stored = campaign_pb2.Campaign()
     stored.CopyFrom(campaign)
     stored.created_at = rfc3339(now if created_at is None else created_at)
-    stored.updated_at = rfc3339(now)
     values = {"updated_at": now, "message": stored.SerializeToString()}
     if created_at is None:
         if connection.execute(_COUNT_CAMPAIGNS).scalar_one() >= MAX_CAMPAIGNS:
@@ -88,9 +87,12 @@ def save_campaign(connection: Connection, campaign: campaign_pb2.Campaign, now: 
         connection.execute(update(campaigns).where(of_campaign).values(values))
 
 
-def save_records(connection: Connection, campaign_id: str, new: Sequence[campaign_pb2.CampaignRecord]) -> bool:
+def save_records(
+    connection: Connection, campaign_id: str, new: Sequence[campaign_pb2.CampaignRecord], now: float
+) -> bool:
     """Append or replace; False when there is no such campaign."""
-    if connection.execute(_CAMPAIGN_TIME, {"campaign_id": campaign_id}).first() is None:
+    of_campaign = campaigns.c.campaign_id == campaign_id
+    if not connection.execute(update(campaigns).where(of_campaign).values(updated_at=now)).rowcount:
         return False
     room: int | None = None  # counted when the first new one comes: most calls replace
     for record in new:
@@ -116,7 +118,13 @@ def save_records(connection: Connection, campaign_id: str, new: Sequence[campaig
 
 def all_campaigns(connection: Connection) -> list[campaign_pb2.Campaign]:
     """Newest first, as many as fit into a message."""
-    return fitting(campaign_pb2.Campaign.FromString(message) for message in connection.execute(_CAMPAIGNS).scalars())
+    return fitting(_campaign(row.message, row.updated_at) for row in connection.execute(_CAMPAIGNS))
+
+
+def _campaign(message: bytes, updated_at: float) -> campaign_pb2.Campaign:
+    campaign = campaign_pb2.Campaign.FromString(message)
+    campaign.updated_at = rfc3339(updated_at)
+    return campaign
 
 
 def list_records(

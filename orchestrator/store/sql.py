@@ -227,7 +227,7 @@ class SqlStore:
 
     async def save_records(self, campaign_id: str, records: Sequence[campaign_pb2.CampaignRecord]) -> bool:
         """Append, or replace those whose (kind, key) is known; False when there is no such campaign."""
-        return await self._writer.run(lambda c: catalogue.save_records(c, campaign_id, records))
+        return await self._writer.run(lambda c: catalogue.save_records(c, campaign_id, records, self._clock()))
 
     async def campaigns(self) -> list[campaign_pb2.Campaign]:
         """Newest first."""

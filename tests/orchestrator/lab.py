@@ -51,9 +51,16 @@ class ScriptedAgent:
     """The agent's end of a session, by hand."""
 
     def __init__(
-        self, address: str, agent_id: str = "a1", epoch: str = "1-x", *, channel: grpc.aio.Channel | None = None
+        self,
+        address: str,
+        agent_id: str = "a1",
+        epoch: str = "1-x",
+        *,
+        channel: grpc.aio.Channel | None = None,
+        metrics_address: str = "",
     ) -> None:
         self.agent_id = agent_id
+        self.metrics_address = metrics_address
         self.epoch = epoch
         self._channel = channel or grpc.aio.insecure_channel(address)
         self._call = agent_pb2_grpc.AgentServiceStub(self._channel).Session()
@@ -63,7 +70,11 @@ class ScriptedAgent:
         await self.say(
             hello=agent_pb2.Hello(
                 protocol_version=version or contract.PROTOCOL_VERSION,
-                agent=device_pb2.AgentDescription(agent_id=self.agent_id, hostname="host-of-" + self.agent_id),
+                agent=device_pb2.AgentDescription(
+                    agent_id=self.agent_id,
+                    hostname="host-of-" + self.agent_id,
+                    metrics_address=self.metrics_address,
+                ),
                 devices=devices or [device()],
                 session_epoch=self.epoch,
                 held_lease_ids=held,
