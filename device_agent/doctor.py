@@ -39,6 +39,8 @@ _LOOK_S = 0.3
 _BUSY_CORES = 0.2
 _NOISE_SAMPLES = 400
 _STEADY = 0.02
+#: Goes before a command.
+AS_ROOT = "as root: "
 _QUIET_GOVERNORS = {"performance"}
 #: What the boards' own power supplies give (Raspberry Pi documentation, "Power supply").
 LOW_VOLTAGE = "a power supply that holds 5.1 V (Raspberry Pi 5: 5 A, Pi 4: 3 A), a short cable, less on its USB"
@@ -105,10 +107,18 @@ def render(findings: Sequence[Finding]) -> str:
         head = f"  {mark}  {finding.topic:<{_LABEL_WIDTH}}"
         lines += _wrapped(head, finding.text)
         if finding.remedy:
-            lines += _wrapped(" " * len(head) + "→ ", finding.remedy)
+            lines += _remedy(" " * len(head) + "→ ", finding.remedy)
     absent = [finding.topic for finding in findings if finding.status == ABSENT]
     lines += ["", f"Cannot be measured here: {', '.join(absent)}." if absent else "Everything can be measured here."]
     return "\n".join(lines)
+
+
+def _remedy(head: str, text: str) -> List[str]:
+    """Commands that are to be copied stand in one line, however long it is."""
+    before, as_root, command = text.partition(AS_ROOT)
+    if not as_root or "&&" not in command:
+        return _wrapped(head, text)
+    return [*_wrapped(head, f"{before}{AS_ROOT.strip()}"), f"    {command}"]
 
 
 def _wrapped(head: str, text: str) -> List[str]:

@@ -12,8 +12,9 @@ import pytest
 from device_agent.measure.statistics import Samples
 from device_agent.measure.throttling import Evidence, cool_down, drift_of, signs
 from protos.gauntlet.v1 import measurement_pb2 as pb
-from tests.device_agent.boards import Clock
+from tests.device_agent.boards import Clock, tree
 from tests.device_agent.heat import CALL_S, DEFAULT, Board, Watched
+from tests.device_agent.machines import FIRMWARE, over_current
 
 # A device that heats up and cools
 
@@ -224,6 +225,54 @@ def test_events_are_counted_whatever_a_counter_does(counts: List[float], events:
 def test_a_clock_falls_when_it_stays_low_under_load(clocks: List[float], fell: bool) -> None:
     seen = calm(clocks_hz=[np.array(clocks) * 1e9])
     assert bool(signs(seen, seen, 0.03)) == fell
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile", "told"),
+    [
+        ([0], [0, 0, 0], ""),
+        ([0], [0, 5, 0], "under-voltage, throttled"),
+        ([1], [1, 1, 5], "throttled"),  # what was up before is remarked by the preflight
+        ([1], [1, NaN, 1], ""),
+        ([NaN], [NaN, 8, NaN], "soft temperature limit"),
+        ([], [], ""),
+    ],
+)
+def test_flags_of_the_firmware_that_come_up_are_told(before: List[float], meanwhile: List[float], told: str) -> None:
+    found = signs(calm(flags=np.array(meanwhile)), calm(flags=np.array(before)), 0.03)
+    assert [sign.how_far for sign in found] == ([told] if told else [])
+
+
+def test_a_board_under_voltage_measures_again_and_is_marked(tmp_path: Path) -> None:
+    board = Board(tree(tmp_path, {FIRMWARE: "0"}))
+    job = Watched(board)
+    normal = board.invoke
+
+    def invoke() -> None:
+        normal()
+        tree(tmp_path, {FIRMWARE: "50005"})
+
+    board.invoke = invoke  # type: ignore[method-assign]
+    job.take(30)
+    assert job.windows == 3
+    assert job.guard.unfit == [
+        "the device slowed down in each of 3 windows: the firmware held the processor back (under-voltage, throttled)"
+    ]
+
+
+def test_over_current_protection_is_remarked_and_no_reason_to_measure_again(tmp_path: Path) -> None:
+    board = Board(tree(tmp_path, over_current(4, 0)))
+    job = Watched(board)
+    normal = board.invoke
+
+    def invoke() -> None:
+        normal()
+        tree(tmp_path, over_current(9, 2))
+
+    board.invoke = invoke  # type: ignore[method-assign]
+    job.take(30)
+    assert (job.windows, job.guard.unfit) == (1, [])
+    assert job.remarks == ["over-current protection lowered clocks for moments, 7 times in a timed window"]
 
 
 def test_a_repeated_window_that_begins_slow_is_throttled_still() -> None:
