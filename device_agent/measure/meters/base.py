@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Protocol, Tuple
 
 from device_agent.tuning.system import group_name
+from protos import udev
 from protos.gauntlet.v1 import figure_pb2
 
 #: What a meter's joules cover: the processor's packages, the whole board, the graphics processor.
@@ -190,21 +191,12 @@ class NoMeter:
 def no_permission(path: str, subsystem: str, chip: str = "") -> str:
     """Why a meter's file cannot be read, and the udev rule that lets this process's group read it from now on.
 
-    The group, not everybody: who reads a processor's energy often enough can guess at secrets that it works with
-    (CVE-2020-8694). A rule, not a chmod: the kernel makes its files anew at each start.
-
     Args:
         path: of the file.
         subsystem: that udev knows its folder by, for example "powercap".
         chip: the folder's name file says; empty: any.
     """
-    group = group_name(os.getegid())
-    match = f'SUBSYSTEM=="{subsystem}", ACTION=="add"' + (f', ATTR{{name}}=="{chip}"' if chip else "")
-    rule = f'{match}, RUN+="/bin/chgrp -R {group} /sys%p", RUN+="/bin/chmod -R g+r /sys%p"'
-    return (
-        f"no permission to read /{path}; as root: echo '{rule}' > /etc/udev/rules.d/70-gauntlet-{subsystem}.rules "
-        f"&& udevadm control --reload && udevadm trigger --subsystem-match={subsystem} --action=add"
-    )
+    return f"no permission to read /{path}; {udev.let_read(subsystem, group_name(os.getegid()), chip)}"
 
 
 def edge_resolution_j(facts: Facts, energy_j: float, seconds: float) -> float:
