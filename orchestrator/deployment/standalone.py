@@ -1,0 +1,105 @@
+"""A Python that is brought to a board whose own is too old, or missing.
+
+No package of the Python index carries one that is kept up for Arm and x86 alike (looked for in November 2026), so it is
+a file that the user names: an archive that holds `bin/python3`, such as `install_only` of python-build-standalone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.deployment.errors import CommandError, DeploymentError, UnfitError
+from orchestrator.deployment.layout import Layout
+from orchestrator.deployment.ports import Remote
+from protos.contract import digest_of_file
+
+_UNPACK_TIMEOUT_S = 300.0
+_FIND = """
+for path in "$1"/bin/python3 "$1"/*/bin/python3; do [ -x "$path" ] && echo "$path" && exit 0; done
+exit 1
+"""
+_UNPACK = """
+set -eu
+rm -rf "$1.new"
+mkdir -p "$1.new"
+tar -xzf "$1.tar.gz" -C "$1.new" || { rm -rf "$1.new" "$1.tar.gz"; exit 1; }
+rm -f "$1.tar.gz"
+rm -rf "$1"
+mv "$1.new" "$1"
+"""
+
+
+class StandalonePython:
+    """A Python in a file here, for one board.
+
+    Args:
+        remote: the board.
+        layout: its paths.
+        archive: the file.
+
+    Raises:
+        DeploymentError: it cannot be read.
+    """
+
+    def __init__(self, remote: Remote, layout: Layout, archive: Path) -> None:
+        self._remote = remote
+        self._archive = archive
+        try:
+            self._folder = f"{layout.pythons}/{digest_of_file(archive)[:16]}"
+        except OSError as error:
+            raise DeploymentError(
+                f"cannot read {archive}: {error.strerror}", "name an archive of a Python: --python FILE.tar.gz"
+            ) from error
+
+    def path(self) -> str:
+        """Of its interpreter on the board; empty: it is not there."""
+        return self._remote.run(["sh", "-c", _FIND, "sh", self._folder], check=False).stdout.strip()
+
+    def bring(self, on_bytes: Callable[[int], None]) -> str:
+        """Send and unpack it.
+
+        Returns:
+            Path of its interpreter.
+
+        Raises:
+            UnfitError: it is no archive of a Python.
+        """
+        self._remote.run(["mkdir", "-p", self._folder.rpartition("/")[0]])
+        self._remote.put(self._archive, f"{self._folder}.tar.gz", on_bytes)
+        try:
+            self._remote.run(["sh", "-c", _UNPACK, "sh", self._folder], _UNPACK_TIMEOUT_S)
+        except CommandError as error:
+            raise UnfitError(f"{self._archive} cannot be unpacked: {error.message}", "name a .tar.gz") from error
+        path = self.path()
+        if not path:
+            self._remote.run(["rm", "-rf", self._folder], check=False)
+            raise UnfitError(
+                f"{self._archive} holds no bin/python3", "name an install_only archive of python-build-standalone"
+            )
+        return path
+
+
+def version_of(remote: Remote, python: str, what: str) -> tuple[int, int]:
+    """Major and minor version of a Python, by running it.
+
+    Args:
+        remote: the board.
+        python: path on it.
+        what: to call it in an error.
+
+    Raises:
+        UnfitError: it does not run there, or is too old.
+    """
+    ask = "import sys; print(sys.implementation.name, *sys.version_info[:2])"
+    done = remote.run([python, "-I", "-c", ask], check=False)
+    words = done.stdout.split()
+    if done.status or len(words) != 3 or words[0] != "cpython":
+        said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        raise UnfitError(
+            f"{what} does not run on {remote.name}: {said}", "name one for its architecture: --python FILE.tar.gz"
+        )
+    version = int(words[1]), int(words[2])
+    if version < (3, 9):
+        raise UnfitError(f"{what} is Python {words[1]}.{words[2]}", "name one of 3.9 or later: --python FILE.tar.gz")
+    return version
