@@ -195,23 +195,42 @@ class HostReader:
         Args:
             cpus: whose clocks count; empty: all.
         """
-        flags = self._flags.read()
-        found = [f"firmware: {name}" for name in in_words(flags or 0)]
-        for folder in self._cooling_devices():
-            state, most = number(folder / "cur_state"), number(folder / "max_state")
-            if state is not None and state > 0:
-                of = f" of {most}" if most is not None else ""
-                found.append(f"cooling device {read(folder / 'type')} at {state}{of}")
-        limits = {
-            (limit, rated)
+        return self.throttle_watch(cpus)()
+
+    def throttle_watch(self, cpus: Sequence[int] = (), most_devices: Optional[int] = None) -> Callable[[], List[str]]:
+        """The same, to be asked again and again at little cost.
+
+        Args:
+            cpus: whose clocks count; empty: all.
+            most_devices: cooling devices that are looked at; servers have one for each core. None: all.
+        """
+        devices = [
+            (folder / "cur_state", read(folder / "type"), number(folder / "max_state"))
+            for folder in self._cooling_devices()[:most_devices]
+        ]
+        clocks = [
+            (core / "cpufreq/scaling_max_freq", rated)
             for core in self._cores(cpus)
-            for limit in [number(core / "cpufreq/scaling_max_freq")]
             for rated in [number(core / "cpufreq/cpuinfo_max_freq")]
-            if limit is not None and rated is not None and 0 < limit < rated
-        }
-        found += [f"clock limited to {limit / 1e6:.2f} of {rated / 1e6:.2f} GHz" for limit, rated in sorted(limits)]
-        # Servers have a cooling device for each core.
-        return list(dict.fromkeys(found))
+            if rated is not None
+        ]
+
+        def look() -> List[str]:
+            found = [f"firmware: {name}" for name in in_words(self._flags.read() or 0)]
+            for path, name, most in devices:
+                state = number(path)
+                if state is not None and state > 0:
+                    found.append(f"cooling device {name} at {state}{f' of {most}' if most is not None else ''}")
+            limits = {(limit, rated) for path, rated in clocks for limit in [number(path)] if limit is not None}
+            found += [
+                f"clock limited to {limit / 1e6:.2f} of {rated / 1e6:.2f} GHz"
+                for limit, rated in sorted(limits)
+                if 0 < limit < rated
+            ]
+            # Many cores say the same.
+            return list(dict.fromkeys(found))
+
+        return look
 
     def throttling_sources(self) -> List[str]:
         """What would tell that the processor is held back, in words; its clock's limit does not tell of heat."""

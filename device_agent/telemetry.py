@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Callable, List, Optional, Sequence
 
-from device_agent.hoststate import NO_THERMOMETER, HostReader, Probe
+from device_agent.hoststate import NO_CPUFREQ, NO_THERMOMETER, HostReader, Probe
 from device_agent.measure.meters import Meter, MeterError, choose_meter, survey_machine
 from device_agent.measure.meters.counters import CounterMeter
 from device_agent.tuning.system import list_folder, number, read
@@ -21,6 +21,7 @@ from protos.gauntlet.v1 import device_pb2, figure_pb2
 log = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S = 60.0
+_MOST_DEVICES = 16
 NO_BATTERY = "no battery in /sys/class/power_supply"
 
 
@@ -99,23 +100,25 @@ class TelemetryReader:
         """All that can be read now."""
         reading = device_pb2.DeviceTelemetry(
             device_id=self._device_id,
-            temperature_c=self._temperature_c(),
-            frequency_hz=self._host.frequency_hz(self._cores),
+            temperature_c=_figure(self._thermometer, NO_THERMOMETER),
+            frequency_hz=_figure(self._clock_probe, NO_CPUFREQ),
             load_average=self._host.load_average(),
-            throttling=[*self._host.throttling(self._cores), *self._over_current_events()],
+            throttling=[*self._held_back(), *self._over_current_events()],
             energy_j=self._energy.read(),
             disk_free_bytes=self._disk_free_bytes(),
             battery_ratio=self._battery_ratio(),
         )
-        missing = reading.temperature_c.unavailable or reading.battery_ratio.unavailable
-        if missing and self._clock() - self._looked_s >= _LOOK_AGAIN_S:
+        figures_read = (reading.temperature_c, reading.frequency_hz, reading.battery_ratio)
+        if any(figure.unavailable for figure in figures_read) and self._clock() - self._looked_s >= _LOOK_AGAIN_S:
             self._look_for_sensors()
         return reading
 
     def _look_for_sensors(self) -> None:
         self._looked_s = self._clock()
         self._thermometer = self._host.thermometer()
-        self._cores = self._host.some_cores()
+        cores = self._host.some_cores()
+        self._clock_probe = next((p for p in self._host.probes(cores) if p.quantity == "frequency_hz"), None)
+        self._held_back = self._host.throttle_watch(cores, _MOST_DEVICES)
         self._over_current = self._host.over_current()
         self._battery = next(
             (
@@ -126,10 +129,6 @@ class TelemetryReader:
             ),
             None,
         )
-
-    def _temperature_c(self) -> figure_pb2.Figure:
-        degrees = self._thermometer.read() if self._thermometer is not None else None
-        return figures.unavailable(NO_THERMOMETER) if degrees is None else figures.measured(degrees)
 
     def _over_current_events(self) -> List[str]:
         """What a Jetson's supply protection did since the last heartbeat."""
@@ -151,3 +150,8 @@ class TelemetryReader:
         if percent is None or not 0 <= percent <= 100:
             return figures.unavailable(NO_BATTERY)
         return figures.measured(percent / 100)
+
+
+def _figure(probe: Optional[Probe], why_not: str) -> figure_pb2.Figure:
+    value = probe.read() if probe is not None else None
+    return figures.unavailable(why_not) if value is None else figures.measured(value)
