@@ -121,6 +121,7 @@ class DeviceRunner:
         self._events = events
         self._tasks: Dict[str, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
+        self._lost_because = ""
 
     def start(self) -> None:
         """Begin, in the loop in which it runs."""
@@ -148,10 +149,21 @@ class DeviceRunner:
         """Check the device as soon as it holds no lease; a report, if it will never be checked."""
         return self.care.ask(self.description.device_id, idle=not self._tasks)
 
+    async def lose(self, reason: str) -> None:
+        """The device is gone: what it works on fails, what it has not begun is dropped.
+
+        May be called by the pool that found it out: then what it works on fails as the pool says.
+
+        Args:
+            reason: what became of it.
+        """
+        self._lost_because = reason
+        await self.close()
+
     async def close(self) -> None:
         """Stop everything."""
         await self.care.close()
-        tasks = list(self._tasks.values())
+        tasks = [task for task in self._tasks.values() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -175,6 +187,10 @@ class DeviceRunner:
                     finished.failure.CopyFrom(fetched.outcome.failure or failure_pb2.Failure())
             except MeasurementError as error:
                 finished.failure.CopyFrom(error.to_message())
+            except asyncio.CancelledError:
+                if not self._lost_because:
+                    raise
+                finished.failure.CopyFrom(gone(self.description.device_id, self._lost_because))
             except Exception as error:  # an agent outlives every job, its own bugs included
                 log.exception("job %s", lease.job_id)
                 finished.failure.kind = failure_pb2.FAILURE_KIND_INTERNAL
@@ -255,6 +271,13 @@ class DeviceRunner:
         result.provenance.software_version = contract.software_version()
         result.provenance.fetch_s = fetch_s
         return result
+
+
+def gone(device_id: str, reason: str) -> failure_pb2.Failure:
+    """The failure of a job whose device is not there."""
+    return failure_pb2.Failure(
+        kind=failure_pb2.FAILURE_KIND_DEVICE_LOST, message=f"device {device_id} is gone: {reason}"
+    )
 
 
 def _lacks_floor(spec: measurement_pb2.MeasurementSpec) -> bool:

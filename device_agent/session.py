@@ -17,7 +17,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Set
 
 import grpc
 
-from device_agent.runner import DeviceRunner
+from device_agent.runner import DeviceRunner, gone
 from device_agent.spool import Spool
 from device_agent.uplink import Stream, Uplink
 from protos import artifacts, contract
@@ -59,6 +59,7 @@ class Agent:
         self._spool = spool
         self._telemetry = telemetry
         self._runners: Dict[str, DeviceRunner] = {}
+        self._running = False
         self._stream: Optional[Stream] = None
         self._deliveries: Set[asyncio.Task[None]] = set()
         self._offered: Set[str] = set()
@@ -67,11 +68,29 @@ class Agent:
         self._connected_until = -math.inf
 
     def add_device(self, runner: DeviceRunner) -> None:
-        """Own a device; before `run`."""
+        """Own a device: one of those that it begins with, or one that was plugged in."""
         self._runners[runner.description.device_id] = runner
+        if self._running:
+            runner.start()
+            self._send(devices_changed=agent_pb2.DevicesChanged(devices=self._descriptions()))
+
+    async def remove_device(self, device_id: str, reason: str) -> None:
+        """A device is gone; changes nothing when it was not there.
+
+        Args:
+            device_id: of the device.
+            reason: what became of it.
+        """
+        runner = self._runners.pop(device_id, None)
+        if runner is not None:
+            # First of all: it shall get no job for that which now fails.
+            changed = agent_pb2.DevicesChanged(devices=self._descriptions(), lost={device_id: reason})
+            self._send(devices_changed=changed)
+            await runner.lose(reason)
 
     async def run(self) -> None:
         """Stay connected until cancelled; then say goodbye and stop the measurements."""
+        self._running = True
         for runner in self._runners.values():
             runner.start()
         try:
@@ -155,7 +174,9 @@ class Agent:
         kind = command.WhichOneof("command")
         if kind == "lease":
             runner = self._runners.get(command.lease.device_id)
-            if runner is not None and command.lease.lease_id not in self._spool.all():
+            if runner is None:
+                self._decline(command.lease)
+            elif command.lease.lease_id not in self._spool.all():
                 runner.accept(command.lease)
         elif kind == "cancel_lease":
             self._abandon(command.cancel_lease.lease_id)
@@ -173,6 +194,12 @@ class Agent:
                 self.checked(report)
         elif kind == "ping":
             self._send(pong=agent_pb2.Pong(nonce=command.ping.nonce))
+
+    def _decline(self, lease: agent_pb2.Lease) -> None:
+        """It was on its way when its device left."""
+        finished = agent_pb2.JobFinished(lease_id=lease.lease_id, job_id=lease.job_id, device_id=lease.device_id)
+        finished.failure.CopyFrom(gone(lease.device_id, "it left when the job was on its way"))
+        self.finished(finished, None)
 
     def _abandon(self, lease_id: str) -> None:
         """Stop a measurement that nobody waits for; one that is finished is still delivered."""
@@ -193,10 +220,13 @@ class Agent:
         return agent_pb2.Hello(
             protocol_version=contract.PROTOCOL_VERSION,
             agent=self._description,
-            devices=[runner.description for runner in self._runners.values()],
+            devices=self._descriptions(),
             session_epoch=self._epoch,
             held_lease_ids=self._held(),
         )
+
+    def _descriptions(self) -> List[device_pb2.DeviceDescription]:
+        return [runner.description for runner in self._runners.values()]
 
     def _held(self) -> List[str]:
         running = [lease_id for runner in self._runners.values() for lease_id in runner.held()]

@@ -19,15 +19,17 @@ from protos.gauntlet.v1 import fitness_pb2 as gauntlet_dot_v1_dot_fitness__pb2
 from protos.gauntlet.v1 import measurement_pb2 as gauntlet_dot_v1_dot_measurement__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gauntlet/v1/agent.proto\x12\x0bgauntlet.v1\x1a\x1agauntlet/v1/artifact.proto\x1a\x18gauntlet/v1/device.proto\x1a\x19gauntlet/v1/failure.proto\x1a\x19gauntlet/v1/fitness.proto\x1a\x1dgauntlet/v1/measurement.proto\"\xb9\x03\n\x0eSessionRequest\x12#\n\x05hello\x18\x01 \x01(\x0b\x32\x12.gauntlet.v1.HelloH\x00\x12+\n\theartbeat\x18\x02 \x01(\x0b\x32\x16.gauntlet.v1.HeartbeatH\x00\x12.\n\x0bjob_started\x18\x03 \x01(\x0b\x32\x17.gauntlet.v1.JobStartedH\x00\x12\x30\n\x0cjob_progress\x18\x04 \x01(\x0b\x32\x18.gauntlet.v1.JobProgressH\x00\x12\x30\n\x0cjob_finished\x18\x05 \x01(\x0b\x32\x18.gauntlet.v1.JobFinishedH\x00\x12\x36\n\x0f\x64\x65vices_changed\x18\x06 \x01(\x0b\x32\x1b.gauntlet.v1.DevicesChangedH\x00\x12\'\n\x07goodbye\x18\x07 \x01(\x0b\x32\x14.gauntlet.v1.GoodbyeH\x00\x12!\n\x04pong\x18\x08 \x01(\x0b\x32\x11.gauntlet.v1.PongH\x00\x12\x34\n\x0e\x66itness_report\x18\t \x01(\x0b\x32\x1a.gauntlet.v1.FitnessReportH\x00\x42\x07\n\x05\x65vent\"\xd5\x02\n\x0fSessionResponse\x12\'\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.gauntlet.v1.WelcomeH\x00\x12#\n\x05lease\x18\x02 \x01(\x0b\x32\x12.gauntlet.v1.LeaseH\x00\x12\x30\n\x0c\x63\x61ncel_lease\x18\x03 \x01(\x0b\x32\x18.gauntlet.v1.CancelLeaseH\x00\x12\x30\n\x0c\x66inished_ack\x18\x04 \x01(\x0b\x32\x18.gauntlet.v1.FinishedAckH\x00\x12!\n\x04ping\x18\x05 \x01(\x0b\x32\x11.gauntlet.v1.PingH\x00\x12.\n\x0b\x66itness_ack\x18\x06 \x01(\x0b\x32\x17.gauntlet.v1.FitnessAckH\x00\x12\x32\n\rrequest_check\x18\x07 \x01(\x0b\x32\x19.gauntlet.v1.RequestCheckH\x00\x42\t\n\x07\x63ommand\"\xaf\x01\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12,\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x1d.gauntlet.v1.AgentDescription\x12/\n\x07\x64\x65vices\x18\x03 \x03(\x0b\x32\x1e.gauntlet.v1.DeviceDescription\x12\x15\n\rsession_epoch\x18\x04 \x01(\t\x12\x16\n\x0eheld_lease_ids\x18\x05 \x03(\t\"x\n\x07Welcome\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x1c\n\x14heartbeat_interval_s\x18\x02 \x01(\x01\x12\x18\n\x10lease_duration_s\x18\x03 \x01(\x01\x12\x1b\n\x13\x61\x62\x61ndoned_lease_ids\x18\x04 \x03(\t\"f\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x16\n\x0eheld_lease_ids\x18\x02 \x03(\t\x12/\n\ttelemetry\x18\x03 \x03(\x0b\x32\x1c.gauntlet.v1.DeviceTelemetry\"\x99\x01\n\x05Lease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x31\n\x0bmeasurement\x18\x04 \x01(\x0b\x32\x1c.gauntlet.v1.MeasurementSpec\x12(\n\x05\x66iles\x18\x05 \x03(\x0b\x32\x19.gauntlet.v1.AttachedFile\"\x1f\n\x0b\x43\x61ncelLease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\"\x1e\n\nJobStarted\x12\x10\n\x08lease_id\x18\x01 \x01(\t\"-\n\x0bJobProgress\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\"\xd2\x01\n\x0bJobFinished\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x30\n\x06result\x18\x04 \x01(\x0b\x32\x1e.gauntlet.v1.MeasurementResultH\x00\x12\'\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x14.gauntlet.v1.FailureH\x00\x12(\n\x05\x66iles\x18\x06 \x03(\x0b\x32\x19.gauntlet.v1.AttachedFileB\t\n\x07outcome\"F\n\x0c\x41ttachedFile\x12%\n\x03ref\x18\x01 \x01(\x0b\x32\x18.gauntlet.v1.ArtifactRef\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"N\n\x0b\x46inishedAck\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12-\n\x0b\x64isposition\x18\x02 \x01(\x0e\x32\x18.gauntlet.v1.Disposition\"A\n\x0e\x44\x65vicesChanged\x12/\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x1e.gauntlet.v1.DeviceDescription\"g\n\rFitnessReport\x12(\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x19.gauntlet.v1.FitnessCheck\x12,\n\x0bnoise_floor\x18\x02 \x01(\x0b\x32\x17.gauntlet.v1.NoiseFloor\"\x1e\n\nFitnessAck\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\"!\n\x0cRequestCheck\x12\x11\n\tdevice_id\x18\x01 \x01(\t\"\x19\n\x07Goodbye\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x15\n\x04Ping\x12\r\n\x05nonce\x18\x01 \x01(\x04\"\x15\n\x04Pong\x12\r\n\x05nonce\x18\x01 \x01(\x04*z\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44ISPOSITION_COMMITTED\x10\x01\x12\x1a\n\x16\x44ISPOSITION_SUPERSEDED\x10\x02\x12\x17\n\x13\x44ISPOSITION_REFUSED\x10\x03\x32X\n\x0c\x41gentService\x12H\n\x07Session\x12\x1b.gauntlet.v1.SessionRequest\x1a\x1c.gauntlet.v1.SessionResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17gauntlet/v1/agent.proto\x12\x0bgauntlet.v1\x1a\x1agauntlet/v1/artifact.proto\x1a\x18gauntlet/v1/device.proto\x1a\x19gauntlet/v1/failure.proto\x1a\x19gauntlet/v1/fitness.proto\x1a\x1dgauntlet/v1/measurement.proto\"\xb9\x03\n\x0eSessionRequest\x12#\n\x05hello\x18\x01 \x01(\x0b\x32\x12.gauntlet.v1.HelloH\x00\x12+\n\theartbeat\x18\x02 \x01(\x0b\x32\x16.gauntlet.v1.HeartbeatH\x00\x12.\n\x0bjob_started\x18\x03 \x01(\x0b\x32\x17.gauntlet.v1.JobStartedH\x00\x12\x30\n\x0cjob_progress\x18\x04 \x01(\x0b\x32\x18.gauntlet.v1.JobProgressH\x00\x12\x30\n\x0cjob_finished\x18\x05 \x01(\x0b\x32\x18.gauntlet.v1.JobFinishedH\x00\x12\x36\n\x0f\x64\x65vices_changed\x18\x06 \x01(\x0b\x32\x1b.gauntlet.v1.DevicesChangedH\x00\x12\'\n\x07goodbye\x18\x07 \x01(\x0b\x32\x14.gauntlet.v1.GoodbyeH\x00\x12!\n\x04pong\x18\x08 \x01(\x0b\x32\x11.gauntlet.v1.PongH\x00\x12\x34\n\x0e\x66itness_report\x18\t \x01(\x0b\x32\x1a.gauntlet.v1.FitnessReportH\x00\x42\x07\n\x05\x65vent\"\xd5\x02\n\x0fSessionResponse\x12\'\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.gauntlet.v1.WelcomeH\x00\x12#\n\x05lease\x18\x02 \x01(\x0b\x32\x12.gauntlet.v1.LeaseH\x00\x12\x30\n\x0c\x63\x61ncel_lease\x18\x03 \x01(\x0b\x32\x18.gauntlet.v1.CancelLeaseH\x00\x12\x30\n\x0c\x66inished_ack\x18\x04 \x01(\x0b\x32\x18.gauntlet.v1.FinishedAckH\x00\x12!\n\x04ping\x18\x05 \x01(\x0b\x32\x11.gauntlet.v1.PingH\x00\x12.\n\x0b\x66itness_ack\x18\x06 \x01(\x0b\x32\x17.gauntlet.v1.FitnessAckH\x00\x12\x32\n\rrequest_check\x18\x07 \x01(\x0b\x32\x19.gauntlet.v1.RequestCheckH\x00\x42\t\n\x07\x63ommand\"\xaf\x01\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12,\n\x05\x61gent\x18\x02 \x01(\x0b\x32\x1d.gauntlet.v1.AgentDescription\x12/\n\x07\x64\x65vices\x18\x03 \x03(\x0b\x32\x1e.gauntlet.v1.DeviceDescription\x12\x15\n\rsession_epoch\x18\x04 \x01(\t\x12\x16\n\x0eheld_lease_ids\x18\x05 \x03(\t\"x\n\x07Welcome\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x1c\n\x14heartbeat_interval_s\x18\x02 \x01(\x01\x12\x18\n\x10lease_duration_s\x18\x03 \x01(\x01\x12\x1b\n\x13\x61\x62\x61ndoned_lease_ids\x18\x04 \x03(\t\"f\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x16\n\x0eheld_lease_ids\x18\x02 \x03(\t\x12/\n\ttelemetry\x18\x03 \x03(\x0b\x32\x1c.gauntlet.v1.DeviceTelemetry\"\x99\x01\n\x05Lease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x31\n\x0bmeasurement\x18\x04 \x01(\x0b\x32\x1c.gauntlet.v1.MeasurementSpec\x12(\n\x05\x66iles\x18\x05 \x03(\x0b\x32\x19.gauntlet.v1.AttachedFile\"\x1f\n\x0b\x43\x61ncelLease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\"\x1e\n\nJobStarted\x12\x10\n\x08lease_id\x18\x01 \x01(\t\"-\n\x0bJobProgress\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\t\"\xd2\x01\n\x0bJobFinished\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x11\n\tdevice_id\x18\x03 \x01(\t\x12\x30\n\x06result\x18\x04 \x01(\x0b\x32\x1e.gauntlet.v1.MeasurementResultH\x00\x12\'\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x14.gauntlet.v1.FailureH\x00\x12(\n\x05\x66iles\x18\x06 \x03(\x0b\x32\x19.gauntlet.v1.AttachedFileB\t\n\x07outcome\"F\n\x0c\x41ttachedFile\x12%\n\x03ref\x18\x01 \x01(\x0b\x32\x18.gauntlet.v1.ArtifactRef\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"N\n\x0b\x46inishedAck\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12-\n\x0b\x64isposition\x18\x02 \x01(\x0e\x32\x18.gauntlet.v1.Disposition\"\xa3\x01\n\x0e\x44\x65vicesChanged\x12/\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x1e.gauntlet.v1.DeviceDescription\x12\x33\n\x04lost\x18\x02 \x03(\x0b\x32%.gauntlet.v1.DevicesChanged.LostEntry\x1a+\n\tLostEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"g\n\rFitnessReport\x12(\n\x05\x63heck\x18\x01 \x01(\x0b\x32\x19.gauntlet.v1.FitnessCheck\x12,\n\x0bnoise_floor\x18\x02 \x01(\x0b\x32\x17.gauntlet.v1.NoiseFloor\"\x1e\n\nFitnessAck\x12\x10\n\x08\x63heck_id\x18\x01 \x01(\t\"!\n\x0cRequestCheck\x12\x11\n\tdevice_id\x18\x01 \x01(\t\"\x19\n\x07Goodbye\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\x15\n\x04Ping\x12\r\n\x05nonce\x18\x01 \x01(\x04\"\x15\n\x04Pong\x12\r\n\x05nonce\x18\x01 \x01(\x04*z\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44ISPOSITION_COMMITTED\x10\x01\x12\x1a\n\x16\x44ISPOSITION_SUPERSEDED\x10\x02\x12\x17\n\x13\x44ISPOSITION_REFUSED\x10\x03\x32X\n\x0c\x41gentService\x12H\n\x07Session\x12\x1b.gauntlet.v1.SessionRequest\x1a\x1c.gauntlet.v1.SessionResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gauntlet.v1.agent_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_DISPOSITION']._serialized_start=2316
-  _globals['_DISPOSITION']._serialized_end=2438
+  _globals['_DEVICESCHANGED_LOSTENTRY']._options = None
+  _globals['_DEVICESCHANGED_LOSTENTRY']._serialized_options = b'8\001'
+  _globals['_DISPOSITION']._serialized_start=2415
+  _globals['_DISPOSITION']._serialized_end=2537
   _globals['_SESSIONREQUEST']._serialized_start=180
   _globals['_SESSIONREQUEST']._serialized_end=621
   _globals['_SESSIONRESPONSE']._serialized_start=624
@@ -52,20 +54,22 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_ATTACHEDFILE']._serialized_end=1922
   _globals['_FINISHEDACK']._serialized_start=1924
   _globals['_FINISHEDACK']._serialized_end=2002
-  _globals['_DEVICESCHANGED']._serialized_start=2004
-  _globals['_DEVICESCHANGED']._serialized_end=2069
-  _globals['_FITNESSREPORT']._serialized_start=2071
-  _globals['_FITNESSREPORT']._serialized_end=2174
-  _globals['_FITNESSACK']._serialized_start=2176
-  _globals['_FITNESSACK']._serialized_end=2206
-  _globals['_REQUESTCHECK']._serialized_start=2208
-  _globals['_REQUESTCHECK']._serialized_end=2241
-  _globals['_GOODBYE']._serialized_start=2243
-  _globals['_GOODBYE']._serialized_end=2268
-  _globals['_PING']._serialized_start=2270
-  _globals['_PING']._serialized_end=2291
-  _globals['_PONG']._serialized_start=2293
-  _globals['_PONG']._serialized_end=2314
-  _globals['_AGENTSERVICE']._serialized_start=2440
-  _globals['_AGENTSERVICE']._serialized_end=2528
+  _globals['_DEVICESCHANGED']._serialized_start=2005
+  _globals['_DEVICESCHANGED']._serialized_end=2168
+  _globals['_DEVICESCHANGED_LOSTENTRY']._serialized_start=2125
+  _globals['_DEVICESCHANGED_LOSTENTRY']._serialized_end=2168
+  _globals['_FITNESSREPORT']._serialized_start=2170
+  _globals['_FITNESSREPORT']._serialized_end=2273
+  _globals['_FITNESSACK']._serialized_start=2275
+  _globals['_FITNESSACK']._serialized_end=2305
+  _globals['_REQUESTCHECK']._serialized_start=2307
+  _globals['_REQUESTCHECK']._serialized_end=2340
+  _globals['_GOODBYE']._serialized_start=2342
+  _globals['_GOODBYE']._serialized_end=2367
+  _globals['_PING']._serialized_start=2369
+  _globals['_PING']._serialized_end=2390
+  _globals['_PONG']._serialized_start=2392
+  _globals['_PONG']._serialized_end=2413
+  _globals['_AGENTSERVICE']._serialized_start=2539
+  _globals['_AGENTSERVICE']._serialized_end=2627
 # @@protoc_insertion_point(module_scope)

@@ -165,10 +165,19 @@ class FinishedAck(_message.Message):
     def __init__(self, lease_id: _Optional[str] = ..., disposition: _Optional[_Union[Disposition, str]] = ...) -> None: ...
 
 class DevicesChanged(_message.Message):
-    __slots__ = ("devices",)
+    __slots__ = ("devices", "lost")
+    class LostEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     DEVICES_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
     devices: _containers.RepeatedCompositeFieldContainer[_device_pb2.DeviceDescription]
-    def __init__(self, devices: _Optional[_Iterable[_Union[_device_pb2.DeviceDescription, _Mapping]]] = ...) -> None: ...
+    lost: _containers.ScalarMap[str, str]
+    def __init__(self, devices: _Optional[_Iterable[_Union[_device_pb2.DeviceDescription, _Mapping]]] = ..., lost: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class FitnessReport(_message.Message):
     __slots__ = ("check", "noise_floor")
