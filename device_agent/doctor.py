@@ -294,7 +294,8 @@ def _power_mode(hardware: device_pb2.Hardware, root: Path) -> List[Finding]:
     refusal = jetson.refusal(NVPMODEL)
     if refusal is None:
         return [Finding("power mode", OK, text)]
-    remedy = f"{refusal.remedy or refusal.message}; by hand: sudo nvpmodel -m NUMBER && sudo jetson_clocks"
+    by_hand = "by hand: sudo nvpmodel -m NUMBER && sudo jetson_clocks"
+    remedy = "; ".join(part for part in (refusal.remedy, by_hand) if part)
     return [Finding("power mode", NOTE, f"{text}; jobs cannot set it: {refusal.message}", remedy)]
 
 

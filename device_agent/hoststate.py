@@ -216,7 +216,8 @@ class HostReader:
         ]
 
         def look() -> List[str]:
-            found = [f"firmware: {name}" for name in in_words(self._flags.read() or 0)]
+            flags = in_words(self._flags.read() or 0)
+            found = [f"firmware: {', '.join(flags)}"] if flags else []
             for path, name, most in devices:
                 state = number(path)
                 if state is not None and state > 0:

@@ -53,6 +53,7 @@ def device_document(device: fleet_pb2.Device) -> Document:
             "kernel": hardware.kernel,
             "cpu_features": list(hardware.cpu_features),
             "virtualization": hardware.virtualization or None,
+            "facts": dict(hardware.facts),
         },
         "runtimes": [
             {
@@ -83,6 +84,10 @@ def device_document(device: fleet_pb2.Device) -> Document:
             "temperature_c": figure_document(device.telemetry.temperature_c),
             "frequency_hz": figure_document(device.telemetry.frequency_hz),
             "load_average": figure_document(device.telemetry.load_average),
+            "throttling": list(device.telemetry.throttling),
+            "energy_j": figure_document(device.telemetry.energy_j),
+            "disk_free_bytes": figure_document(device.telemetry.disk_free_bytes),
+            "battery_ratio": figure_document(device.telemetry.battery_ratio),
         },
     }
 

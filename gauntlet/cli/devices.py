@@ -56,7 +56,7 @@ def show(
     lab_dir: LabDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one device in full: hardware, runtimes, sensors, what it cannot measure and why, and what happened to it."""
+    """Show one device in full: hardware, runtimes, what it measures, what not and why, and what happened to it."""
     with open_lab(lab, lab_dir) as opened:
         found = _find(opened.client.devices(), name)
     if as_json:
@@ -67,7 +67,8 @@ def show(
     else:
         from gauntlet.render.device import device_report
 
-        stdout().print(device_report(found))
+        # Commands to copy stand in one line, however wide it is.
+        stdout().print(device_report(found), crop=False)
 
 
 @app.command()

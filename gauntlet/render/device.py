@@ -13,6 +13,7 @@ from rich.text import Text
 
 from gauntlet.devices_json import device_state_name, verdict_name
 from gauntlet.render import figures, units
+from gauntlet.render.measures import measures
 from protos.gauntlet.v1 import device_pb2, fitness_pb2, fleet_pb2, measurement_pb2
 
 _STYLES: dict[int, str] = {
@@ -129,6 +130,13 @@ def _report(device: fleet_pb2.Device) -> Iterator[RenderableType]:
     table.add_row("last seen", f"{units.age(device.last_seen_at)} ago" if device.last_seen_at else "never")
     if device.job_id:
         table.add_row("job", device.job_id)
+    now = device.telemetry
+    if now.throttling:
+        table.add_row("held back", Text(", ".join(now.throttling), "yellow"))
+    if now.disk_free_bytes.HasField("estimate"):
+        table.add_row("disk", f"{units.size(now.disk_free_bytes.estimate.value)} free")
+    if now.battery_ratio.HasField("estimate"):
+        table.add_row("battery", units.ratio(now.battery_ratio.estimate.value))
     if described.labels:
         table.add_row("labels", ", ".join(f"{key}={value}" for key, value in sorted(described.labels.items())))
     yield table
@@ -141,6 +149,8 @@ def _report(device: fleet_pb2.Device) -> Iterator[RenderableType]:
     table.add_row("system", f"{hardware.operating_system}, kernel {hardware.kernel}")
     table.add_row("runs on", hardware.virtualization or "bare metal")
     table.add_row("features", " ".join(hardware.cpu_features) or "none that matter to inference")
+    for name, text in sorted(hardware.facts.items()):
+        table.add_row(name.replace("_", " "), text)
     yield Padding(table, (0, 0, 0, 2))
     yield heading("Runtimes")
     for runtime in described.runtimes:
@@ -148,8 +158,8 @@ def _report(device: fleet_pb2.Device) -> Iterator[RenderableType]:
         yield Text.assemble("  ", (f"{runtime.name} {runtime.version}", "bold"), (f"  {offers}", "dim"))
     if not described.runtimes:
         yield Text("  none", "red")
-    yield heading("Sensors")
-    yield _sensors(device)
+    yield heading("Measures")
+    yield measures(device)
     if device.description.controls:
         yield heading("Can be set while it measures")
         yield _controls(device)
@@ -157,29 +167,6 @@ def _report(device: fleet_pb2.Device) -> Iterator[RenderableType]:
     yield _fitness(device)
     yield heading("History")
     yield _history(device)
-    yield heading("Can measure")
-    yield Padding(Text(", ".join(described.capabilities) or "nothing"), (0, 0, 1, 2))
-
-
-def _sensors(device: fleet_pb2.Device) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(min_width=15, no_wrap=True)
-    table.add_column(overflow="fold")
-    now = {
-        "temperature_c": figures.short(device.telemetry.temperature_c, units.temperature),
-        "frequency_hz": figures.short(device.telemetry.frequency_hz, units.frequency),
-        "load_average": figures.short(device.telemetry.load_average, units.load),
-    }
-    for sensor in device.description.sensors:
-        if sensor.unavailable:
-            table.add_row(
-                f"  {sensor.quantity}",
-                Text.assemble(("unavailable: ", "yellow"), (sensor.unavailable, "dim")),
-            )
-        else:
-            reading = now.get(sensor.quantity, Text("available"))
-            table.add_row(f"  {sensor.quantity}", reading + Text(f"  {sensor.source}", "dim"))
-    return table
 
 
 def _controls(device: fleet_pb2.Device) -> RenderableType:

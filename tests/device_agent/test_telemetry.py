@@ -61,7 +61,7 @@ def test_what_holds_a_board_back_is_told_each_time_anew(tmp_path: Path) -> None:
     reader = reader_of(pi, "pi4", Clock())
     assert list(reader.read().throttling) == []
     tree(pi, {FIRMWARE: "50005\n"})
-    assert list(reader.read().throttling) == ["firmware: under-voltage", "firmware: throttled"]
+    assert list(reader.read().throttling) == ["firmware: under-voltage, throttled"]
     tree(pi, {FIRMWARE: "0\n"})
     assert list(reader.read().throttling) == []
     reader = reader_of(jetson, "orin-nano", Clock())

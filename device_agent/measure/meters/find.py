@@ -83,4 +83,7 @@ def _reason(meters: Sequence[Meter]) -> str:
     for reason in reasons:
         if ";" in reason and ("no permission" in reason or VARIABLE in reason or "discharging" in reason):
             return reason
-    return "no RAPL counter (/sys/class/powercap/intel-rapl:*) and no other known power sensor"
+    return (
+        "no RAPL counter (/sys/class/powercap/intel-rapl:*) and no other known power sensor; a meter on its supply can "
+        f"be named by {VARIABLE} in the agent's environment"
+    )
