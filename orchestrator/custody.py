@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestrator import health, holds, jobs
@@ -178,6 +178,13 @@ class Custody:
             self._epochs[session.agent_id] = (session.epoch, True)
         for device_id in sorted(session.device_ids):
             await self._note(device_id, "left" if session.goodbye else "lost", session.closed_because)
+
+    async def changed(self, came: Iterable[str], gone: Mapping[str, str]) -> None:
+        """An agent that stays has other devices: some came, and some left or are lost, which has a reason."""
+        for device_id in sorted(came):
+            await self._note(device_id, "attached", "")
+        for device_id, reason in sorted(gone.items()):
+            await self._note(device_id, "lost" if reason else "left", reason)
 
     async def applied(self, before: jobs.Job, event: jobs.Event) -> None:
         """A job that a device held went through an event."""

@@ -77,14 +77,14 @@ class Attached:
 
 @dataclass(frozen=True)
 class Left:
-    """It went on purpose: its agent said goodbye, or it was unplugged."""
+    """It went on purpose: its agent said goodbye, or took it off."""
 
     session: str
 
 
 @dataclass(frozen=True)
 class Vanished:
-    """Its session ended without a goodbye, or fell silent."""
+    """Its session ended without a goodbye, or fell silent, or its agent misses it."""
 
     session: str
     reason: str

@@ -162,5 +162,5 @@ def reservation_end(duration_s: float, now: float) -> float:
 
 
 def line(text: str) -> str:
-    """What a person wrote, on one bounded line."""
+    """What a person wrote, or an agent, on one bounded line."""
     return " ".join(text.split())[:MAX_TEXT]

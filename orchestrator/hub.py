@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import grpc
 
-from orchestrator import devices, failpoints, fitness, intake, jobs
+from orchestrator import devices, failpoints, fitness, holds, intake, jobs
 from orchestrator.artifacts import ArtifactError, ArtifactStore
 from orchestrator.attachments import Attachments
 from orchestrator.config import Config
@@ -218,7 +218,15 @@ class Hub:
             self._check_devices_free(session.agent_id, changed.devices)
             self._check_room(session.agent_id, changed.devices)
             await self.store.save_devices(session.agent_id, changed.devices)
-            self.registry.attach(session, changed.devices)
+            before = set(session.device_ids)
+            lost = {device_id: holds.line(reason) for device_id, reason in changed.lost.items()}
+            gone = {
+                device_id: lost.get(device_id, "") for device_id in self.registry.attach(session, changed.devices, lost)
+            }
+        for device_id, reason in sorted(gone.items()):
+            log.info("device %s left: %s", device_id, reason or "taken off", extra={"device_id": device_id})
+            await self.hand_back(device_id)  # what it worked on its agent reports as failed
+        await self.custody.changed(session.device_ids - before, gone)
         self.kick.set()
 
     # ------------------------------------------------------------------------------------------------ jobs

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from orchestrator import devices, fitness
 from orchestrator.demands import Demand
@@ -169,19 +170,37 @@ class Registry:
             del self._vanished[session.agent_id]
         return [session.agent for session in (*self._sessions.values(), *self._vanished.values())]
 
-    def attach(self, session: Session, descriptions: Iterable[device_pb2.DeviceDescription]) -> None:
-        """The session is live and owns exactly these devices; those that it had before and lists no more have left."""
+    def attach(
+        self,
+        session: Session,
+        descriptions: Iterable[device_pb2.DeviceDescription],
+        lost: Mapping[str, str] = MappingProxyType({}),
+    ) -> set[str]:
+        """The session is live and owns exactly these devices; those that it had before and lists no more have left.
+
+        Args:
+            session: of the agent.
+            descriptions: its devices.
+            lost: why devices left that did not do so on purpose, by id.
+
+        Returns:
+            Those that left.
+        """
         self._sessions[session.session_id] = session
         self._vanished.pop(session.agent_id, None)
         present = {description.device_id: description for description in descriptions}
-        for device_id in session.device_ids - set(present):
-            self._apply(device_id, devices.Left(session.session_id))
+        gone = session.device_ids - set(present)
+        for device_id in gone:
+            reason = lost.get(device_id)
+            left = devices.Vanished(session.session_id, reason) if reason else devices.Left(session.session_id)
+            self._apply(device_id, left)
         session.device_ids = set(present)
         for device_id, description in present.items():
             self._descriptions[device_id] = description
             self._owners[device_id] = session.agent_id
             self._apply(device_id, devices.Attached(session.session_id))
             self._see(device_id)
+        return gone
 
     def detach(self, session: Session, reason: str) -> None:
         """The session is over; with a goodbye its devices left, without one they are lost."""

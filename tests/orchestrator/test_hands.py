@@ -205,6 +205,29 @@ class Fleet:
         await dispatcher._keep_time(self.hub, asyncio.get_running_loop().time())
         await self.obey()
 
+    async def unplug(self, name: str) -> None:
+        """It is pulled out of its agent, which stays."""
+        session, row = self.sessions[name], self.agents[name]
+        begun = row[:1]
+        row.clear()
+        self.may_have_failed.update(lease.lease_id for lease in begun)
+        lost = agent_pb2.DevicesChanged(lost={name: "the cable is out"})
+        await self.hub.handle(session, agent_pb2.SessionRequest(devices_changed=lost))
+        failure = failure_pb2.Failure(kind=failure_pb2.FAILURE_KIND_DEVICE_LOST)
+        for lease in begun:
+            finished = agent_pb2.JobFinished(
+                lease_id=lease.lease_id, job_id=lease.job_id, device_id=name, failure=failure
+            )
+            await self.hub.handle(session, agent_pb2.SessionRequest(job_finished=finished))
+        await self.obey()
+        assert self.hub.hands.of(name) == []
+
+    async def plug_in(self, name: str) -> None:
+        """It is there again."""
+        changed = agent_pb2.DevicesChanged(devices=[device(name)])
+        await self.hub.handle(self.sessions[name], agent_pb2.SessionRequest(devices_changed=changed))
+        await self.obey()
+
     async def check(self) -> None:
         """Nothing is lost, doubled, or blamed on a device that had not begun it."""
         assert self.hub.may_wait or await self.store.waiting(lambda _: True, 1) == []
@@ -291,6 +314,17 @@ class LifeOfAFleet(RuleBasedStateMachine):
         self.run(self.fleet.fall_silent(name))
 
     @rule(name=DEVICES)
+    def unplug(self, name: str) -> None:
+        if name in self.fleet.sessions:
+            self.run(self.fleet.unplug(name))
+
+    @rule(name=DEVICES)
+    def plug_in(self, name: str) -> None:
+        if name in self.fleet.sessions:
+            self.run(self.fleet.plug_in(name))
+            self.run(self.fleet.dispatch())
+
+    @rule(name=DEVICES)
     def hand_back(self, name: str) -> None:
         self.run(self.fleet.hub.hand_back(name))
         self.run(self.fleet.obey())
@@ -337,6 +371,23 @@ async def ready(fleet: Fleet, jobs: int) -> None:
 
 def rows(fleet: Fleet) -> dict[str, int]:
     return {name: len(row) for name, row in fleet.agents.items()}
+
+
+async def test_of_a_device_that_is_unplugged_one_job_fails_and_the_others_go_back_at_once(fleet: Fleet) -> None:
+    await ready(fleet, 10)
+    begun, *behind = fleet.agents["a"]
+    await fleet.unplug("a")
+    assert [job.attempts[-1].failure.kind for job in [await fleet.store.job(begun.job_id)] if job] == [
+        failure_pb2.FAILURE_KIND_DEVICE_LOST
+    ]
+    for lease in behind:
+        job = await fleet.store.job(lease.job_id)
+        assert job is not None
+        assert job.state == job_pb2.JOB_STATE_QUEUED
+        assert not job.attempts or job.attempts[-1].failure.kind != failure_pb2.FAILURE_KIND_DEVICE_LOST
+    await fleet.plug_in("a")
+    await fleet.dispatch()
+    assert rows(fleet)["a"] > 0
 
 
 async def test_quick_devices_get_jobs_ahead_evenly(fleet: Fleet) -> None:

@@ -394,6 +394,32 @@ async def test_devices_come_and_go_within_a_session(address: str, client: Client
     assert await state_of(client, "phone-2") == device_pb2.DEVICE_STATE_ONLINE
 
 
+async def test_an_agent_may_begin_without_a_device_and_a_device_that_is_lost_says_why(
+    address: str, client: Client
+) -> None:
+    agent = ScriptedAgent(address)
+    await agent.say(
+        hello=agent_pb2.Hello(
+            protocol_version=contract.PROTOCOL_VERSION, agent={"agent_id": agent.agent_id}, session_epoch="1-x"
+        )
+    )
+    await agent.hear("welcome")
+    await agent.say(devices_changed=agent_pb2.DevicesChanged(devices=[device("phone-1"), device("phone-2")]))
+    await agent.say(devices_changed=agent_pb2.DevicesChanged(devices=[device("phone-1")]))
+    states = [device_pb2.DEVICE_STATE_ONLINE, device_pb2.DEVICE_STATE_ENROLLED]
+    async with asyncio.timeout(10):
+        while [phone.state for phone in await client.devices()] != states:  # noqa: ASYNC110  # likewise
+            await asyncio.sleep(0.02)
+    # What an agent says of others' devices, or at length, does no harm.
+    lost = {"phone-1": "the cable\nis out " + "x" * 10_000, "other": "mine"}
+    await agent.say(devices_changed=agent_pb2.DevicesChanged(lost=lost))
+    await until_state(client, device_pb2.DEVICE_STATE_LOST, "phone-1")
+    phone, _ = await client.devices()
+    assert phone.state_reason.startswith("the cable is out x")
+    assert len(phone.state_reason) < 1000
+    assert [event.kind for event in phone.events] == ["lost", "attached"]
+
+
 # ---------------------------------------------------------------------------------------------------- bad submissions
 
 
