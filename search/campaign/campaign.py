@@ -132,6 +132,9 @@ class Campaign:
         self._began = time.monotonic()
         self._published = 0.0
         self._unpublished: list[Evaluation] = []
+        self._planned = self.config.search.candidates
+        #: Share of the training that is done.
+        self._trained = 0.0
 
     def check(self, problem: Problem | None = None) -> None:
         """Everything that can be known to be wrong before the lab starts.
@@ -152,9 +155,11 @@ class Campaign:
         Raises:
             SearchError, ClientError, SupernetError: it cannot go on; what was done is kept.
         """
-        complete = await self.search(client) and await self._audit()
+        complete = await self.search(client)
         if complete:
-            await self.conclude(client)
+            async with publishing.failing(client, self.campaign_id, self.config):
+                complete = await self._audit()
+                await (self.conclude(client) if complete else self._pause(client))
         self._note_time()
         return Outcome(complete, self.log.history.evaluations)
 
@@ -164,10 +169,15 @@ class Campaign:
         Raises:
             SearchError, ClientError, SupernetError: it cannot go on; what was done is kept.
         """
-        self._check_space()
-        await self._attach(client)
-        # The campaign of a comparison holds what others found, and finds nothing itself.
-        return await self._begin() and (bool(self.config.compare.strategies) or await self._search(client))
+        async with publishing.failing(client, self.campaign_id, self.config):
+            self._check_space()
+            await self._attach(client)
+            # The campaign of a comparison holds what others found, and finds nothing itself.
+            holds_others = bool(self.config.compare.strategies)
+            complete = await self._begin(client) and (holds_others or await self._search(client))
+            if not complete:
+                await self._pause(client)
+            return complete
 
     async def conclude(self, client: Fleet) -> None:
         """The part after the last candidate: winners are confirmed, and all is written down.
@@ -188,7 +198,10 @@ class Campaign:
             protocol=self.config.measure.full_protocol().model_dump(mode="json"),
             sources=[f"replayed from {self.config.replay}"] if self.config.replay else [],
         )
-        await publishing.finish(client, self.campaign_id, self.config, self.log.history)
+        await publishing.finish(client, self.campaign_id, self.config, self.log.history, self._planned)
+
+    async def _pause(self, client: Fleet) -> None:
+        await publishing.pause(client, self.campaign_id, self.config)
 
     # ------------------------------------------------------------------------------------------------ stages
 
@@ -203,21 +216,26 @@ class Campaign:
         self._evaluator = Evaluator(self.problem, self._maker, client, self._targets, models, self._jobs_id)
         await publishing.begin(client, self.campaign_id, self.config)
 
-    async def _begin(self) -> bool:
+    async def _begin(self, client: Fleet) -> bool:
         if not isinstance(self._maker, SupernetMaker):
             return True
         self._observer.stage("training the supernet")
         began = time.monotonic()
-        complete = await asyncio.to_thread(self._maker.train, self._observer.trained, self._stop)
+        async with publishing.training(client, self.campaign_id, lambda: self._trained):
+            complete = await asyncio.to_thread(self._maker.train, self._note_trained, self._stop)
         self._note_stage("training", time.monotonic() - began)
         return complete
+
+    def _note_trained(self, progress: Progress) -> None:
+        self._trained = progress.step / progress.steps
+        self._observer.trained(progress)
 
     async def _search(self, client: Fleet) -> bool:
         self._observer.stage("searching")
         data_sets = await uploads.data_sets(client, self.config, self.problem.data, "validation")
         entered = warm_start.enter(self.log, self.problem, self._observer.note)
         self._recall()
-        total = self.config.search.candidates + entered
+        total = self._planned = self.config.search.candidates + entered
         for done, evaluation in enumerate(self.log.history.evaluations, 1):
             self._observer.evaluated(evaluation, done, total)
         pending = [(number, self.space.parse(text)) for number, text in self.log.history.pending.items()]
@@ -343,7 +361,7 @@ class Campaign:
         """Show what is new, not more often than people look; `whole` shows it in any case."""
         if self._unpublished and (whole or time.monotonic() - self._published > _PUBLISH_EVERY_S):
             told, self._unpublished = self._unpublished, []
-            await publishing.evaluated(client, self.campaign_id, told, self.config, self.log.history)
+            await publishing.evaluated(client, self.campaign_id, told, self.config, self.log.history, self._planned)
             self._published = time.monotonic()
 
     # ------------------------------------------------------------------------------------------------ notes

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from protos import contract
+from search.campaign import publishing
 from search.campaign.campaign import Campaign, Observer, Outcome, about
 from search.campaign.config import CampaignConfig, parse
 from search.campaign.problem import Problem
@@ -104,6 +105,7 @@ class Contest:
                 campaign.check(replace(self.problem, config=entrant.config))
                 if not await campaign.search(client):
                     return Outcome(False, log.history.evaluations)
+                await publishing.searched(client, campaign.campaign_id, entrant.config)
             if entrant.folder.name not in self.log.history.notes(SEARCHED):
                 self.log.note(SEARCHED, entrant.folder.name)
         self._gather()
