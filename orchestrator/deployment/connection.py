@@ -11,6 +11,7 @@ is no answer; a command that takes too long is killed, while the connection stay
 from __future__ import annotations
 
 import re
+import secrets
 import select
 import shlex
 import time
@@ -21,7 +22,7 @@ from typing import BinaryIO
 
 import paramiko
 
-from orchestrator.deployment.errors import CommandError, NoSpaceError, UnreachableError
+from orchestrator.deployment.errors import CommandError, NoSpaceError, UnfitError, UnreachableError
 from orchestrator.deployment.hosts import Host
 from orchestrator.deployment.ports import Output
 from orchestrator.deployment.watch import Watch
@@ -34,6 +35,9 @@ _TICK_S = 0.2
 #: After the last byte: a slow card may still be writing.
 _WRITTEN_S = 120.0
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|\bENOSPC\b|\bEDQUOT\b")
+# What comes before the mark is not the command's: a .bashrc or a banner talks, too. In English, so that a full disk can
+# be told from other failures.
+_START = 'echo "$1"; echo "$1" >&2; shift; LC_ALL=C exec "$@"'
 _WRITE = """
 umask 077
 trap 'rm -f "$1.part"' EXIT
@@ -58,6 +62,7 @@ class Connection:
         self._host = host
         self._transport = transport
         self._patience_s = patience_s
+        self._mark = f"gauntlet-{secrets.token_hex(8)}"
 
     @property
     def name(self) -> str:
@@ -107,10 +112,9 @@ class Connection:
             # The watch is the one to be faster.
             channel = self._transport.open_session(timeout=2 * self._patience_s)
             try:
-                # In English, so that a full disk can be told from other failures.
-                channel.exec_command(shlex.join(["env", "LC_ALL=C", *command]))
+                channel.exec_command(shlex.join(["sh", "-c", _START, "sh", self._mark, *command]))
                 self._feed(channel, stdin, watch, on_bytes)
-                return self._collect(channel, label, timeout_s, watch)
+                return self._own(self._collect(channel, label, timeout_s, watch))
             finally:
                 channel.close()
 
@@ -182,6 +186,17 @@ class Connection:
         if channel.exit_status < 0 and not self._answers():
             raise EOFError
         return Output(channel.exit_status, *(bytes(stream).decode(errors="replace") for stream in streams))
+
+    def _own(self, output: Output) -> Output:
+        """What the command itself said; whoever does not even say the mark runs no commands."""
+        stdout, stderr = (text.partition(f"{self._mark}\n") for text in (output.stdout, output.stderr))
+        if output.status >= 0 and not stdout[1]:
+            said = " ".join((output.stderr or output.stdout).split())[:200] or "nothing"
+            raise UnfitError(
+                f"{self._host.where} runs no commands for {self._host.user}; it says: {said}",
+                "an agent needs Linux, and an account with a shell: no nologin, no ForceCommand, not for sftp alone",
+            )
+        return Output(output.status, stdout[2], stderr[2])
 
     def _answers(self) -> bool:
         """Is anybody there? Any answer will do; without one the watch ends the connection, and this."""

@@ -43,7 +43,8 @@ class Remote(Protocol):
         Raises:
             CommandError: it failed, with the last line that it said, or did not end in time.
             NoSpaceError: it failed because the disk is full.
-            UnreachableError: the connection was cut.
+            UnfitError: the host runs no commands for this user.
+            UnreachableError: the connection was cut, or the host says nothing any more.
         """
         ...
 
