@@ -3,11 +3,12 @@
 Accuracy belongs to weights, so that it says something about this campaign only if the networks of the other one were
 trained in the same way; what a network costs on a device belongs to the architecture. So of an earlier run
 
-- figures of every objective, from a campaign that trained and measured alike: the candidate enters this one as told.
-  It counts towards the front and is not measured again;
+- all figures that this campaign asks for, from one that trained and measured alike: the candidate enters as told. It
+  counts towards the front and is not measured again;
 - anything else: figures for predictors to learn from, no candidates.
 
-All of it is copied into the log, so that the run goes on without the earlier one's folder.
+A failure on a device that this campaign does not name is none here. All is copied into the log, so that the run goes
+on without the earlier one's folder.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from typing import Any
 from search.campaign.config import CampaignConfig, parse
 from search.campaign.problem import Problem
 from search.evaluations import Evaluation
-from search.pareto import costs
+from search.objectives import derived
+from search.replay.recording import failed_on
 from search.replay.table import Table
 from search.runlog import History, RunLog, read_history
 from search.spaces.base import SpaceError
@@ -73,39 +75,51 @@ def _read(history: History, part: str) -> list[Evaluation]:
 
 
 def _collect(problem: Problem) -> tuple[list[Evaluation], list[Evaluation]]:
+    wanted = [quantity.name for quantity in problem.config.quantities()]
     entered: dict[str, Evaluation] = {}
     learned: dict[str, Evaluation] = {}
     for name in problem.config.warm_start:
         path = Path(name)
-        evaluations, alike = _table(path, problem) if path.is_file() else _run(path, problem.config)
+        evaluations, alike = _table(path, problem) if path.is_file() else _run(path, problem)
         for evaluation in evaluations:
             try:
                 text = problem.space.parse(evaluation.architecture).text
             except SpaceError:
                 continue  # of another space
-            origin = f"{path.name}, candidate {evaluation.number}"
             found = replace(
-                evaluation, architecture=text, digests={}, provenance={**evaluation.provenance, FROM: origin}
+                evaluation,
+                architecture=text,
+                figures={**evaluation.figures, **derived(evaluation.figures, problem.config.aggregates())},
+                digests={},
+                failure=evaluation.failure if _fails_here(evaluation, problem.config) else None,
+                provenance={**evaluation.provenance, FROM: f"{path.name}, candidate {evaluation.number}"},
             )
-            if alike and costs(found, problem.config.parsed_objectives()) is not None:
+            known = found.failure is None and all(found.value(name).value is not None for name in wanted)
+            if alike and known:
                 entered.setdefault(text, replace(found, number=len(entered)))
             else:
                 learned.setdefault(text, _without_weights(found) if not alike else found)
     return list(entered.values()), [e for text, e in learned.items() if text not in entered]
 
 
-def _run(folder: Path, config: CampaignConfig) -> tuple[Sequence[Evaluation], bool]:
-    history = read_history(folder)
+def _run(folder: Path, problem: Problem) -> tuple[Sequence[Evaluation], bool]:
+    history, config = read_history(folder), problem.config
     other = parse(dict(history.about["config"]), str(folder))
-    same = all(getattr(config, key) == getattr(other, key) for key in _TRAINED_ALIKE)
-    return history.evaluations, same and config.replay == other.replay
+    same = all(getattr(config, key) == getattr(other, key) for key in (*_TRAINED_ALIKE, "replay"))
+    return history.evaluations, same and history.notes("space")[:1] == [problem.space.name]
 
 
 def _table(path: Path, problem: Problem) -> tuple[Sequence[Evaluation], bool]:
     """A table's figures are replayed ones: they enter a campaign only if all of it is replayed from the same table."""
     table = Table.read(path, problem.whole_space)
     rows = [table.space.parse(text) for text in table.rows]
-    return [table.evaluation(number, architecture) for number, architecture in enumerate(rows)], False
+    wanted = problem.config.quantities()
+    return [table.evaluation(number, architecture, wanted) for number, architecture in enumerate(rows)], False
+
+
+def _fails_here(evaluation: Evaluation, config: CampaignConfig) -> bool:
+    devices, here = failed_on(evaluation), config.devices()
+    return "" in devices or not here or not set(here).isdisjoint(devices)
 
 
 def _without_weights(evaluation: Evaluation) -> Evaluation:

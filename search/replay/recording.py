@@ -87,7 +87,7 @@ def table_of(about: About, space: Space, evaluations: Iterable[Evaluation]) -> T
     names = dict.fromkeys(name for name, value in figures if _is_recorded(name) and value.unavailable != NO_RECORD)
     failures: dict[str, dict[int, str]] = {}
     for row, evaluation in enumerate(rows):
-        for device in _failed_on(evaluation):
+        for device in failed_on(evaluation):
             failures.setdefault(device, {})[row] = _failure_text(evaluation)
     spent_s = [sum(e.stage_s.get(stage, 0.0) for stage in ("measurement", "faults")) or np.nan for e in rows]
     return Table(
@@ -107,7 +107,7 @@ def _is_recorded(name: str) -> bool:
         return False
 
 
-def _failed_on(evaluation: Evaluation) -> list[str]:
+def failed_on(evaluation: Evaluation) -> list[str]:
     """Devices whose figures are missing for the evaluation's failure; "" alone if there is none such."""
     if evaluation.failure is None:
         return []

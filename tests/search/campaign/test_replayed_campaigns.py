@@ -170,6 +170,41 @@ async def test_a_warm_start_enters_what_was_measured_alike_and_learns_from_the_r
         assert len(log.history.told) == 24
 
 
+async def learned_from(path: Path, run: Path, table: Table) -> tuple[list[Evaluation], tuple[Evaluation, ...]]:
+    """What a warm start entered, and what it left to predictors."""
+    with create(run, load(path)) as log:
+        campaign = Campaign(log, Observer())
+        campaign.check()
+        async with ReplayFleet(table) as fleet:
+            await campaign.run(fleet)
+        return [e for e in log.history.evaluations if FROM in e.provenance], campaign.strategy.learned
+
+
+async def test_what_was_not_measured_for_a_new_bound_is_no_known_candidate(tmp_path: Path, table: Table) -> None:
+    await carry_out(write(tmp_path, objectives=["accuracy", "latency_s@pi"]), tmp_path / "earlier", table)
+    bounded = {"objectives": ["accuracy", "latency_s@pi"], "warm_start": ["earlier"]}
+    path = write(tmp_path, "bounded.yaml", constraints=["latency_s@tpu <= 1"], **bounded)
+    entered, learned = await learned_from(path, tmp_path / "bounded", table)
+    assert not entered
+    assert len(learned) == 24
+
+
+async def test_a_failure_on_a_device_that_is_not_asked_about_is_none(tmp_path: Path, table: Table) -> None:
+    earlier = await carry_out(
+        write(tmp_path, search={"strategy": "random", "candidates": CELLS}), tmp_path / "e", table
+    )
+    failed = {e.architecture for e in earlier if e.failure is not None}
+    assert len(failed) == FAILING
+    objectives = ["accuracy", "worst(latency_s@pi/0.002)"]
+    path = write(tmp_path, "pi.yaml", objectives=objectives, warm_start=["e"], search={"candidates": 1})
+    entered, _ = await learned_from(path, tmp_path / "pi", table)
+    assert failed < {e.architecture for e in entered}
+    assert all(e.failure is None and e.value(objectives[1]).value for e in entered)
+    path = write(tmp_path, "table.yaml", objectives=objectives, warm_start=["made.parquet"], search={"candidates": 1})
+    _, learned = await learned_from(path, tmp_path / "table", table)
+    assert all(e.failure is None and e.value(objectives[1]).value for e in learned)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
