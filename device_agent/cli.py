@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Dict, Optional, Sequence
 
 from protos import contract, logs
-from protos.addresses import AddressError, check_form, check_local
+from protos.addresses import AddressError, check_form, check_local, split
 
 _EXAMPLES = """\
 examples:
@@ -95,6 +95,7 @@ def _run(options: argparse.Namespace) -> int:
         setup_root=options.setup_root,
         fitness=not options.no_fitness,
         noise_floor_every_s=options.noise_floor_every * 3600,
+        metrics_address=options.metrics_address,
         credentials=held,
     )
     try:
@@ -214,6 +215,13 @@ def _parser() -> argparse.ArgumentParser:
         help="compare the reference model with itself when idle, to find the device's noise floor; 0: never "
         "(%(default)g)",
     )
+    run.add_argument(
+        "--metrics-address",
+        type=_host_and_port,
+        default="",
+        metavar="HOST:PORT",
+        help="serve /metrics there for Prometheus, unguarded; the orchestrator passes on the same without it",
+    )
     run.add_argument("--lifeline", action="store_true", help="stop when standard input ends")
     run.set_defaults(run=_run)
 
@@ -255,6 +263,16 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no positive whole number")
     return number
+
+
+def _host_and_port(text: str) -> str:
+    try:
+        _, port = split(text) if text else ("", 1)
+    except AddressError as error:
+        raise argparse.ArgumentTypeError(str(error).partition("\n")[0]) from error
+    if not port:
+        raise argparse.ArgumentTypeError(f"{text!r} names no port that Prometheus could know")
+    return text
 
 
 def _hours(text: str) -> float:

@@ -11,7 +11,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping, Optional, Sequence
+from typing import ContextManager, Mapping, Optional, Sequence
 
 from device_agent import enrolment, runtimes
 from device_agent.cache import ArtifactCache
@@ -24,7 +24,7 @@ from device_agent.identity import StateFolder
 from device_agent.runner import DeviceRunner
 from device_agent.session import Agent
 from device_agent.spool import Spool
-from device_agent.telemetry import TelemetryReader
+from device_agent.telemetry import SharedTelemetry, TelemetryReader
 from device_agent.tuning.tuner import Tuner, controls
 from device_agent.uplink import Uplink
 from device_agent.workerprocess import WORKER_COMMAND
@@ -56,6 +56,7 @@ class Settings:
         fitness: check now and then that the device is what it was.
         credentials: of the lab that it has joined; None: without TLS.
         noise_floor_every_s: longest age of its noise floor; 0: never measure it.
+        metrics_address: where Prometheus finds its own /metrics; empty: nowhere.
     """
 
     orchestrator: str
@@ -73,6 +74,7 @@ class Settings:
     fitness: bool = True
     noise_floor_every_s: float = 24 * 3600.0
     credentials: Optional[Credentials] = None
+    metrics_address: str = ""
 
 
 async def serve(settings: Settings) -> None:
@@ -102,14 +104,16 @@ async def serve(settings: Settings) -> None:
             settings.device_id or state.agent_id, settings.labels, settings.device_class, settings.allow_pt2
         )
         description.controls.extend(controls(settings.allow_setup, settings.setup_root))
-        telemetry = TelemetryReader(description.device_id, state.root)
-        agent = Agent(_describe_agent(state), state.epoch, uplink, Spool(state.root / "spool"), telemetry)
+        telemetry = SharedTelemetry(TelemetryReader(description.device_id, state.root))
+        about = describe_agent(state, settings.metrics_address)
+        agent = Agent(about, state.epoch, uplink, Spool(state.root / "spool"), telemetry)
         cache = ArtifactCache(state.root / "cache", settings.cache_bytes)
         care = _care(settings, description, pool, state, agent)
         agent.add_device(DeviceRunner(state.agent_id, description, pool, cache, uplink.download, agent, care))
         renewal = asyncio.ensure_future(_renew(settings.credentials, state, uplink, agent))
         try:
-            await _run_until_stopped(agent, settings.lifeline)
+            with exporting(about, agent, telemetry):
+                await _run_until_stopped(agent, settings.lifeline)
         finally:
             renewal.cancel()
             await pool.close()
@@ -158,13 +162,28 @@ def _memory_limit(settings: Settings) -> int:
     return 0 if offered & {"cuda", "tensorrt"} else default_memory_limit()
 
 
-def _describe_agent(state: StateFolder) -> device_pb2.AgentDescription:
+def describe_agent(state: StateFolder, metrics_address: str) -> device_pb2.AgentDescription:
+    """What an agent says of itself."""
     return device_pb2.AgentDescription(
         agent_id=state.agent_id,
         hostname=socket.gethostname(),
         software_version=contract.software_version(),
         python_version=".".join(map(str, sys.version_info[:3])),
+        metrics_address=metrics_address,
     )
+
+
+def exporting(about: device_pb2.AgentDescription, agent: Agent, telemetry: SharedTelemetry) -> ContextManager[object]:
+    """Serves the agent's own /metrics where its description says so.
+
+    Raises:
+        StateError: that address cannot be used.
+    """
+    if not about.metrics_address:
+        return contextlib.nullcontext()
+    from device_agent.exporter import Exporter  # loads prometheus-client: for those who want it
+
+    return contextlib.closing(Exporter(about, agent, telemetry))
 
 
 async def _run_until_stopped(agent: Agent, lifeline: bool) -> None:

@@ -13,7 +13,7 @@ import math
 import random
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence, Set
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import grpc
 
@@ -39,6 +39,20 @@ _ATTACH_TOGETHER_BYTES = 1024 * 1024
 Telemetry = Callable[[], Sequence[device_pb2.DeviceTelemetry]]
 
 
+class Status(NamedTuple):
+    """How an agent stands.
+
+    Attributes:
+        connected: it has a session.
+        unsent: ended jobs that the orchestrator has not acknowledged.
+        devices: each with whether it holds a job.
+    """
+
+    connected: bool
+    unsent: int
+    devices: List[Tuple[device_pb2.DeviceDescription, bool]]
+
+
 class Agent:
     """An agent and its devices.
 
@@ -60,6 +74,7 @@ class Agent:
         self._telemetry = telemetry
         self._runners: Dict[str, DeviceRunner] = {}
         self._running = False
+        self._connected = False
         self._stream: Optional[Stream] = None
         self._deliveries: Set[asyncio.Task[None]] = set()
         self._offered: Set[str] = set()
@@ -108,6 +123,13 @@ class Agent:
         finally:
             for runner in self._runners.values():
                 await runner.close()
+
+    def status(self) -> Status:
+        """How it stands now; may be asked in any thread."""
+        runners = list(self._runners.values())
+        return Status(
+            self._connected, len(self._spool.all()), [(runner.description, bool(runner.held())) for runner in runners]
+        )
 
     def _longest_pause_s(self) -> float:
         """Who may hold leases hurries, for they run out: also one that was on its way when the link broke."""
@@ -162,10 +184,12 @@ class Agent:
             self._abandon(lease_id)
         beat = asyncio.ensure_future(self._beat(stream, first.welcome.heartbeat_interval_s))
         again = asyncio.ensure_future(self._offer_again())
+        self._connected = True
         try:
             while (command := await stream.receive()) is not None:
                 self._obey(command)
         finally:
+            self._connected = False
             self._connected_until = time.monotonic()
             beat.cancel()
             again.cancel()

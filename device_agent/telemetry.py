@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from pathlib import Path
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, List, Optional, Sequence, Tuple
 
 from device_agent.hoststate import NO_CPUFREQ, NO_THERMOMETER, HostReader, Probe
 from device_agent.measure.meters import Meter, MeterError, choose_meter, survey_machine
@@ -21,6 +22,8 @@ from protos.gauntlet.v1 import device_pb2, figure_pb2
 log = logging.getLogger(__name__)
 
 _LOOK_AGAIN_S = 60.0
+#: When the last heartbeat is older than this, there is no lab just now.
+_FRESH_S = 10.0
 _MOST_DEVICES = 16
 NO_BATTERY = "no battery in /sys/class/power_supply"
 
@@ -155,3 +158,37 @@ class TelemetryReader:
 def _figure(probe: Optional[Probe], why_not: str) -> figure_pb2.Figure:
     value = probe.read() if probe is not None else None
     return figures.unavailable(why_not) if value is None else figures.measured(value)
+
+
+class SharedTelemetry:
+    """Read once for all who ask: a second look at a time would cost what is measured twice as much, and would take from
+    the first what counts since the last look.
+
+    Args:
+        telemetry: what reads it.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, telemetry: Callable[[], Sequence[device_pb2.DeviceTelemetry]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._telemetry = telemetry
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: Tuple[float, Sequence[device_pb2.DeviceTelemetry]] = (-_FRESH_S, ())
+
+    def __call__(self) -> Sequence[device_pb2.DeviceTelemetry]:
+        """Read it now."""
+        with self._lock:
+            return self._read()
+
+    def recent(self) -> Sequence[device_pb2.DeviceTelemetry]:
+        """As it was a few seconds ago at most."""
+        with self._lock:
+            read_at, kept = self._kept
+            return kept if self._clock() - read_at < _FRESH_S else self._read()
+
+    def _read(self) -> Sequence[device_pb2.DeviceTelemetry]:
+        readings = self._telemetry()
+        self._kept = (self._clock(), readings)
+        return readings
