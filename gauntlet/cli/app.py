@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.cli import access, backups, bench, compare, devices, faults, jobs, lab, predict, results, search
+from gauntlet.cli import access, backups, bench, compare, deploy, devices, faults, jobs, lab, predict, results, search
 from gauntlet.cli.choices import help_with_defaults
 from gauntlet.cli.output import EXIT_INTERRUPTED, Settings, print_error
 from gauntlet.protocol import BENCH_OPTIONS, COMPARE_OPTIONS
@@ -41,6 +41,8 @@ access.add_to(lab.app)
 backups.add_to(lab.app)
 app.add_typer(lab.app, name="lab")
 app.command("login")(access.login)
+app.command("deploy", epilog=deploy.EPILOG)(deploy.deploy)
+app.command("undeploy", epilog=deploy.EPILOG)(deploy.undeploy)
 
 
 def _print_version(wanted: bool) -> None:
@@ -82,7 +84,8 @@ def root(
 
       [cyan]gauntlet lab init[/]                             on the server, once: TLS, tokens, roles
       [cyan]gauntlet lab up[/]                               on the server
-      [cyan]gauntlet-agent join HOST:PORT TOKEN[/]           on each board, once; then gauntlet-agent run
+      [cyan]gauntlet deploy pi4 --lab HOST:PORT[/]           brings the agent to a board
+      [cyan]gauntlet-agent join HOST:PORT TOKEN[/]           or by hand; then gauntlet-agent run
       [cyan]gauntlet bench model.tflite --lab HOST:PORT[/]   where it is reached
     """
     if context.invoked_subcommand is None:

@@ -56,8 +56,11 @@ class StandalonePython:
         """Of its interpreter on the board; empty: it is not there."""
         return self._remote.run(["sh", "-c", _FIND, "sh", self._folder], check=False).stdout.strip()
 
-    def bring(self, on_bytes: Callable[[int], None]) -> str:
+    def bring(self, told: Callable[[int], None]) -> str:
         """Send and unpack it.
+
+        Args:
+            told: called with how many bytes are there.
 
         Returns:
             Path of its interpreter.
@@ -66,7 +69,14 @@ class StandalonePython:
             UnfitError: it is no archive of a Python.
         """
         self._remote.run(["mkdir", "-p", self._folder.rpartition("/")[0]])
-        self._remote.put(self._archive, f"{self._folder}.tar.gz", on_bytes)
+        sent = 0
+
+        def more(count: int) -> None:
+            nonlocal sent
+            sent += count
+            told(sent)
+
+        self._remote.put(self._archive, f"{self._folder}.tar.gz", more)
         try:
             self._remote.run(["sh", "-c", _UNPACK, "sh", self._folder], _UNPACK_TIMEOUT_S)
         except CommandError as error:

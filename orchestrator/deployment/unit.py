@@ -38,7 +38,6 @@ CapabilityBoundingSet=
 _FILTERED_KERNEL = """\
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
-ProtectClock=yes
 ProtectHostname=yes
 """
 
@@ -58,8 +57,9 @@ TimeoutStopSec={stop}
 KillMode=mixed
 UMask=0077
 NoNewPrivileges=yes
-# No MemoryDenyWriteExecute: drivers of GPUs write code and run it. No PrivateDevices: GPUs are devices. Priority and
-# scheduler are left alone: they are part of what is measured.
+# Not here: MemoryDenyWriteExecute, since drivers of GPUs write code and run it; PrivateDevices, since GPUs are devices,
+# and ProtectClock, which before systemd 253 forbids all devices but one (its issue 18142); priority and scheduler,
+# since they are part of what is measured.
 {hardening}
 [Install]
 WantedBy={target}

@@ -37,9 +37,7 @@ _INDEX = "wheels.json"
 _DOWNLOAD_TIMEOUT_S = 900.0
 _ROUNDS = 5
 _MISSING = re.compile(r"No matching distribution found for (?P<what>.+)")
-_OFFLINE = re.compile(
-    r"Temporary failure in name resolution|NewConnectionError|ConnectTimeout|ProxyError|Read timed out"
-)
+_OFFLINE = re.compile(r"connection broken by|Could not fetch URL|Read timed out|Failed to establish a new connection")
 
 
 @dataclass(frozen=True)
@@ -149,6 +147,12 @@ class Wheelhouses:
                 if not _kept(place):
                     raise
         return _kept(place)
+
+
+def amount(wheels: Sequence[Wheel]) -> str:
+    """How many and how large they are, for people."""
+    size_bytes = sum(wheel.size_bytes for wheel in wheels)
+    return f"{len(wheels)} wheel{'' if len(wheels) == 1 else 's'}, {size_bytes / 1e6:.0f} MB"
 
 
 def cache_folder() -> Path:
