@@ -72,10 +72,10 @@ def configured(name: str, address: str, port: int = 0, user: str = "", jumps: Se
         found["hostname"][0],
         int(found["port"][0]),
         found["user"][0],
-        tuple(Path(file).expanduser() for file in found.get("identityfile", []) if file != "none"),
+        tuple(_own(file) for file in found.get("identityfile", []) if file != "none"),
         jump,
         tuple(
-            Path(file).expanduser()
+            _own(file)
             for key in ("userknownhostsfile", "globalknownhostsfile")
             for file in found.get(key, [""])[0].split()
             if file != "none"
@@ -103,8 +103,7 @@ def _ask(address: str, port: int, user: str) -> Mapping[str, list[str]]:
             )
         return _without_ssh(address, port, user)
     command = [program, "-G"]
-    # ssh takes the home folder of the account; everybody else, and who sets it, $HOME.
-    if Path.home() != Path(pwd.getpwuid(os.getuid()).pw_dir):
+    if Path.home() != _account_home():
         command += ["-F", str(file) if file.exists() else "none"]
     command += ["-p", str(port)] if port else []
     command += ["-l", user] if user else []
@@ -131,6 +130,17 @@ def _ask(address: str, port: int, user: str) -> Mapping[str, list[str]]:
     if missing:
         raise InventoryError(f"`ssh -G {address}` does not say {missing[0]}", "is this OpenSSH 6.8 or newer?")
     return found
+
+
+def _account_home() -> Path:
+    """What ssh takes for the home folder; everybody else, and who sets it, takes $HOME."""
+    return Path(pwd.getpwuid(os.getuid()).pw_dir)
+
+
+def _own(file: str) -> Path:
+    """A file that ssh names, with the home folder that holds here."""
+    path = Path(file).expanduser()
+    return Path.home() / path.relative_to(_account_home()) if path.is_relative_to(_account_home()) else path
 
 
 def _without_ssh(address: str, port: int, user: str) -> Mapping[str, list[str]]:
