@@ -33,8 +33,8 @@ _MOST_CLOCKS = 8
 _PROCESSOR_CHIPS = ("coretemp", "k10temp", "zenpower")
 #: Where a processor shows the same degrees as a thermal zone.
 _PACKAGE_ZONE = "x86_pkg_temp"
-#: Over-current protection of a Jetson's power supply: low voltage, average and momentary current (Jetson Linux
-#: Developer Guide, "Software-Based Power Consumption Modeling").
+#: Over-current protection of a Jetson's power supply: low voltage, average and momentary current (NVIDIA's driver
+#: tegra234-oc-event.c; its counters only grow).
 _OVER_CURRENT_CHIP, _OVER_CURRENT_COUNT = "soctherm_oc", re.compile(r"oc\d_event_cnt")
 #: Silicon works at neither; what lies outside is a sensor's way to say that it has nothing to tell.
 _COLDEST_C, _HOTTEST_C = -40.0, 200.0
