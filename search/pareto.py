@@ -167,6 +167,14 @@ def hypervolume_series(
     return series
 
 
+def feasible_points(
+    evaluations: Sequence[Evaluation], objectives: Sequence[Objective], constraints: Sequence[Constraint] = ()
+) -> Points:
+    """Costs of the candidates that have all figures and keep the bounds, (points, objectives)."""
+    found = [point for _, point in _feasible(evaluations, objectives, constraints)]
+    return np.array(found, dtype=np.float64).reshape(-1, len(objectives))
+
+
 def _feasible(
     evaluations: Sequence[Evaluation], objectives: Sequence[Objective], constraints: Sequence[Constraint]
 ) -> list[tuple[Evaluation, tuple[float, ...]]]:

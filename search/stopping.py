@@ -6,12 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from search.errors import SearchError
 from search.evaluations import Evaluation
 from search.objectives import Constraint, Objective
-from search.pareto import Points, Scale, costs, front, hypervolume
+from search.pareto import Scale, feasible_points, hypervolume
 
 
 class StopError(SearchError):
@@ -66,14 +64,14 @@ class Plateau:
 
     def gained(self, progress: Progress) -> float | None:
         """Hypervolume that the last queries added, 0-1; None if there are no more than these, or no front before."""
-        before = front(progress.evaluations[: -self.queries], progress.objectives, progress.constraints)
-        if not before:
+        before, now = (
+            feasible_points(told, progress.objectives, progress.constraints)
+            for told in (progress.evaluations[: -self.queries], progress.evaluations)
+        )
+        if len(before) == 0:
             return None
-        now = front(progress.evaluations, progress.objectives, progress.constraints)
-        # Without the front's members of then, a front of a single point now would say nothing of the span.
-        then_points, points = (_points(members, progress.objectives) for members in (before, [*before, *now]))
-        scale = Scale.of(points)
-        return hypervolume(points, scale) - hypervolume(then_points, scale)
+        scale = Scale.of(now)
+        return hypervolume(now, scale) - hypervolume(before, scale)
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,3 @@ class StopRules:
                     f"the last {self.plateau.queries:,} queries raised the hypervolume by {gained:.2g}, "
                     f"not by more than {self.plateau.gain:g}"
                 )
-
-
-def _points(evaluations: Sequence[Evaluation], objectives: Sequence[Objective]) -> Points:
-    return np.array([costs(evaluation, objectives) for evaluation in evaluations], dtype=np.float64)

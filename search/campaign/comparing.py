@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from search.campaign.config import CampaignConfig
 from search.campaign.contest import SEARCHED, entrants
+from search.campaign.warm_start import FROM
 from search.comparison import Comparison
-from search.pareto import Points, Scale, costs, front, hypervolume, hypervolume_series
+from search.pareto import Scale, feasible_points, hypervolume, hypervolume_series
 from search.runlog import read_history
 
 #: Hypervolume to which queries are counted, if the file names none.
@@ -36,17 +35,18 @@ def comparison_of(folder: Path, config: CampaignConfig) -> Comparison | None:
         for entrant in entrants(config, folder)
         if entrant.folder.name in history.notes(SEARCHED)
     ]
-    feasible = front([e for _, told in found for e in told], objectives, constraints)
+    points = feasible_points([e for _, told in found for e in told], objectives, constraints)
     seeds = [{entrant.seed for entrant, _ in found if entrant.label == label} for label in config.searches()]
-    if not feasible or not set.intersection(*seeds):
+    if len(points) == 0 or not set.intersection(*seeds):
         return None
-    points: Points = np.array([costs(evaluation, objectives) for evaluation in feasible])
     scale = Scale.of(points)
     whole = hypervolume(points, scale)
     runs: dict[str, dict[int, list[float]]] = {label: {} for label in config.searches()}
     for entrant, told in found:
         series = hypervolume_series(told, objectives, constraints, scale)
-        runs[entrant.label][entrant.seed] = [value / whole for value in series]
+        # What a warm start brought was told first, and is no query.
+        first = min(sum(FROM in evaluation.provenance for evaluation in told), len(series) - 1)
+        runs[entrant.label][entrant.seed] = [value / whole for value in series[first:]]
     return Comparison(
         title=config.title,
         runs=runs,

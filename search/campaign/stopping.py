@@ -17,8 +17,10 @@ def stop_reason(config: CampaignConfig, history: History) -> str | None:
     What a warm start brought cost this campaign nothing.
     """
     stop = config.stop
-    plateau = None if stop.plateau is None else Plateau(stop.plateau.queries, stop.plateau.gain)
     own = [evaluation for evaluation in history.evaluations if FROM not in evaluation.provenance]
+    plateau = None
+    if stop.plateau is not None and len(own) >= stop.plateau.queries:
+        plateau = Plateau(stop.plateau.queries, stop.plateau.gain)
     progress = Progress(
         history.evaluations,
         config.parsed_objectives(),

@@ -75,6 +75,12 @@ def test_the_gain_is_that_of_the_box_of_the_front_there_is_now() -> None:
     assert Plateau(1, 0.0).gained(progress) == pytest.approx(0.25 / 1.21)
 
 
+def test_with_one_objective_the_gain_is_a_share_of_what_was_seen() -> None:
+    told_so_far = told([(0.5, 1.0), (0.5, 3.0), (0.5, 0.9)])
+    progress = Progress(told_so_far.evaluations, OBJECTIVES[1:])
+    assert Plateau(1, 0.0).gained(progress) == pytest.approx(0.1 / 2.1 / 1.1)
+
+
 def test_a_front_of_one_point_that_beats_all_others_is_a_gain() -> None:
     assert Plateau(1, 0.0).gained(told([(0.5, 1.0), (0.6, 0.5)])) == pytest.approx(1 - 0.01 / 1.21)
 

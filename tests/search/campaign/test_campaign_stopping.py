@@ -56,3 +56,14 @@ def test_a_front_that_no_longer_grows_ends_the_search(tmp_path: Path) -> None:
         assert stop_reason(plateau, log.history) is None
         tell(log, [0.1, 0.2, 0.65])
         assert "the last 3 queries" in str(stop_reason(plateau, log.history))
+
+
+def test_a_plateau_is_made_of_own_queries_though_a_warm_start_counts_towards_the_front(tmp_path: Path) -> None:
+    with RunLog.create(tmp_path, "test") as log:
+        tell(log, [0.7, 0.6, 0.5, 0.4, 0.3], {FROM: "yesterday"})
+        plateau = config(plateau={"queries": 2, "gain": 0.01})
+        assert stop_reason(plateau, log.history) is None
+        tell(log, [0.65])
+        assert stop_reason(plateau, log.history) is None
+        tell(log, [0.65])
+        assert "the last 2 queries" in str(stop_reason(plateau, log.history))

@@ -147,6 +147,39 @@ async def test_a_comparison_measures_nothing_twice(tmp_path: Path, table: Table)
             assert len(jobs) == len(set(jobs)) < len(fleet.submitted)
 
 
+async def test_a_comparison_of_one_objective_is_on_the_scale_of_what_was_seen(tmp_path: Path, table: Table) -> None:
+    path = write(
+        tmp_path,
+        objectives=["latency_s@tpu"],
+        search={"candidates": 12, "batch": 6},
+        compare={"strategies": ["local", "random"], "seeds": 1},
+    )
+    await carry_out(path, tmp_path / "run", table)
+    compared = comparison_of(tmp_path / "run", load(path))
+    assert compared is not None
+    latencies = [e.value("latency_s@tpu").value for e in read_history(tmp_path / "run" / "random-0").evaluations]
+    everything = read_history(tmp_path / "run").evaluations
+    seen = [value for e in everything if (value := e.value("latency_s@tpu").value) is not None]
+    best = min(value for value in latencies if value is not None)
+    # Nothing counts from a tenth of the span behind the worst on.
+    expected = 1 - (best - min(seen)) / (max(seen) - min(seen)) / 1.1
+    assert compared.runs["random"][0][-1] == pytest.approx(expected)
+
+
+async def test_what_a_warm_start_brought_is_no_query_of_a_comparison(tmp_path: Path, table: Table) -> None:
+    await carry_out(write(tmp_path), tmp_path / "earlier", table)
+    path = write(
+        tmp_path,
+        search={"candidates": 6, "batch": 6},
+        warm_start=["earlier"],
+        compare={"strategies": ["local", "random"], "seeds": 1},
+    )
+    await carry_out(path, tmp_path / "run", table)
+    compared = comparison_of(tmp_path / "run", load(path))
+    assert compared is not None
+    assert all(len(series) == 6 for runs in compared.runs.values() for series in runs.values())
+
+
 async def test_a_warm_start_enters_what_was_measured_alike_and_learns_from_the_rest(
     tmp_path: Path, table: Table
 ) -> None:
