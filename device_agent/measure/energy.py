@@ -55,6 +55,38 @@ class _Window:
     seconds: List[float]
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How long each part takes, in seconds.
+
+    Attributes:
+        idle_s: before, and again after.
+        ramp_s: inferences that are not metered yet.
+        window_s: the metered ones.
+        batch_s: of the window.
+        settle_s: between the window and the idle part after it.
+    """
+
+    idle_s: float
+    ramp_s: float
+    window_s: float
+    batch_s: float
+    settle_s: float
+
+    @classmethod
+    def of(cls, spec: pb.EnergySpec, meter: Meter) -> Plan:
+        """As long as asked, and long enough for a meter that updates slowly."""
+        update_s = meter.facts.update_s
+        window_s = max(spec.window_s, _LEAST_UPDATES * update_s)
+        return cls(
+            idle_s=max(_IDLE_S, _LEAST_IDLE_UPDATES * update_s),
+            ramp_s=_RAMP_S,
+            window_s=window_s,
+            batch_s=max(window_s / _BATCHES, 2 * update_s),
+            settle_s=max(_SETTLE_S, update_s),
+        )
+
+
 def measure_energy(
     invoke: Callable[[], None],
     spec: pb.EnergySpec,
@@ -77,16 +109,13 @@ def measure_energy(
     """
     if meter.unavailable:
         return unavailable(meter.unavailable)
-    update_s = meter.facts.update_s
-    window_s = max(spec.window_s, _LEAST_UPDATES * update_s)
-    batch_s = max(window_s / _BATCHES, 2 * update_s)
-    idle_s = max(_IDLE_S, _LEAST_IDLE_UPDATES * update_s)
+    plan = Plan.of(spec, meter)
     try:
-        before = _idle(meter, idle_s, sleep, rest)
+        before = _idle(meter, plan.idle_s, sleep, rest)
         _ramp(invoke, clock)
-        busy = _busy(invoke, meter, window_s, batch_s, clock, rest)
-        sleep(max(_SETTLE_S, update_s))
-        after = _idle(meter, idle_s, sleep, rest)
+        busy = _busy(invoke, meter, plan.window_s, plan.batch_s, clock, rest)
+        sleep(plan.settle_s)
+        after = _idle(meter, plan.idle_s, sleep, rest)
     except MeterError as error:
         return unavailable(str(error))
     return _summary(before, busy, after, meter, confidence)

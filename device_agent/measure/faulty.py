@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Generator, List, Mapping, NamedTuple, Optional, Protocol, Sequence
+from typing import Any, Callable, Dict, Generator, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from fault_injection.errors import NoSuchTargetError, UnsupportedModelError
 from fault_injection.models import Place
 from fault_injection.plan import FaultPlan, Lifetime
 from fault_injection.space import Faults, Site, digest, fingerprint_of_features, hits, part_of_batch
-from fault_injection.tflite.features import Carrier, carrier_of, instrument, no_fault, select_features
+from fault_injection.tflite.features import Carrier, FeatureTensor, carrier_of, instrument, no_fault, select_features
 from fault_injection.tflite.weights import contents, find_weights, inject
 
 #: Faults of a pattern by its number, as a file has them.
@@ -41,7 +41,7 @@ class Edit(NamedTuple):
     Attributes:
         place: of the input, counted as the file has them.
         elements: numbers through the flattened tensor, batch included.
-        values: for each of them.
+        values: for each of them, as wide as the input's or wider.
     """
 
     place: int
@@ -58,7 +58,7 @@ class Trial:
         batch: samples to a call.
         part: which samples; all if left out.
         best: how many of the best classes to name; 0: none but the prediction.
-        idle: what fills the inputs that are none of the clean model's, by their places.
+        idle: what fills the inputs that are none of the clean model's, by their places, in their types.
         edits: what these hold beside, for an inference with the samples from the first number on, as many as the
             second. Asked for in the order of the samples. None: the file is run as it is.
     """
@@ -67,7 +67,7 @@ class Trial:
     batch: int
     part: slice = field(default_factory=lambda: slice(None))
     best: int = 0
-    idle: Mapping[int, float] = field(default_factory=dict)
+    idle: Mapping[int, np.generic] = field(default_factory=dict)
     edits: Optional[Callable[[int, int], Sequence[Edit]]] = None
 
 
@@ -196,8 +196,11 @@ class _FaultyFeatures:
         self._carrier = carrier_of(plan)
         instrumented = instrument(content, features, self._carrier)
         self._content, self._inputs = instrumented.data, instrumented.inputs
-        idle = {feature.name: no_fault(feature, self._carrier) for feature in features}
-        self._idle: Dict[int, float] = {place: value for name, value in idle.items() for place in self._inputs[name]}
+        self._idle: Dict[int, np.generic] = {
+            place: np.dtype(dtype).type(no_fault(feature, self._carrier))
+            for feature in features
+            for place, dtype in zip(self._inputs[feature.name], _types(feature, self._carrier))
+        }
 
     def run(self, pattern: int) -> Breaking:
         """See `FaultyModel.run`."""
@@ -244,9 +247,16 @@ class _FaultyFeatures:
                 continue
             if self._carrier is Carrier.ADD:
                 # An 8-bit bias holds no +128.
-                operands = np.minimum(operands, _LARGEST_BIAS) + np.int16(self._idle[places[0]])
+                operands = np.minimum(operands, _LARGEST_BIAS) + self._idle[places[0]].astype(np.int16)
             edits.append(Edit(places[0], elements, operands))
         return edits
+
+
+def _types(feature: FeatureTensor, carrier: Carrier) -> Tuple[str, ...]:
+    """Of a site's fault tensors, see `Carrier`."""
+    if carrier is Carrier.SET:
+        return "bool", feature.dtype
+    return ("int32" if carrier is Carrier.FLIP and feature.dtype == "float32" else feature.dtype,)
 
 
 def _written(patterns: Patterns, pattern: int) -> Sequence[Faults]:

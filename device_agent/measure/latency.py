@@ -26,6 +26,8 @@ from protos import figures
 from protos.gauntlet.v1 import measurement_pb2 as pb
 
 PERCENTILES = (0.9, 0.95, 0.99)
+#: Media type of raw samples.
+SAMPLES = "samples/latency"
 
 _WARMUP_WINDOWS = 5  # in the least warm-up time
 _LEAST_WINDOW_SAMPLES = 5

@@ -45,7 +45,6 @@ from protos.gauntlet.v1 import artifact_pb2, failure_pb2, worker_pb2
 from protos.gauntlet.v1 import measurement_pb2 as pb
 from protos.timed import timed_parts
 
-SAMPLES = "samples/latency"
 #: Tells the agent what the worker does now; True while it waits for the host's lock.
 Report = Callable[[str, bool], None]
 Window = TypeVar("Window")
@@ -289,7 +288,7 @@ class _Job:
             outcome.load_s.CopyFrom(figures.measured(load_s))
             outcome.first_inference_s.CopyFrom(figures.measured(first_s))
             samples = timing.samples.astype("<f8")
-            outcome.raw_samples.CopyFrom(write_artifact(self._output_dir, samples, SAMPLES, "latency samples"))
+            outcome.raw_samples.CopyFrom(write_artifact(self._output_dir, samples, latency.SAMPLES, "latency samples"))
             result.latency.CopyFrom(outcome)
         if spec.HasField("energy"):
             self._report("energy", False)

@@ -55,7 +55,7 @@ class LocalTrials:
             return self._kept[1]
         model = self._load(trial.content, trial.batch)
         for place, value in trial.idle.items():
-            model.fill_input(place, value)
+            model.fill_input(place, value.item())
         self._kept = (trial, model)
         return model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import List, Protocol, Sequence, Tuple, TypeVar
 
 from device_agent.errors import MeasurementError
 from device_agent.runtimes import litert, ort, torch_export
@@ -45,7 +45,22 @@ def format_of(media_type: str) -> str:
     return media_type[len(_MEDIA_PREFIX) :] if media_type.startswith(_MEDIA_PREFIX) else media_type
 
 
-def choose(runtimes: Sequence[Runtime], name: str, model_format: str) -> Runtime:
+class Offered(Protocol):
+    """Any runtime, wherever it runs."""
+
+    @property
+    def name(self) -> str:
+        """For example "litert"."""
+
+    @property
+    def formats(self) -> Tuple[str, ...]:
+        """Model formats, for example "tflite"."""
+
+
+Chosen = TypeVar("Chosen", bound=Offered)
+
+
+def choose(runtimes: Sequence[Chosen], name: str, model_format: str) -> Chosen:
     """The runtime that was asked for, or the first that takes the format when `name` is empty.
 
     Raises:

@@ -56,6 +56,28 @@ def find() -> Optional[Runtime]:
     return None
 
 
+def check_file(path: Path, whole: bool = True) -> None:
+    """Refuse a file that is no model.
+
+    Args:
+        path: of the file.
+        whole: look at all of it, for a runtime that crashes on a file that is cut.
+
+    Raises:
+        MeasurementError: invalid model.
+    """
+    try:
+        with path.open("rb") as file:
+            _check_identifier(file.read(8))
+            if whole:
+                file.seek(0)
+                check_model(file.read())
+    except OSError as error:
+        raise MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, f"cannot read the model: {error.strerror}") from error
+    except BrokenFileError as error:
+        raise MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, f"the model is cut or damaged: {error}") from error
+
+
 class LiteRt:
     """See `Runtime`."""
 
@@ -73,16 +95,7 @@ class LiteRt:
 
     def check(self, path: Path) -> None:
         """See `Runtime.check`."""
-        try:
-            with path.open("rb") as file:
-                _check_identifier(file.read(8))
-                if not _verifies_files(self.name, self.version):
-                    file.seek(0)
-                    check_model(file.read())
-        except OSError as error:
-            raise MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, f"cannot read the model: {error.strerror}") from error
-        except BrokenFileError as error:
-            raise MeasurementError(pb.FAILURE_KIND_INVALID_MODEL, f"the model is cut or damaged: {error}") from error
+        check_file(path, whole=not _verifies_files(self.name, self.version))
 
     def load(self, source: Union[Path, bytes], threads: int, delegate: str, batch: Optional[int] = None) -> LoadedModel:
         """See `Runtime.load`."""

@@ -24,7 +24,7 @@ def kinds(allowed: Sequence[int], root: Path = Path("/")) -> List[List[int]]:
         allowed: core numbers.
         root: of the file system, or of a made-up one.
     """
-    atoms = _parsed(read(root / "sys/devices/cpu_atom/cpus"))
+    atoms = parsed(read(root / "sys/devices/cpu_atom/cpus"))
     speeds: Dict[int, float] = {}
     for core in allowed:
         folder = root / CPU / f"cpu{core}"
@@ -61,7 +61,7 @@ def select(text: str, allowed: Sequence[int], root: Path = Path("/")) -> List[in
                 f"leave the choice of cores out, or name some of {spelled(allowed)}",
             )
         return groups[0] if text == "little" else sorted(core for group in groups[1:] for core in group)
-    wanted = _parsed(text)
+    wanted = parsed(text)
     if not wanted:
         raise SetupRefusedError(f"{text!r} names no cores", "give big, little, or numbers such as 0-3 or 0,2")
     missing = [core for core in wanted if core not in allowed]
@@ -97,13 +97,13 @@ def spelled(cores: Sequence[int]) -> str:
 
 def _domain_clock(folder: Path, root: Path) -> int:
     clock = number(folder / "cpufreq/cpuinfo_max_freq")
-    related = _parsed(read(folder / "cpufreq/related_cpus"))
+    related = parsed(read(folder / "cpufreq/related_cpus"))
     # A core whose own file cannot be read shares the clock of its domain.
     others = (number(root / CPU / f"cpu{core}/cpufreq/cpuinfo_max_freq") for core in related)
     return clock if clock is not None else max((other for other in others if other is not None), default=0)
 
 
-def _parsed(text: Optional[str]) -> List[int]:
+def parsed(text: Optional[str]) -> List[int]:
     """Numbers in a list as the kernel writes it ("0-3,6", or with spaces); empty for anything else."""
     compact = re.sub(r"\s+", ",", (text or "").strip())
     if not _LIST.fullmatch(compact):

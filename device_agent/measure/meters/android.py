@@ -7,7 +7,8 @@ power_profile) is a model and never read here.
 from __future__ import annotations
 
 import re
-from typing import Dict, List, Mapping, Optional
+import time
+from typing import Callable, Dict, List, Mapping, Optional
 
 from device_agent.measure.meters.base import BOARD, PROCESSOR, Facts, Files, Meter, NoMeter
 from device_agent.measure.meters.counters import Counter, CounterMeter
@@ -34,12 +35,13 @@ class _BatteryError(ValueError):
     """The battery's figures mean something else just now."""
 
 
-def find_battery(files: Files, make_ticker: MakeTicker = Ticker) -> Meter:
+def find_battery(files: Files, make_ticker: MakeTicker = Ticker, clock: Callable[[], float] = time.monotonic) -> Meter:
     """The battery of a phone or laptop, while it discharges.
 
     Args:
         files: of the device.
         make_ticker: see `PowerMeter`.
+        clock: likewise.
     """
     folders = [f for f in files.glob("sys/class/power_supply/*") if _text(files, f"{f}/type") == "Battery"]
     # Wireless keyboards and pens report a battery of their own.
@@ -64,7 +66,7 @@ def find_battery(files: Files, make_ticker: MakeTicker = Ticker) -> Meter:
         update_s=_BATTERY_UPDATE_S,
         remark="the whole device with its screen and radios",
     )
-    return PowerMeter(facts, lambda: {name: battery.read()}, _BATTERY_PERIOD_S, make_ticker=make_ticker)
+    return PowerMeter(facts, lambda: {name: battery.read()}, _BATTERY_PERIOD_S, clock, make_ticker)
 
 
 class _Battery:
@@ -123,11 +125,12 @@ class _Battery:
         return self._files.read(f"{self._folder}/{name}")
 
 
-def find_odpm(files: Files) -> Meter:
+def find_odpm(files: Files, clock: Callable[[], float] = time.monotonic) -> Meter:
     """The power rails that Pixel phones count by themselves.
 
     Args:
         files: of the phone.
+        clock: seconds, monotonic.
     """
     paths = files.glob("sys/bus/iio/devices/iio:device*/energy_value")
     if not paths:
@@ -151,7 +154,7 @@ def find_odpm(files: Files) -> Meter:
         remark="rails of cores, memory and accelerators, not the whole phone",
     )
     counters = [Counter(rail, counted=rail in counted) for rail in found]
-    return CounterMeter(facts, counters, lambda: _odpm(files, paths))
+    return CounterMeter(facts, counters, lambda: _odpm(files, paths), clock)
 
 
 def _odpm(files: Files, paths: List[str]) -> Mapping[str, float]:

@@ -1,0 +1,331 @@
+"""One run of the runner on the phone: request and data over, the program under a deadline, result and outputs back.
+
+    here                                   phone
+    request, data ──push──────────────────▶ job-<…>/
+    ──────────────── one shell command ───▶ digests right? ── timeout, taskset: runner ── digests of what it wrote
+    result, outputs ◀───────────────pull──  │
+                                            job-<…> removed
+
+The deadline is kept twice: by `timeout` on the phone, which holds when the link is cut, and by the bridge, which holds
+when the phone has no `timeout`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import secrets
+import signal
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Mapping, Sequence, Tuple
+
+from device_agent.bridge import runner
+from device_agent.bridge.adb import AdbError, AdbGone, AdbTimeoutError, Phone
+from device_agent.bridge.job import Hands
+from device_agent.bridge.store import ROOT, PhoneStore, same_digest, send, transfer_s
+from device_agent.errors import MeasurementError, one_line
+from protos.contract import digest_of_bytes, digest_of_file
+from protos.gauntlet.v1 import failure_pb2
+
+REQUEST, RESULT, DATA, OUTPUTS = "request.json", "result.json", "data.bin", "outputs.bin"
+#: A link that is cut is noticed by then, and a phone whose `timeout` did its work has said so.
+_GRACE_S = 10.0
+_CLEAN_UP_S = 10.0
+_LOG_BYTES = 2000
+_LOG_LOOK_S = 10.0
+_CANNOT_RUN = (126, 127)
+_TIMED_OUT = 124
+#: Beyond it the shell tells how a program was ended.
+_LAST_OWN_STATUS = 123
+_OUT_OF_MEMORY = re.compile(r"out of memory|lowmemorykiller|lmkd|oom-kill", re.I)
+_STATUS = re.compile(r"^status (\d+)$", re.MULTILINE)
+_WRITTEN = re.compile(r"^([0-9a-f]{64})  (\S+)$", re.MULTILINE)
+
+
+class RunnerFailedError(MeasurementError):
+    """The runner ended otherwise than by itself.
+
+    Attributes:
+        signal: that ended it; 0: none.
+        log: what it said last.
+        step: what it was asked for.
+    """
+
+    def __init__(self, kind: failure_pb2.FailureKind, message: str, log: str, step: str, number: int = 0) -> None:
+        super().__init__(kind, message)
+        self.signal = number
+        self.log = log
+        self.step = step
+
+    def to_message(self) -> failure_pb2.Failure:
+        """See `MeasurementError`."""
+        failure = super().to_message()
+        failure.stderr_tail, failure.last_step = self.log, self.step
+        if self.signal:
+            failure.signal = self.signal
+        return failure
+
+
+@dataclass(frozen=True)
+class Around:
+    """What the phone's shell does beside the runner, in the folder of the call.
+
+    Attributes:
+        before: a line in front of it, which comes to an end or goes on in the background.
+        after: a line behind it.
+        seconds: that both take, at most.
+    """
+
+    before: str = "true"
+    after: str = "true"
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a program ended.
+
+    Attributes:
+        status: its exit status.
+        took_s: the command around it, on this machine's clock.
+        limit_s: seconds after which it was to be killed.
+        log: what it said, the last of it.
+        files: content of those that it made, by name.
+    """
+
+    status: int
+    took_s: float
+    limit_s: float
+    log: str
+    files: Dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a runner answered.
+
+    Attributes:
+        result: checked as far as `runner.read_result` does.
+        files: content of those that were asked for, by name.
+    """
+
+    result: runner.Json
+    files: Dict[str, bytes]
+
+
+class Caller:
+    """Runs a runner.
+
+    Args:
+        phone: it.
+        store: of its files.
+        program: the runner's file here.
+    """
+
+    def __init__(self, phone: Phone, store: PhoneStore, program: Path) -> None:
+        self._phone = phone
+        self._store = store
+        self._program = program
+        self.digest = digest_of_file(program)
+
+    async def call(
+        self,
+        request: runner.Json,
+        files: Mapping[str, Path],
+        data: bytes,
+        limit_s: float,
+        hands: Hands,
+        wanted: Sequence[str] = (),
+        around: Around = Around(),  # frozen
+    ) -> Answer:
+        """Carry out a request of the bridge's protocol.
+
+        Args:
+            request: names files of the store as `../<digest>`, and the data as `data.bin`.
+            files: of the store that it needs, by digest.
+            data: of this call alone.
+            limit_s: seconds after which the runner is killed.
+            hands: how it is held.
+            wanted: names of files that it makes beside the result.
+            around: what else the phone does meanwhile.
+
+        Raises:
+            MeasurementError: what became of it instead.
+            AdbError: adb's own trouble.
+        """
+        sent = {REQUEST: json.dumps(request).encode(), **({DATA: data} if data else {})}
+        words = ["--request", REQUEST, "--result", RESULT]
+        ran = await self.run(words, sent, files, limit_s, hands, [RESULT, *wanted], around)
+        step = str(request["task"])
+        if ran.status and (RESULT not in ran.files or ran.status > _LAST_OWN_STATUS):
+            raise await self.failure(ran, step)
+        missing = [name for name in (RESULT, *wanted) if name not in ran.files]
+        if missing == [RESULT]:
+            raise runner.broken(f"it ended and wrote no result{f': {one_line(ran.log)}' if ran.log.strip() else ''}")
+        result = runner.read_result(ran.files[RESULT])
+        if missing:
+            raise runner.broken(f"it wrote no {missing[0]}")
+        return Answer(result, ran.files)
+
+    async def run(
+        self,
+        words: Sequence[str],
+        sent: Mapping[str, bytes],
+        files: Mapping[str, Path],
+        limit_s: float,
+        hands: Hands,
+        made: Sequence[str],
+        around: Around = Around(),  # frozen
+    ) -> Ran:
+        """Run the program in a folder of its own.
+
+        Args:
+            words: its arguments; they need no quotes.
+            sent: files of this run alone, by name.
+            files: of the store that it needs, by digest.
+            limit_s: seconds after which it is killed.
+            hands: how it is held.
+            made: names of files that it may make, and that are fetched if it does.
+            around: what else the phone does meanwhile.
+
+        Raises:
+            MeasurementError: timed out, corrupt artifact, disk full.
+            AdbError: adb's own trouble.
+        """
+        await self._store.hold({self.digest: self._program, **files})
+        folder = f"{ROOT}/job-{secrets.token_hex(6)}"
+        program = hands.line([f"../{self.digest}", *words], limit_s)
+        digests = {name: digest_of_bytes(content) for name, content in sent.items()}
+        line = _line(folder, digests, program, made, around)
+        try:
+            with tempfile.TemporaryDirectory(prefix="gauntlet-call-") as name:
+                here = Path(name)
+                began_s, told = await self._there_and_run(line, here, folder, sent, limit_s + around.seconds)
+                took_s = time.monotonic() - began_s
+                written = {name: digest for digest, name in _WRITTEN.findall(told)}
+                fetched = {
+                    name: await self._fetch(folder, name, written[name], here) for name in made if name in written
+                }
+        finally:
+            await asyncio.shield(self._clean_up(folder))
+        status = _STATUS.search(told)
+        log = told.partition("log:\n")[2]
+        return Ran(int(status[1]) if status else 0, took_s, limit_s, log, fetched)
+
+    async def _there_and_run(
+        self, line: str, here: Path, folder: str, sent: Mapping[str, bytes], limit_s: float
+    ) -> Tuple[float, str]:
+        """When the last command began, and what it said."""
+        for name, content in sent.items():
+            (here / name).write_bytes(content)
+        damaged = [*sent] or [""]
+        await self._phone.shell(["mkdir", "-p", folder], _CLEAN_UP_S)
+        for _ in range(2):
+            for name in filter(None, damaged):
+                await send(self._phone, here / name, f"{folder}/{name}")
+            began_s = time.monotonic()
+            try:
+                output = await self._phone.shell(["sh", "-c", line], limit_s + _GRACE_S)
+            except AdbTimeoutError as error:
+                raise _late(limit_s, "", "") from error
+            told = output.stdout.decode(errors="replace")
+            damaged = [name for name in sent if f"damaged {name}\n" in told]
+            if not damaged:
+                return began_s, told
+        raise _damaged(damaged[0], f"arrived damaged on {self._phone.serial}")
+
+    async def failure(self, ran: Ran, step: str) -> MeasurementError:
+        """What became of a program that did not end well.
+
+        Args:
+            ran: its end, with a status other than 0.
+            step: what it was asked for.
+        """
+        status, log, number = ran.status, ran.log, ran.status - 128
+        if status in (_TIMED_OUT, 128 + signal.SIGKILL) and ran.took_s >= ran.limit_s:
+            return _late(ran.limit_s, log, step)
+        if status in _CANNOT_RUN:
+            return MeasurementError(
+                failure_pb2.FAILURE_KIND_RUNTIME_ABSENT,
+                f"the phone cannot run the runner: {one_line(log) or f'exit status {status}'}",
+                "give the bridge a --runner built for the phone (its ABI: adb shell getprop ro.product.cpu.abi)",
+            )
+        crashed = failure_pb2.FAILURE_KIND_CRASHED
+        if number <= 0:
+            message = f"the runner ended with exit status {status}: {one_line(log) or 'it said nothing'}"
+            return RunnerFailedError(crashed, message, log, step)
+        killer = await self._killed_for_memory() if number == signal.SIGKILL else ""
+        if killer:
+            kind = failure_pb2.FAILURE_KIND_OUT_OF_MEMORY
+            return RunnerFailedError(kind, f"the phone ran out of memory: {killer}", log, step)
+        name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
+        return RunnerFailedError(crashed, f"the runner was ended by {name}", log, step, number)
+
+    async def _killed_for_memory(self) -> str:
+        """What the phone's logs say of it, as far as the shell may read them."""
+        line = "dmesg 2>/dev/null | tail -n 40; logcat -d -t 100 2>/dev/null"
+        with contextlib.suppress(AdbError):
+            output = await self._phone.shell(["sh", "-c", line], _LOG_LOOK_S, check=False)
+            for text in reversed(output.stdout.decode(errors="replace").splitlines()):
+                # The kernel keeps 15 characters of a program's name, which is its file's.
+                if _OUT_OF_MEMORY.search(text) and self.digest[:15] in text:
+                    return one_line(text)
+        return ""
+
+    async def _fetch(self, folder: str, name: str, digest: str, here: Path) -> bytes:
+        for _ in range(2):
+            # How large it is, nobody has said: a data set's outputs are tens of megabytes.
+            await self._phone.pull(f"{folder}/{name}", here / name, transfer_s(256 * 1024**2))
+            content = (here / name).read_bytes()
+            if digest_of_bytes(content) == digest:
+                return content
+        raise _damaged(name, f"came back damaged from {self._phone.serial}")
+
+    async def _clean_up(self, folder: str) -> None:
+        with contextlib.suppress(AdbError):
+            await self._phone.shell(["rm", "-rf", folder], _CLEAN_UP_S)
+
+
+def _line(folder: str, sent: Mapping[str, str], program: str, made: Sequence[str], around: Around) -> str:
+    """For the phone's shell: is all there as it was sent? Then run the program, and tell what it made."""
+    checks = [f"{same_digest(name, digest)} || {{ echo damaged {name}; whole=0; }}" for name, digest in sent.items()]
+    steps = [
+        f"cd {folder} || exit 1",
+        "whole=1",
+        *checks,
+        "[ $whole = 1 ] || exit 0",
+        around.before,
+        f"{program} >log 2>&1",
+        "echo status $?",
+        around.after,
+        f"for file in {' '.join(made)}; do [ -f $file ] && sha256sum $file; done",
+        "echo log:",
+        f"tail -c {_LOG_BYTES} log",
+    ]
+    return "; ".join(steps)
+
+
+def adb_trouble(error: AdbError) -> MeasurementError:
+    """What adb's trouble means for a job."""
+    lines = str(error).split("\n", 1)
+    gone = isinstance(error, AdbGone)
+    kind = failure_pb2.FAILURE_KIND_DEVICE_LOST if gone else failure_pb2.FAILURE_KIND_INTERNAL
+    return MeasurementError(kind, lines[0], lines[1] if len(lines) > 1 else "")
+
+
+def _damaged(name: str, how: str) -> MeasurementError:
+    return MeasurementError(
+        failure_pb2.FAILURE_KIND_CORRUPT_ARTIFACT, f"{name} {how}, twice", "try another cable or port"
+    )
+
+
+def _late(limit_s: float, log: str, step: str) -> RunnerFailedError:
+    kind = failure_pb2.FAILURE_KIND_TIMED_OUT
+    return RunnerFailedError(
+        kind, f"the runner did not end within {limit_s:g} s on the phone; it was killed", log, step
+    )
