@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Dict, List, Tuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device_agent import host
@@ -112,6 +112,7 @@ def test_boards_without_a_name_of_ours_are_called_as_programs_call_them(
     assert class_of(DeviceTree(model, tuple(compatible)), "aarch64") == device_class
 
 
+@settings(deadline=None)  # files, on a machine that others use
 @given(st.text(max_size=200), st.lists(st.binary(max_size=80), max_size=4), st.binary(max_size=60))
 def test_whatever_a_device_tree_holds_the_class_is_a_name(
     tmp_path_factory: pytest.TempPathFactory, model: str, compatible: List[bytes], rest: bytes
