@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[3]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 _NAME = re.compile(r"\bgauntlet_[a-z_]+")
 _PARTS_OF_HISTOGRAMS = re.compile(r"_(bucket|count|sum)$")
+#: What an agent exports that no orchestrator does.
+AGENTS_OWN = {"gauntlet_agent_info", "gauntlet_agent_unsent_results"}
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)"
 )
@@ -33,9 +35,25 @@ def metrics_in(expression: str) -> set[str]:
     return {name if name in exported() else _PARTS_OF_HISTOGRAMS.sub("", name) for name in names}
 
 
+def recorded_in(expression: str) -> set[str]:
+    """Names of recording rules that it asks for."""
+    return set(re.findall(r"\b[a-z_]+:[a-z_]+:[a-z0-9_]+", expression))
+
+
+def asked_of_agents(expression: str) -> set[str]:
+    """Names that it asks for of agents which are scraped themselves."""
+    return metrics_in(expression) & AGENTS_OWN if 'job="gauntlet-agents"' in expression else set()
+
+
 def test_the_handbook_lists_every_metric_and_no_other() -> None:
-    table = [line for line in (ROOT / "docs/monitoring.md").read_text().splitlines() if line.startswith("| `gaunt")]
-    assert set(_NAME.findall("\n".join(line.split("|")[1] for line in table))) == exported()
+    text = (ROOT / "docs/monitoring.md").read_text()
+
+    def listed(section: str) -> set[str]:
+        lines = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0].splitlines()
+        return set(_NAME.findall("\n".join(line.split("|")[1] for line in lines if line.startswith("| `gaunt"))))
+
+    assert listed("Metrics") == exported()
+    assert listed("Metrics of an agent") == AGENTS_OWN
 
 
 def test_rules_ask_for_what_there_is() -> None:
@@ -43,7 +61,7 @@ def test_rules_ask_for_what_there_is() -> None:
     asked: set[str] = set()
     for rule in rules():
         asked |= metrics_in(rule["expr"])
-        assert set(re.findall(r"[a-z_]+:[a-z0-9_:]+", rule["expr"])) <= recorded, rule
+        assert recorded_in(rule["expr"]) <= recorded, rule
     assert len(asked) >= 15
     assert asked <= exported()
 
@@ -66,6 +84,23 @@ def test_each_alert_is_tested_to_be_heard_and_not_to_be() -> None:
         for check in test.get("alert_rule_test", ()):
             heard[check["alertname"]].add(bool(check["exp_alerts"]))
     assert {name: seen for name, seen in heard.items() if seen != {True, False}} == {}
+
+
+@pytest.mark.skipif(shutil.which("amtool") is None, reason="amtool is not installed (Debian: prometheus-alertmanager)")
+def test_amtool_takes_the_example_of_alertmanager() -> None:
+    example = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
+
+    def amtool(*arguments: str) -> str:
+        done = subprocess.run(["amtool", *arguments], capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    amtool("check-config", str(example))
+    receivers = {
+        severity: amtool("config", "routes", "test", f"--config.file={example}", f"severity={severity}")
+        for severity in ("critical", "warning", "info")
+    }
+    assert receivers == {"critical": "operators", "warning": "operators", "info": "nobody"}
 
 
 @needs_promtool
