@@ -10,13 +10,13 @@ is no answer; a command that takes too long is killed, while the connection stay
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import select
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -37,7 +37,9 @@ _WRITTEN_S = 120.0
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|\bENOSPC\b|\bEDQUOT\b")
 # What comes before the mark is not the command's: a .bashrc or a banner talks, too. In English, so that a full disk can
 # be told from other failures.
-_START = 'echo "$1"; echo "$1" >&2; shift; LC_ALL=C exec "$@"'
+# The fifth word of stat is the process group, proc(5): sshd makes one of each session, to be killed as a whole.
+_START = 'read -r _ _ _ _ group _ <"/proc/$$/stat"; echo "$1 $group"; echo "$1" >&2; shift; LC_ALL=C exec "$@"'
+_KILL = 'kill -s KILL -- "-$1"'
 _WRITE = """
 umask 077
 trap 'rm -f "$1.part"' EXIT
@@ -108,6 +110,24 @@ class Connection:
         timeout_s: float,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> Output:
+        try:
+            return self._attempt(command, label, stdin, timeout_s, on_bytes)
+        except _GivenUpError as error:
+            # Closing its channel would leave it running. And sshd passes signals on for few (RFC 4254, 6.9): not for
+            # root, not for forced commands.
+            if error.group:
+                with contextlib.suppress(CommandError):
+                    self._attempt(["sh", "-c", _KILL, "sh", error.group], "kill", (), self._patience_s)
+            raise
+
+    def _attempt(
+        self,
+        command: Sequence[str],
+        label: str,
+        stdin: Iterable[bytes],
+        timeout_s: float,
+        on_bytes: Callable[[int], None] = lambda _: None,
+    ) -> Output:
         with self._watched() as watch:
             # The watch is the one to be faster.
             channel = self._transport.open_session(timeout=2 * self._patience_s)
@@ -118,7 +138,7 @@ class Connection:
             finally:
                 channel.close()
 
-    @contextmanager
+    @contextlib.contextmanager
     def _watched(self) -> Iterator[Watch]:
         """Around all that waits for the host: what goes wrong there means that it is lost."""
         with Watch(self._patience_s, self._transport.close) as watch:
@@ -165,8 +185,7 @@ class Connection:
                 if channel.eof_received or now_s > ended_s + _LINGER_S:
                     break
             if now_s > until_s:
-                self._kill(channel)
-                raise CommandError(f"{label} did not end within {timeout_s:g} s", "is the host overloaded?")
+                raise self._given_up(f"{label} did not end within {timeout_s:g} s", streams[0])
             if now_s > ask_s:
                 if not self._answers():
                     raise EOFError
@@ -179,8 +198,7 @@ class Connection:
                 ask_s = time.monotonic() + self._patience_s
             watch.moved()
             if sum(map(len, streams)) > _MOST_OUTPUT_BYTES:
-                self._kill(channel)
-                raise CommandError(f"{label} says more than {_MOST_OUTPUT_BYTES // 1024**2} MiB")
+                raise self._given_up(f"{label} says more than {_MOST_OUTPUT_BYTES // 1024**2} MiB", streams[0])
         _drain(channel, streams)
         # Killed, or is it the connection that ended?
         if channel.exit_status < 0 and not self._answers():
@@ -189,14 +207,16 @@ class Connection:
 
     def _own(self, output: Output) -> Output:
         """What the command itself said; whoever does not even say the mark runs no commands."""
-        stdout, stderr = (text.partition(f"{self._mark}\n") for text in (output.stdout, output.stderr))
-        if output.status >= 0 and not stdout[1]:
+        _, began, stdout = output.stdout.partition(self._mark)
+        if output.status >= 0 and not began:
             said = " ".join((output.stderr or output.stdout).split())[:200] or "nothing"
             raise UnfitError(
                 f"{self._host.where} runs no commands for {self._host.user}; it says: {said}",
                 "an agent needs Linux, and an account with a shell: no nologin, no ForceCommand, not for sftp alone",
             )
-        return Output(output.status, stdout[2], stderr[2])
+        stderr = output.stderr.partition(self._mark)[2]
+        # The rest of the lines that the marks stand on.
+        return Output(output.status, stdout.partition("\n")[2], stderr.partition("\n")[2])
 
     def _answers(self) -> bool:
         """Is anybody there? Any answer will do; without one the watch ends the connection, and this."""
@@ -206,15 +226,17 @@ class Connection:
             return False
         return self._transport.is_active()
 
-    def _kill(self, channel: paramiko.Channel) -> None:
-        """End a command and what it started, RFC 4254, 6.9; closing its channel alone would leave it running."""
-        request = paramiko.Message()
-        request.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
-        request.add_int(channel.remote_chanid)
-        request.add_string("signal")
-        request.add_boolean(False)
-        request.add_string("KILL")
-        self._transport._send_user_message(request)  # type: ignore[attr-defined]  # paramiko has no call for it
+    def _given_up(self, message: str, stdout: bytearray) -> _GivenUpError:
+        started = re.search(rf"{self._mark} (\d+)\n", stdout.decode(errors="replace"))
+        return _GivenUpError(message, started[1] if started else "")
+
+
+class _GivenUpError(CommandError):
+    """A command that is not to go on; `group` is its process group, if it began."""
+
+    def __init__(self, message: str, group: str) -> None:
+        super().__init__(message, "is the host overloaded?")
+        self.group = group
 
 
 def _drain(channel: paramiko.Channel, streams: tuple[bytearray, bytearray]) -> bool:
