@@ -10,10 +10,13 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import Dict, Optional, Sequence
+from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple
 
 from protos import contract, logs
 from protos.addresses import AddressError, check_form, check_local, split
+
+if TYPE_CHECKING:
+    from protos.credentials import Credentials  # loads gRPC: not for --help
 
 _EXAMPLES = """\
 examples:
@@ -22,6 +25,8 @@ examples:
   gauntlet-agent join lab.example.org:50152 gjt1-…
   gauntlet-agent run --label room=lab2
       join a lab with a token that its administrator made, then measure for it
+  gauntlet-agent bridge --runner benchmark_model
+      measure on the Android phones that are plugged in here
   gauntlet-agent run --orchestrator 127.0.0.1:50151
       measure for a lab without TLS that runs here, or behind a tunnel from the orchestrator's machine:
       ssh -R 50151:127.0.0.1:50151 THIS-BOARD
@@ -57,32 +62,14 @@ def _fail(error: Exception, code: int, debug: bool) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     logs.set_up(options.log_format, logging.DEBUG if options.debug else logging.INFO)
-    from device_agent import enrolment
     from device_agent.identity import StateError
     from device_agent.service import Settings, serve  # loads gRPC: not for --help
 
-    for what, name in (
-        ("agent id", options.agent_id),
-        ("device id", options.device_id),
-        ("class", options.device_class),
-    ):
-        if name and not contract.is_id(name):
-            raise UsageError(f"{name!r} is no {what}\nuse 1-64 letters, digits, '.', '_' or '-'")
-    root = options.state_dir.expanduser().resolve()
-    try:
-        held = None if options.orchestrator.startswith("unix:") else enrolment.load(root, options.agent_id)
-    except StateError as error:
-        raise UsageError(str(error)) from error
-    address = options.orchestrator or (held.address if held else "")
-    if not address:
-        raise UsageError(
-            "this agent has joined no lab\n"
-            "join one: gauntlet-agent join HOST:PORT TOKEN; or name one of this machine's own with --orchestrator"
-        )
-    check_form(address) if held else check_local(address)
+    _check_ids(("agent id", options.agent_id), ("device id", options.device_id), ("class", options.device_class))
+    address, held = _lab(options)
     settings = Settings(
         orchestrator=address,
-        state_folder=root,
+        state_folder=options.state_dir.expanduser().resolve(),
         agent_id=held.name if held else options.agent_id,
         device_id=options.device_id,
         device_class=options.device_class,
@@ -103,6 +90,63 @@ def _run(options: argparse.Namespace) -> int:
     except StateError as error:
         raise UsageError(str(error)) from error
     return 0
+
+
+def _bridge(options: argparse.Namespace) -> int:
+    logs.set_up(options.log_format, logging.DEBUG if options.debug else logging.INFO)
+    from device_agent.bridge.service import BridgeSettings, serve_bridge
+    from device_agent.identity import StateError
+
+    _check_ids(("agent id", options.agent_id))
+    if options.runner is not None and not options.runner.is_file():
+        raise UsageError(f"there is no runner {options.runner}\nname a file, see docs/phones.md")
+    address, held = _lab(options)
+    settings = BridgeSettings(
+        orchestrator=address,
+        state_folder=options.state_dir.expanduser().resolve(),
+        agent_id=held.name if held else options.agent_id,
+        adb=options.adb,
+        adb_port=options.adb_port,
+        names=_phone_names(options.phone),
+        labels=_labels(options.label),
+        runner=options.runner,
+        allow_reboot=options.allow_reboot,
+        cache_bytes=options.cache_mb * 1024**2,
+        lifeline=options.lifeline,
+        metrics_address=options.metrics_address,
+        credentials=held,
+    )
+    try:
+        asyncio.run(serve_bridge(settings))
+    except StateError as error:
+        raise UsageError(str(error)) from error
+    return 0
+
+
+def _check_ids(*named: Tuple[str, str]) -> None:
+    for what, name in named:
+        if name and not contract.is_id(name):
+            raise UsageError(f"{name!r} is no {what}\nuse 1-64 letters, digits, '.', '_' or '-'")
+
+
+def _lab(options: argparse.Namespace) -> Tuple[str, Optional[Credentials]]:
+    """The lab's address, and what this agent holds of it if it has joined it."""
+    from device_agent import enrolment
+    from device_agent.identity import StateError
+
+    root = options.state_dir.expanduser().resolve()
+    try:
+        held = None if options.orchestrator.startswith("unix:") else enrolment.load(root, options.agent_id)
+    except StateError as error:
+        raise UsageError(str(error)) from error
+    address = options.orchestrator or (held.address if held else "")
+    if not address:
+        raise UsageError(
+            "this agent has joined no lab\n"
+            "join one: gauntlet-agent join HOST:PORT TOKEN; or name one of this machine's own with --orchestrator"
+        )
+    check_form(address) if held else check_local(address)
+    return address, held
 
 
 def _join(options: argparse.Namespace) -> int:
@@ -153,6 +197,24 @@ def _labels(pairs: Sequence[str]) -> Dict[str, str]:
     return labels
 
 
+def _phone_names(pairs: Sequence[str]) -> Dict[str, str]:
+    from device_agent.bridge.describe import check_names
+
+    names: Dict[str, str] = {}
+    for pair in pairs:
+        key, separator, name = pair.rpartition("=")
+        if not separator or not key or not name:
+            raise UsageError(
+                f"{pair!r} names no phone\nwrite SERIAL=NAME, or usb:PORT=NAME, as `adb devices -l` shows it"
+            )
+        if names.setdefault(key, name) != name:
+            raise UsageError(f"phone {key} has two names, {names[key]} and {name}\ngive it one")
+    try:
+        return check_names(names)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gauntlet-agent",
@@ -164,21 +226,67 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="join a lab and measure what it sends, until told to stop")
-    run.add_argument(
-        "--orchestrator",
-        default="",
-        metavar="ADDRESS",
-        help="HOST:PORT on loopback, or unix:/PATH (default: of the lab that was joined)",
-    )
     default_state = _state_folder()
-    run.add_argument(
-        "--state-dir", type=Path, default=default_state, help="identity, cache and unsent results (%(default)s)"
+    bridge = commands.add_parser("bridge", help="make every Android phone on this machine's USB ports a device")
+    bridge.add_argument("--adb", type=Path, default=Path("adb"), metavar="FILE", help="the program (%(default)s)")
+    bridge.add_argument(
+        "--adb-port",
+        type=_port,
+        default=0,
+        metavar="PORT",
+        help="run an adb server of the bridge's own there (default: share this machine's; two fight for phones)",
     )
-    run.add_argument("--agent-id", default="", metavar="NAME", help="kept for later starts (default: the host's name)")
+    bridge.add_argument(
+        "--phone",
+        action="append",
+        default=[],
+        metavar="SERIAL=NAME",
+        help="name a phone, by its serial number or its port, usb:1-2 (default: of its model and serial number)",
+    )
+    bridge.add_argument(
+        "--runner",
+        type=Path,
+        metavar="FILE",
+        help="runs models on a phone: TensorFlow Lite's benchmark_model, or one of your own (docs/runner.md)",
+    )
+    bridge.add_argument(
+        "--allow-reboot",
+        action="store_true",
+        default=os.environ.get("GAUNTLET_ALLOW_REBOOT") == "1",
+        help="reboot a phone that hangs and that reconnecting does not help, three times a day at most "
+        "(or GAUNTLET_ALLOW_REBOOT=1)",
+    )
+    bridge.set_defaults(run=_bridge)
+
+    for command in (run, bridge):
+        command.add_argument(
+            "--orchestrator",
+            default="",
+            metavar="ADDRESS",
+            help="HOST:PORT on loopback, or unix:/PATH (default: of the lab that was joined)",
+        )
+        command.add_argument(
+            "--state-dir", type=Path, default=default_state, help="identity, cache and unsent results (%(default)s)"
+        )
+        command.add_argument(
+            "--agent-id", default="", metavar="NAME", help="kept for later starts (default: the host's name)"
+        )
+        command.add_argument(
+            "--label", action="append", default=[], metavar="KEY=VALUE", help="may be given several times"
+        )
+        command.add_argument(
+            "--cache-mb", type=_positive, default=2048, metavar="MB", help="cap of the cache (%(default)s)"
+        )
+        command.add_argument(
+            "--metrics-address",
+            type=_host_and_port,
+            default="",
+            metavar="HOST:PORT",
+            help="serve /metrics there for Prometheus, unguarded; the orchestrator passes on the same without it",
+        )
+        command.add_argument("--lifeline", action="store_true", help="stop when standard input ends")
     run.add_argument("--device-id", default="", metavar="NAME", help="name of the device (default: the agent's id)")
     run.add_argument("--device-class", default="", metavar="CLASS", help="what jobs ask for (default: found out)")
-    run.add_argument("--label", action="append", default=[], metavar="KEY=VALUE", help="may be given several times")
-    run.add_argument("--cache-mb", type=_positive, default=2048, metavar="MB", help="cap of the cache (%(default)s)")
     run.add_argument(
         "--worker-memory-mb",
         type=_positive,
@@ -215,14 +323,6 @@ def _parser() -> argparse.ArgumentParser:
         help="compare the reference model with itself when idle, to find the device's noise floor; 0: never "
         "(%(default)g)",
     )
-    run.add_argument(
-        "--metrics-address",
-        type=_host_and_port,
-        default="",
-        metavar="HOST:PORT",
-        help="serve /metrics there for Prometheus, unguarded; the orchestrator passes on the same without it",
-    )
-    run.add_argument("--lifeline", action="store_true", help="stop when standard input ends")
     run.set_defaults(run=_run)
 
     join = commands.add_parser("join", help="join a lab with a token of its administrator; once, before `run`")
@@ -245,17 +345,23 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("--state-dir", type=Path, default=default_state.with_name("watch"), help="history (%(default)s)")
     watch.set_defaults(run=_watch)
 
-    for command in (run, watch):
+    for command in (run, bridge, watch):
         command.add_argument(
             "--log-format", choices=logs.FORMATS, default="text", help="json: one object a line, for programs"
         )
-    for command in (run, join, doctor, watch):
+    for command in (run, bridge, join, doctor, watch):
         command.add_argument("--debug", action="store_true", help="details, and a traceback for errors")
     return parser
 
 
 def _state_folder() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state") / "gauntlet" / "agent"
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1024 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1024 to 65535")
+    return int(text)
 
 
 def _positive(text: str) -> int:

@@ -11,7 +11,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ContextManager, Mapping, Optional, Sequence
+from typing import Any, ContextManager, Coroutine, Mapping, Optional, Sequence
 
 from device_agent import enrolment, runtimes
 from device_agent.cache import ArtifactCache
@@ -110,10 +110,10 @@ async def serve(settings: Settings) -> None:
         cache = ArtifactCache(state.root / "cache", settings.cache_bytes)
         care = _care(settings, description, pool, state, agent)
         agent.add_device(DeviceRunner(state.agent_id, description, pool, cache, uplink.download, agent, care))
-        renewal = asyncio.ensure_future(_renew(settings.credentials, state, uplink, agent))
+        renewal = asyncio.ensure_future(renew(settings.credentials, state, uplink, agent))
         try:
             with exporting(about, agent, telemetry):
-                await _run_until_stopped(agent, settings.lifeline)
+                await run_until_stopped(settings.lifeline, agent)
         finally:
             renewal.cancel()
             await pool.close()
@@ -121,7 +121,8 @@ async def serve(settings: Settings) -> None:
             await uplink.close()
 
 
-async def _renew(held: Optional[Credentials], state: StateFolder, uplink: Uplink, agent: Agent) -> None:
+async def renew(held: Optional[Credentials], state: StateFolder, uplink: Uplink, agent: Agent) -> None:
+    """Renew the certificate of an agent that has joined a lab, for as long as it runs."""
     if held is not None:
         await enrolment.renew_forever(held, state.root, uplink, agent.reconnect)
 
@@ -186,7 +187,14 @@ def exporting(about: device_pb2.AgentDescription, agent: Agent, telemetry: Share
     return contextlib.closing(Exporter(about, agent, telemetry))
 
 
-async def _run_until_stopped(agent: Agent, lifeline: bool) -> None:
+async def run_until_stopped(lifeline: bool, agent: Agent, *beside: Coroutine[Any, Any, None]) -> None:
+    """Run an agent until SIGTERM, SIGINT or the end of the lifeline; then it takes leave.
+
+    Args:
+        lifeline: stop when standard input ends, too.
+        agent: to run.
+        *beside: what else runs as long.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -200,14 +208,16 @@ async def _run_until_stopped(agent: Agent, lifeline: bool) -> None:
                 stop.set()
 
         await loop.connect_read_pipe(Lifeline, sys.stdin)
-    running = asyncio.ensure_future(agent.run())
+    running = [asyncio.ensure_future(work) for work in (agent.run(), *beside)]
     stopping = asyncio.ensure_future(stop.wait())
-    done, _ = await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if running in done:
-        running.result()  # it never ends but by a bug: let that be seen
-    await agent.goodbye("told to stop")
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
+    try:
+        done, _ = await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in set(running) & done:
+            task.result()  # it never ends but by a bug: let that be seen
+        await agent.goodbye("told to stop")
+    finally:
+        stopping.cancel()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
     log.info("stopped")

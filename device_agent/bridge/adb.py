@@ -49,6 +49,10 @@ class AdbGone(AdbError):  # noqa: N818  # a state of the phone, too
     """The phone is not there any more: unplugged, rebooting, or it does not answer."""
 
 
+class AdbHung(AdbGone):
+    """It is attached, and its shell does not answer."""
+
+
 @dataclass(frozen=True)
 class Output:
     """What a command on the phone left behind.
@@ -190,7 +194,7 @@ class AdbPhone:
 
     Args:
         adb: the program.
-        attached: as it was listed. Attached anew, it is another one for `adb`: see `follow`.
+        attached: as it was listed. Attached anew, it is another one for `adb`.
     """
 
     def __init__(self, adb: AdbProgram, attached: Attached) -> None:
@@ -201,10 +205,6 @@ class AdbPhone:
     def serial(self) -> str:
         """See `Phone`."""
         return self._attached.serial
-
-    def follow(self, attached: Attached) -> None:
-        """The same phone is attached like this now."""
-        self._attached = attached
 
     async def shell(self, command: Sequence[str], timeout_s: float, check: bool = True) -> Output:
         """See `Phone`."""
@@ -274,14 +274,14 @@ class AdbPhone:
         """Kill what carries a mark.
 
         Raises:
-            AdbGone: the phone does not answer.
+            AdbHung: the phone does not answer.
         """
         found = f"$(grep -ls {_VARIABLE}={mark} /proc/[0-9]*/environ)"
         line = f"for file in {found}; do file=${{file%/environ}}; kill -9 ${{file#/proc/}}; done"
         try:
             await self._marked(line, f"{mark}-killed", _KILL_TIMEOUT_S)
         except AdbTimeoutError as error:
-            raise AdbGone(f"{self.serial} does not answer: its shell hangs") from error
+            raise AdbHung(f"{self.serial} does not answer: its shell hangs") from error
 
     async def _run(self, words: List[str], timeout_s: float) -> Output:
         known = self._attached

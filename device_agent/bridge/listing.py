@@ -1,4 +1,4 @@
-"""What `adb devices -l` says, and what a person can do about a phone that it cannot use: pure."""
+"""What `adb devices -l` says, and what a person can do about a phone that it cannot use."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Awaitable, Callable, Iterator, List, Mapping, Optional, Sequence
+from typing import AsyncIterator, Awaitable, Callable, Iterator, List, Mapping, Optional, Sequence
 
 from device_agent.bridge import describe, gates
 from device_agent.bridge.adb import Phone
@@ -102,6 +102,7 @@ class PhoneDevice:
         self._count: Optional[EnergyCount] = None
         self._energy = figures.unavailable(_NOT_YET)
         self._quiet = 0
+        self._looking = asyncio.Lock()
 
     # ------------------------------------------------------------------------------------------------ files, for meters
 
@@ -120,17 +121,13 @@ class PhoneDevice:
         name: str,
         labels: Mapping[str, str],
         facts: Mapping[str, str],
-        runtimes: Sequence[device_pb2.Runtime] = (),
-        capabilities: Sequence[str] = (),
     ) -> device_pb2.DeviceDescription:
-        """It, as a device.
+        """It, as a device that nothing can run models on yet.
 
         Args:
             name: its id; empty: of its model and serial number.
             labels: of the operator's choice.
             facts: what the bridge knows of it.
-            runtimes: of its runner.
-            capabilities: likewise; energy is added where it can be metered.
 
         Raises:
             AdbError: it does not answer.
@@ -151,9 +148,7 @@ class PhoneDevice:
             device_class=describe.class_of(model),
             labels=dict(labels),
             hardware=hardware,
-            runtimes=runtimes,
             sensors=describe.sensors(meter, vitals.host, vitals.battery.ratio is not None),
-            capabilities=[*capabilities, *([] if meter.unavailable or not capabilities else ["energy"])],
         )
 
     # ------------------------------------------------------------------------------------------------ how it is
@@ -172,8 +167,17 @@ class PhoneDevice:
         Raises:
             AdbError: it does not answer.
         """
-        if not self._quiet:
-            await self.look()
+        async with self._looking:
+            if not self._quiet:
+                await self.look()
+
+    @contextlib.asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """While this is held it carries out a job, which looks at it when it likes to; begins when nobody else does."""
+        with self.quiet():
+            async with self._looking:
+                pass
+            yield
 
     @contextlib.contextmanager
     def quiet(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Set, Tuple
 
+from device_agent.tuning import runs
 from device_agent.tuning.recovery import Limits, Recovery
 from device_agent.tuning.system import Run, run_command, user_name
 from protos import folderlock
@@ -135,7 +136,7 @@ class Watch:
         self._clock = clock
         self._run = run
         self._said = ""
-        self.state = self._load()
+        self.state = runs.load(state_file, Recovery(config.limits, len(config.hooks)), clock())
 
     def step(self) -> None:
         """Probe once, and do what follows from it."""
@@ -157,7 +158,7 @@ class Watch:
     def _recover(self, hook: Command) -> None:
         try:
             # On the disk first: the hook may reboot this very machine.
-            self._save()
+            runs.save(self._file, self.state)
         except OSError as error:
             log.error("%s is not run, since the runs cannot be counted in %s: %s", hook.name, self._file, error)
             return
@@ -174,30 +175,6 @@ class Watch:
         except OSError as error:
             return f"{command.name} cannot be started: {error}"
         return f"{command.name} ended with {done.returncode}: {done.stdout.strip()[-200:]}" if done.returncode else ""
-
-    def _load(self) -> Recovery:
-        fresh = Recovery(self._config.limits, len(self._config.hooks))
-        try:
-            kept = json.loads(self._file.read_text(encoding="utf-8"))
-            runs = tuple(sorted(float(at) for at in kept["runs"]))
-            hook = int(kept["next_hook"])
-        except FileNotFoundError:
-            return fresh
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            # Fail towards doing nothing: as if the day's runs were spent just now.
-            log.error(
-                "%s cannot be read (%s): no recovery for 24 hours; remove it to allow it again", self._file, error
-            )
-            runs, hook = (self._clock(),) * self._config.limits.max_per_day, 0
-        return Recovery(self._config.limits, len(self._config.hooks), next_hook=max(0, hook), runs=runs)
-
-    def _save(self) -> None:
-        temporary = self._file.with_suffix(".new")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump({"runs": self.state.runs, "next_hook": self.state.next_hook}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self._file)
 
 
 def _parse(document: Any) -> WatchConfig:

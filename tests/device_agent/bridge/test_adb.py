@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device_agent.bridge.adb import AdbError, AdbGone, AdbPhone, AdbProgram, AdbTimeoutError
+from device_agent.bridge.adb import AdbError, AdbGone, AdbHung, AdbPhone, AdbProgram, AdbTimeoutError
 from device_agent.bridge.listing import Attached
 from tests.device_agent.bridge.phones import FakePhones
 
@@ -132,7 +132,7 @@ async def test_a_shell_that_never_answers_is_a_phone_that_is_gone(
     phones.add("4A2B")
     phone = await _only(phones)
     phones.change("4A2B", hangs="for good")
-    with pytest.raises(AdbGone, match="4A2B does not answer: its shell hangs"):
+    with pytest.raises(AdbHung, match="4A2B does not answer: its shell hangs"):
         await phone.shell(["true"], 0.3)
 
 
@@ -144,16 +144,14 @@ async def test_two_phones_with_one_serial_are_told_apart_by_their_attachment(pho
         assert (await adb.phone(attached).shell(["cat", "/data/which"], _LONG_S)).stdout.decode() == number
 
 
-async def test_plugged_in_again_it_answers_as_what_it_is_attached_as_now(phones: FakePhones) -> None:
+async def test_plugged_in_again_it_is_another_attachment(phones: FakePhones) -> None:
     phones.add("4A2B")
-    adb = AdbProgram(phones.command)
     phone = await _only(phones)
     phones.unplug("4A2B")
     phones.plug("4A2B")
     with pytest.raises(AdbGone, match="no device with transport id"):
         await phone.shell(["true"], _LONG_S)
-    phone.follow((await adb.devices())[0])
-    assert (await phone.shell(["true"], _LONG_S)).status == 0
+    assert (await (await _only(phones)).shell(["true"], _LONG_S)).status == 0
 
 
 async def test_files_go_there_and_back(phones: FakePhones, tmp_path: Path) -> None:
