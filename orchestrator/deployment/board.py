@@ -173,7 +173,7 @@ class Board:
         ways = [f"{self._install()} there"] if self._install() and not self.pythons else []
         ways.append("uv python install 3.11 there" + ("" if "uv" in self.programs else " (uv: docs.astral.sh/uv)"))
         ways.append("bring one: --python FILE")
-        return UnfitError(f"there is no Python {oldest} or newer of 64 bits{there}", "; or ".join(ways))
+        return UnfitError(f"it has no 64-bit Python {oldest} or newer{there}", "; or ".join(ways))
 
     def _foreign(self) -> list[tuple[str, str]]:
         if self.machine not in _MACHINES or self.bits == 32:
