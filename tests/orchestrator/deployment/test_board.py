@@ -11,7 +11,6 @@ import pytest
 from orchestrator.deployment.board import Board, Python, look, parse
 from orchestrator.deployment.dialing import Dialer
 from orchestrator.deployment.errors import CommandError, UnfitError
-from orchestrator.deployment.survey import SCRIPT
 from tests.orchestrator.deployment.sshd import Sshd, needs_sshd
 
 NOW_S = 1_790_000_000.0
