@@ -33,7 +33,7 @@ from search.campaign.measurements import DataSets, describe
 from search.campaign.problem import Problem, audit_training, front_of, identifier
 from search.campaign.stopping import stop_reason
 from search.campaign.targets import check_deliverable, check_metered, find_targets, is_of
-from search.errors import Exhausted, SearchError
+from search.errors import Exhausted, SearchError, StrategyError
 from search.evaluations import Evaluation
 from search.fleet import Fleet
 from search.noise import floors_of
@@ -86,12 +86,18 @@ def create(folder: Path, config: CampaignConfig) -> RunLog:
     """Begin a run in a new folder.
 
     Raises:
-        SearchError: data that cannot be read, or a space with no feasible architecture: no folder is taken for it.
+        SearchError: data or a warm start that cannot be read, a strategy that cannot be, or a space with no feasible
+            architecture: no folder is taken for it.
         RunLogError: the folder holds a run already, or cannot be written.
     """
     whole = Problem.of(config)
-    for search in config.searches().values():
-        replace(whole, config=config.model_copy(update={"search": search})).strategy().ask(1)
+    for label, search in config.searches().items():
+        try:
+            replace(whole, config=config.model_copy(update={"search": search})).strategy().ask(1)
+        except StrategyError as error:
+            whose = f"{label}: " if config.compare.strategies else ""
+            raise StrategyError(f"{whose}{error.message}", error.remedy) from error
+    warm_start.collect(whole)
     return RunLog.create(folder, contract.software_version(), about(config))
 
 

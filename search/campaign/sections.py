@@ -19,7 +19,7 @@ class ConfigError(SearchError):
 class Section(BaseModel):
     """Part of a campaign file; a key that is not there is a mistake."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Count = Annotated[int, Field(ge=1)]
@@ -156,6 +156,8 @@ class CompareConfig(Section):
     @field_validator("strategies", mode="before")
     @classmethod
     def _named(cls, given: Any) -> Any:
+        if not isinstance(given, list | tuple):
+            return given  # which is refused with the right words
         return [{"strategy": item} if isinstance(item, str) else item for item in given]
 
     @field_validator("strategies")

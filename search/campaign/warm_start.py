@@ -53,7 +53,7 @@ def enter(log: RunLog, problem: Problem, say: Callable[[str], None]) -> int:
     if not problem.config.warm_start:
         return 0
     if not log.history.notes(_NOTE):
-        entered, learned = _collect(problem)
+        entered, learned = collect(problem)
         log.note(_NOTE, {"entered": [e.to_json() for e in entered], "learned": [e.to_json() for e in learned]})
         say(f"warm start: {len(entered)} candidates known already, figures of {len(learned)} others to learn from")
     entered = _read(log.history, "entered")
@@ -74,7 +74,12 @@ def _read(history: History, part: str) -> list[Evaluation]:
     return [Evaluation.from_json(document) for note in history.notes(_NOTE) for document in note[part]]
 
 
-def _collect(problem: Problem) -> tuple[list[Evaluation], list[Evaluation]]:
+def collect(problem: Problem) -> tuple[list[Evaluation], list[Evaluation]]:
+    """What the campaign's `warm_start` names: candidates that enter as told, and what there is to learn from besides.
+
+    Raises:
+        SearchError: see `enter`.
+    """
     wanted = [quantity.name for quantity in problem.config.quantities()]
     entered: dict[str, Evaluation] = {}
     learned: dict[str, Evaluation] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,9 @@ def test_every_key_is_explained() -> None:
             r"measure\.min_s \(0\.5\) is greater than measure\.protocol: latency\.max_s \(0\.4\)",
             "change one of them",
         ),
+        ({"compare": {"strategies": 5}}, r"compare\.strategies: input should be a valid tuple", "--keys"),
+        ({"compare": {"strategies": "guided"}}, r"compare\.strategies: input should be a valid tuple", "--keys"),
+        ({"stop": {"device_s": math.inf}}, r"stop\.device_s: input should be a finite number", "--keys"),
     ],
 )
 def test_a_mistake_is_one_line_with_a_remedy(changes: dict[str, Any], message: str, remedy: str) -> None:
