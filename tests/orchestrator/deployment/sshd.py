@@ -40,7 +40,7 @@ def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
     for old in (path, path.with_name(f"{path.name}.pub")):
         old.unlink(missing_ok=True)
     command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "made up for a test", "-f", str(path)]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    subprocess.run([*command, *(["-b", "2048"] if kind == "rsa" else [])], check=True, stdin=subprocess.DEVNULL)
     return path
 
 
@@ -174,9 +174,7 @@ class Sshd:
         if self._process is not None and self._process.poll() is None:
             self._signal(signal.SIGKILL, self._connections())
             self.stop()
-        left = self.leftovers()
-        self._signal(signal.SIGKILL, left)
-        psutil.wait_procs(left, timeout=_PATIENCE_S)
+        self._signal(signal.SIGKILL, self.leftovers())
 
     def _start(self, port: int) -> bool:
         self._write_config(port)

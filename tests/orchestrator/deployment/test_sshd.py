@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.orchestrator.deployment.sshd import Sshd, needs_sshd
 
@@ -48,13 +47,8 @@ def test_what_a_session_leaves_running_is_found_and_ended(make_sshd: Callable[..
     number = int(ssh(board, tmp_path, f"mkfifo fifo; setsid sh -c '{waiting}' </dev/null &").stdout)
     assert number in [process.pid for process in board.leftovers()]
     board.close()
-    assert not psutil.pid_exists(number) or psutil.Process(number).status() == psutil.STATUS_ZOMBIE
-
-
-@pytest.mark.slow
-def test_twenty_boards_at_once(make_sshd: Callable[..., Sshd], tmp_path: Path) -> None:
-    boards = [make_sshd(f"board{number}") for number in range(20)]
-    assert [ssh(board, tmp_path, "pwd").stdout.strip() for board in boards] == [board.home_there for board in boards]
+    if psutil.pid_exists(number):
+        psutil.Process(number).wait(timeout=30)
 
 
 def test_a_small_disk_fills_up(make_sshd: Callable[..., Sshd], tmp_path: Path) -> None:
