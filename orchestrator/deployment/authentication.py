@@ -18,6 +18,9 @@ from orchestrator.deployment.hosts import Host
 
 #: Reading the agent's list, and a signature, for which it may ask a person or want a touch.
 _AGENT_S = 60.0
+#: As paramiko says that the host does not answer, and that the agent refuses.
+_SILENCE = "Authentication timeout"
+_UNSIGNED = "key cannot be used for signing"
 
 
 @dataclass
@@ -37,12 +40,15 @@ def authenticate(transport: paramiko.Transport, host: Host) -> None:
 
     Raises:
         AuthenticationError: it takes none of them.
+        paramiko.SSHException: it does not answer, or hung up.
     """
     tried = _Tried()
     with contextlib.closing(_Agent()) as agent:
         tried.unusable += agent.trouble
+        patience_s = transport.auth_timeout
         for label, key in _candidates(host, agent, tried):
             tried.offered.append(label)
+            transport.auth_timeout = _AGENT_S if isinstance(key, paramiko.AgentKey) else patience_s
             try:
                 more = transport.auth_publickey(host.user, key)
             except paramiko.BadAuthenticationType as error:
@@ -52,14 +58,19 @@ def authenticate(transport: paramiko.Transport, host: Host) -> None:
                     "allow PubkeyAuthentication in its sshd_config; passwords are not sent",
                 ) from error
             except paramiko.AuthenticationException as error:
+                if _SILENCE in str(error):
+                    raise
                 if not transport.is_active():
                     raise _refused(host, tried, "and hung up") from error
                 continue
-            except (paramiko.SSHException, OSError) as error:  # of the agent, too: it may be locked, or hang
-                if not transport.is_active():
-                    raise
-                tried.unusable.append(f"{label}: {error}")
-                continue
+            except (paramiko.SSHException, OSError) as error:
+                # The signature is made in paramiko's own thread, which does not outlive its failure.
+                if isinstance(error, TimeoutError) or _UNSIGNED in str(error):
+                    raise AuthenticationError(
+                        f"{label} does not sign for {host.where}: {error}",
+                        "is it locked, or did it ask for a confirmation?",
+                    ) from error
+                raise
             if more:
                 raise AuthenticationError(
                     f"{host.where} takes the key of {host.user}, and wants {' or '.join(more)} too",

@@ -275,7 +275,7 @@ def parse(text: str, now_s: float) -> Board | None:
     every: dict[str, list[str]] = {}
     for key, value in lines:
         every.setdefault(key, []).append(value)
-    glibc = re.match(r"glibc (\d+)\.(\d+)", one.get("libc", ""))
+    glibc = re.match(r"glibc ([0-9]{1,4})\.([0-9]{1,4})", one.get("libc", ""))
     clock_s = _number(one, "clock")
     return Board(
         system=one.get("system", ""),
@@ -311,7 +311,7 @@ def parse(text: str, now_s: float) -> Board | None:
 
 def _number(one: Mapping[str, str], key: str) -> int | None:
     text = one.get(key, "")
-    return int(text) if text.isascii() and text.isdigit() else None
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _kibibytes(one: Mapping[str, str], key: str) -> int | None:
@@ -321,7 +321,7 @@ def _kibibytes(one: Mapping[str, str], key: str) -> int | None:
 
 def _python(value: str) -> Python | None:
     parts = value.split("|", 4)
-    if len(parts) < 5 or not re.fullmatch(r"\d+(\.\d+)*", parts[0]) or not parts[2].isdigit():
+    if len(parts) < 5 or not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4})*", parts[0]) or parts[2] not in ("32", "64"):
         return None
     version = tuple(map(int, parts[0].split(".")))
     return Python(parts[4], version, parts[1], int(parts[2]), parts[3] == "1")

@@ -23,6 +23,8 @@ from orchestrator.deployment.hosts import SSH_PORT, Host
 
 #: Those that can be asked for.
 KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
+#: What a sshd calls the files of its keys; all others are ECDSA's.
+_FILES = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}
 _HASHED = "|1|"
 _REVOKED = "@revoked"
 _AUTHORITY = "@cert-authority"
@@ -104,7 +106,8 @@ def check(shown: ShownKey) -> None:
     remark = f" (certificates as in {authority.file}, line {authority.line}, are not supported)" if authority else ""
     raise HostKeyError(
         f"the host key of {host.where} is not known: {shown.kind} {shown.fingerprint}{remark}",
-        "compare it with `ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub` there, then `gauntlet deploy --trust`",
+        f"compare it with `ssh-keygen -l -f /etc/ssh/ssh_host_{_FILES.get(shown.kind, 'ecdsa')}_key.pub` there, then "
+        "`gauntlet deploy --trust`",
         shown,
         changed=False,
     )

@@ -41,8 +41,8 @@ class Watch:
         self._done.set()
 
     def _look(self) -> None:
-        while not self._done.wait(max(0.0, (left_s := self._moved_s + self._limit_s - time.monotonic()))):
-            if left_s <= 0 and self._moved_s + self._limit_s <= time.monotonic():
+        while not self._done.wait(max(0.0, self._moved_s + self._limit_s - time.monotonic())):
+            if time.monotonic() >= self._moved_s + self._limit_s:
                 self.expired = True
                 self._end()
                 return

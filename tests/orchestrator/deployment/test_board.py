@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orchestrator.deployment.board import Board, Python, look, parse
 from orchestrator.deployment.dialing import Dialer
 from orchestrator.deployment.errors import CommandError, UnfitError
+from orchestrator.deployment.survey import SCRIPT
 from tests.orchestrator.deployment.sshd import Sshd, needs_sshd
 
 NOW_S = 1_790_000_000.0
 NEEDED = 400_000_000
+_KEYS = [*re.findall(r"say (\w+)", SCRIPT), "python"]
 
 
 def board(name: str) -> Board:
@@ -150,6 +155,15 @@ def test_lines_that_mean_nothing_are_passed_over(line: str) -> None:
     found = parse(f"{line}\nend=yes\n", NOW_S)
     assert found is not None
     assert (found.python, found.clock_off_s, found.free_bytes) == (None, None, None)
+
+
+@given(st.lists(st.tuples(st.sampled_from(_KEYS), st.text(max_size=20))))
+@settings(deadline=None)
+def test_whatever_a_board_says_can_be_judged(lines: list[tuple[str, str]]) -> None:
+    found = parse("".join(f"{key}={value}\n" for key, value in lines) + "end=yes\n", NOW_S)
+    assert found is not None
+    said = [found.summary, *found.warnings(), found.no_python().message, *dict(found.problems(NEEDED))]
+    assert not any("\n" in text for text in said)
 
 
 def test_an_answer_without_its_end_is_none() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from orchestrator.deployment import hostkeys
+from orchestrator.deployment import authentication, hostkeys
 from orchestrator.deployment.connection import Connection
 from orchestrator.deployment.dialing import Dialer
 from orchestrator.deployment.errors import (
@@ -327,6 +329,31 @@ def test_an_agent_that_went_away_is_told(
     assert "the SSH agent" in refused(lambda: connect(sshd, identity_files=(other,))).message
 
 
+def test_an_agent_that_hangs_is_given_up(
+    sshd: Sshd, connect: Connect, agent: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authentication, "_AGENT_S", 0.2)
+    agent.send_signal(signal.SIGSTOP)
+    assert connect(sshd).run(["true"]).status == 0
+    assert "timed out" in refused(lambda: connect(sshd, identity_files=())).message
+
+
+def test_an_agent_that_does_not_sign_is_told(sshd: Sshd, connect: Connect, agent: object) -> None:
+    # It is to ask for a confirmation, and has no program for that.
+    subprocess.run(["ssh-add", "-q", "-c", str(sshd.client_key)], check=True, stdin=subprocess.DEVNULL)
+    error = refused(lambda: connect(sshd))
+    assert isinstance(error, AuthenticationError)
+    assert "of the SSH agent does not sign" in error.message
+    assert "confirmation" in error.remedy
+
+
+def test_a_host_that_hangs_while_logging_in(sshd: Sshd, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hostkeys, "check", lambda _: sshd.freeze())
+    error = refused(lambda: connect(sshd, SHORT_S))
+    assert isinstance(error, UnreachableError)
+    assert "hung up while logging in" in error.message or "says nothing" in error.message
+
+
 # --------------------------------------------------------------------------------------- on the way, and cut
 
 
@@ -378,8 +405,6 @@ def test_a_name_that_nobody_has() -> None:
 
 
 def test_something_else_listens() -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as server, Dialer(PATIENCE_S) as dialer:
         port = server.getsockname()[1]
 

@@ -9,6 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orchestrator.deployment import hostkeys
 from orchestrator.deployment.errors import HostKeyError, InventoryError
@@ -148,6 +150,14 @@ def test_certificate_authorities_are_said_to_be_unsupported(known: Path) -> None
 def test_lines_that_mean_nothing_are_passed_over(known: Path, junk: str) -> None:
     write(known, f"{junk}\n" + line("pi4.lab"))
     assert verdict(host(known)) == "known"
+
+
+@given(st.binary(max_size=200), st.text(max_size=20))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_file_of_whatever_content_makes_a_key_known(known: Path, content: bytes, address: str) -> None:
+    known.parent.mkdir(exist_ok=True)
+    known.write_bytes(content)
+    assert verdict(host(known, address)) != "known"
 
 
 def test_a_file_that_cannot_be_read_is_told(known: Path) -> None:

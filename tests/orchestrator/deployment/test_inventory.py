@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orchestrator.deployment.errors import InventoryError
 from orchestrator.deployment.hosts import Host
 from orchestrator.deployment.inventory import read_inventory, select
 
 Write = Callable[[str], Path]
+_KEYS = ["pi4", "address", "user", "port", "jump", "labels", "identity_files", "service", "python"]
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +138,24 @@ def test_mistakes_are_named(write: Write, text: str, message: str, remedy: str) 
     assert "boards.yaml" in caught.value.message
     assert "\n" not in caught.value.message
     assert "geheim" not in caught.value.message
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(_KEYS) | st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(_VALUES)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+def test_whatever_a_file_holds_is_hosts_or_a_mistake(tmp_path: Path, value: object) -> None:
+    path = tmp_path / "any.yaml"
+    path.write_text(yaml.safe_dump({"hosts": value, "defaults": {}}, allow_unicode=True))
+    with contextlib.suppress(InventoryError):
+        assert read_inventory(path)
 
 
 def test_what_is_no_inventory_at_all(tmp_path: Path) -> None:
