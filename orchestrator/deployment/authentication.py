@@ -14,7 +14,7 @@ import paramiko
 from paramiko.agent import AgentSSH
 
 from orchestrator.deployment.errors import AuthenticationError
-from orchestrator.deployment.hosts import Host
+from orchestrator.deployment.hosts import SSH_PORT, Host
 
 #: Reading the agent's list, and a signature, for which it may ask a person or want a touch.
 _AGENT_S = 60.0
@@ -43,7 +43,7 @@ def authenticate(transport: paramiko.Transport, host: Host) -> None:
         paramiko.SSHException: it does not answer, or hung up.
     """
     tried = _Tried()
-    with contextlib.closing(_Agent()) as agent:
+    with contextlib.closing(_Agent(host.identity_agent)) as agent:
         tried.unusable += agent.trouble
         patience_s = transport.auth_timeout
         for label, key in _candidates(host, agent, tried):
@@ -83,27 +83,29 @@ def authenticate(transport: paramiko.Transport, host: Host) -> None:
 def _candidates(host: Host, agent: _Agent, tried: _Tried) -> Iterator[tuple[str, paramiko.PKey]]:
     """Keys with what people call them, each once."""
     own = {blob for file in host.identity_files if (blob := _public(file))}
-    kept = sorted(agent.get_keys(), key=lambda key: key.asbytes() not in own)
-    matching = [key for key in kept if key.asbytes() in own]
-    done = set()
-    for held in matching:
-        done.add(held.asbytes())
-        yield f"{held.comment or held.get_name()} of the SSH agent", held
+    held = {key.asbytes(): key for key in agent.get_keys()}
+    for blob in held.keys() & own:
+        yield _label(held[blob]), held[blob]
     for file in host.identity_files:
-        if _public(file) in done or not file.exists():
+        if _public(file) in held:
             continue
         try:
             key = paramiko.PKey.from_path(file)
+        except FileNotFoundError:
+            continue
         except (TypeError, paramiko.PasswordRequiredException):  # how the libraries below say: encrypted
             tried.encrypted.append(file)
         except Exception as error:  # anything may be in that file, and parsers have their own errors each
             tried.unusable.append(f"{file}: {' '.join(str(error).split())[:100]}")
         else:
-            done.add(key.asbytes())
+            own.add(key.asbytes())
             yield str(file), key
-    for held in kept[len(matching) :]:
-        if held.asbytes() not in done:
-            yield f"{held.comment or held.get_name()} of the SSH agent", held
+    for blob in held.keys() - own if not host.identities_only else ():
+        yield _label(held[blob]), held[blob]
+
+
+def _label(key: paramiko.AgentKey) -> str:
+    return f"{key.comment or key.get_name()} of the SSH agent"
 
 
 def _public(file: Path) -> bytes | None:
@@ -126,22 +128,28 @@ def _refused(host: Host, tried: _Tried, then: str = "") -> AuthenticationError:
         )
     if tried.unusable:
         message += f"; not usable: {'; '.join(tried.unusable)}"
-    port = f"-p {host.port} " if host.port != 22 else ""
+    port = f"-p {host.port} " if host.port != SSH_PORT else ""
     return AuthenticationError(message, f"let your key in: ssh-copy-id {port}{host.user}@{host.address}")
 
 
 class _Agent(AgentSSH):
-    """The user's SSH agent: there may be none, and one that hangs is given up."""
+    """The user's SSH agent: there may be none, and one that hangs is given up.
 
-    def __init__(self) -> None:
+    Args:
+        named: as ssh_config's IdentityAgent: a socket, a variable, "SSH_AUTH_SOCK" or "none".
+    """
+
+    def __init__(self, named: str) -> None:
         super().__init__()
         self.trouble: list[str] = []
-        if not (path := os.environ.get("SSH_AUTH_SOCK")):
+        variable = named.removeprefix("$")
+        path = os.environ.get(variable, "") if variable != named or named == "SSH_AUTH_SOCK" else named
+        if path in ("", "none"):
             return
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(_AGENT_S)
         try:
-            connection.connect(path)
+            connection.connect(os.path.expanduser(path))
             self._connect(connection)  # type: ignore[attr-defined]  # the types leave it out
         except (OSError, paramiko.SSHException, ValueError) as error:
             connection.close()

@@ -30,6 +30,8 @@ class Host:
         port: of its sshd.
         user: who logs in, and whom the agent runs as.
         identity_files: private keys to try; those that do not exist are left out.
+        identities_only: the SSH agent's other keys are not tried (ssh_config's IdentitiesOnly).
+        identity_agent: the SSH agent's socket, "SSH_AUTH_SOCK", the variable that names it, or "none" (IdentityAgent).
         jump: through which it is reached; None: directly.
         known_hosts: files with the host keys that are known; a new one is added to the first.
         key_alias: under which its host key is known, if not by its address (ssh_config's HostKeyAlias).
@@ -47,6 +49,8 @@ class Host:
     port: int = SSH_PORT
     user: str = field(default_factory=getpass.getuser)
     identity_files: tuple[Path, ...] = ()
+    identities_only: bool = False
+    identity_agent: str = "SSH_AUTH_SOCK"
     jump: Host | None = None
     known_hosts: tuple[Path, ...] = field(default_factory=default_known_hosts)
     key_alias: str = ""

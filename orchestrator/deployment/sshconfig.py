@@ -67,19 +67,22 @@ def configured(name: str, address: str, port: int = 0, user: str = "", jumps: Se
         for hop in chain.split(","):
             asked = _parsed(hop, (*jumps, address))
             jump = asked if jump is None else replace(asked, jump=jump)
+    known_hosts = [
+        file
+        for key in ("userknownhostsfile", "globalknownhostsfile")
+        for file in found.get(key, [""])[0].split()
+        if file != "none"
+    ]
     return Host(
         name,
         found["hostname"][0],
         int(found["port"][0]),
         found["user"][0],
         tuple(_own(file) for file in found.get("identityfile", []) if file != "none"),
+        found.get("identitiesonly") == ["yes"],
+        found.get("identityagent", ["SSH_AUTH_SOCK"])[0],
         jump,
-        tuple(
-            _own(file)
-            for key in ("userknownhostsfile", "globalknownhostsfile")
-            for file in found.get(key, [""])[0].split()
-            if file != "none"
-        ),
+        tuple(map(_own, known_hosts)),
         found.get("hostkeyalias", [""])[0],
     )
 

@@ -320,6 +320,19 @@ def test_the_agents_key_for_this_host_comes_first(sshd: Sshd, connect: Connect, 
     assert connect(sshd).run(["true"]).status == 0
 
 
+def test_the_agent_may_be_left_out_or_be_another(
+    sshd: Sshd, connect: Connect, agent: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(sshd.client_key)
+    for fields in ({"identities_only": True}, {"identity_agent": "none"}, {"identity_agent": "$NO_AGENT"}):
+        assert "there is no key" in refused(lambda fields=fields: connect(sshd, identity_files=(), **fields)).message
+    path = os.environ["SSH_AUTH_SOCK"]
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    assert connect(sshd, identity_files=(), identity_agent=path).run(["true"]).status == 0
+    monkeypatch.setenv("MY_AGENT", path)
+    assert connect(sshd, identity_files=(), identity_agent="$MY_AGENT").run(["true"]).status == 0
+
+
 def test_an_agent_that_went_away_is_told(
     sshd: Sshd, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ def test_a_name_of_the_configuration(config: Path, tmp_path: Path) -> None:
     config.write_text(
         "Include more\n"
         "Host pi*\n  User pi\n  IdentityFile ~/.ssh/lab\n  UserKnownHostsFile ~/lab_hosts ~/old_hosts\n"
-        "  HostKeyAlias boards\n"
+        "  HostKeyAlias boards\n  IdentitiesOnly yes\n  IdentityAgent ~/agent\n"
     )
     (config.parent / "more").write_text("Host pi4\n  HostName 192.168.1.20\n  Port 2022\n")
     host = named("pi4")
@@ -36,6 +36,9 @@ def test_a_name_of_the_configuration(config: Path, tmp_path: Path) -> None:
     assert host.identity_files == (tmp_path / ".ssh" / "lab",)
     assert host.known_hosts[:2] == (tmp_path / "lab_hosts", tmp_path / "old_hosts")
     assert host.key_alias == "boards"
+    assert host.identities_only
+    assert host.identity_agent.endswith("/agent")
+    assert named("other").identity_agent == "SSH_AUTH_SOCK"
 
 
 @needs_ssh
