@@ -46,6 +46,8 @@ from search.values import Value
 
 #: Note of the log: why a search ended before its budget.
 ENDED = "ended"
+#: Note of the log: how long a process worked on it. One that was killed leaves none.
+PROCESS = "process"
 #: What the orchestrator shows of a campaign is at most so old.
 _PUBLISH_EVERY_S = 0.5
 
@@ -399,7 +401,7 @@ class Campaign:
         self.log.note("stage", {"stage": stage, "seconds": seconds})
 
     def _note_time(self) -> None:
-        self.log.note("process", {"wall_s": time.monotonic() - self._began})
+        self.log.note(PROCESS, {"wall_s": time.monotonic() - self._began})
 
 
 class _StoppedError(Exception):

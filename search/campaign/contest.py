@@ -22,7 +22,7 @@ from pathlib import Path
 
 from protos import contract
 from search.campaign import publishing
-from search.campaign.campaign import Campaign, Observer, Outcome, about
+from search.campaign.campaign import PROCESS, Campaign, Observer, Outcome, about
 from search.campaign.config import CampaignConfig, parse
 from search.campaign.problem import Problem
 from search.campaign.sections import CompareConfig
@@ -95,6 +95,17 @@ class Contest:
         Raises:
             SearchError, ClientError, SupernetError: it cannot go on; what was done is kept.
         """
+        stopped = await self._search(client)
+        self.log.note(PROCESS, {"wall_s": time.monotonic() - self._began})
+        if stopped:
+            return stopped
+        self._gather()
+        whole = Campaign(self.log, self._observer, self._stop)
+        whole.check(self.problem)
+        return await whole.run(client)
+
+    async def _search(self, client: Fleet) -> Outcome | None:
+        """All searches, one after the other; how far the one came that was stopped."""
         jobs_id = str(self.log.history.about["campaign_id"])
         shared = (self.folder, jobs_id)
         for place, entrant in enumerate(self._entrants, 1):
@@ -108,10 +119,7 @@ class Contest:
                 await publishing.searched(client, campaign.campaign_id, entrant.config)
             if entrant.folder.name not in self.log.history.notes(SEARCHED):
                 self.log.note(SEARCHED, entrant.folder.name)
-        self._gather()
-        whole = Campaign(self.log, self._observer, self._stop)
-        whole.check(self.problem)
-        return await whole.run(client)
+        return None
 
     def _stage(self, name: str, stage: str) -> None:
         self._observer.stage(f"{name}: {stage}")
@@ -122,7 +130,8 @@ class Contest:
         for entrant in self._entrants:
             for evaluation in read_history(entrant.folder).evaluations:
                 found.setdefault(evaluation.architecture, evaluation)
-        fresh = [e for text, e in found.items() if text not in self.log.history.asked.values()]
+        known = set(self.log.history.asked.values())
+        fresh = [e for text, e in found.items() if text not in known]
         if fresh:
             self.log.asked([evaluation.architecture for evaluation in fresh])
         for number, text in self.log.history.pending.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from search.campaign.campaign import ENDED
+from search.campaign.campaign import ENDED, PROCESS
 from search.campaign.comparing import comparison_of
 from search.campaign.config import CampaignConfig, parse
 from search.campaign.corrections import suspicions
@@ -59,13 +59,14 @@ def report_input(history: History, folder: Path) -> ReportInput:
     """All that a report shows, from the log alone."""
     about = history.about
     config = parse(dict(about["config"]), str(folder))
-    processes = history.notes("process")
+    processes = history.notes(PROCESS)
     audits, devices = history.notes("audit"), history.notes("devices")
     compared = list(config.searches()) if config.compare.strategies else []
     told = len(history.told)
     # Those that a warm start brought do not count; a comparison has all that its searches found.
     wanted = told if compared else config.search.candidates + sum(FROM in e.provenance for e in history.evaluations)
-    notes = [f"The run was broken off and resumed {len(devices) - 1} times."] if len(devices) > 1 else []
+    resumed = len(devices) - 1
+    notes = [f"The run was resumed {'once' if resumed == 1 else f'{resumed} times'}."] if resumed > 0 else []
     notes += [f"The search ended early: {reason}." for reason in history.notes(ENDED)]
     if history.pending or (told < wanted and not history.notes(ENDED)):
         notes.append(f"The run is not complete: {told} of {wanted} candidates.")
@@ -90,7 +91,8 @@ def report_input(history: History, folder: Path) -> ReportInput:
         audit=audits[-1] if audits else None,
         audit_missing=_no_audit(config),
         stage_s=_stages(history),
-        wall_s=sum(float(note["wall_s"]) for note in processes) if processes else None,
+        # A process that was killed did not say how long it worked.
+        wall_s=sum(float(note["wall_s"]) for note in processes) if len(processes) >= len(devices) > 0 else None,
         files={
             winner.number: {
                 kind: f"winners/{file_stem(winner)}.{suffix}"

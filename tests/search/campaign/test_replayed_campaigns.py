@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from search.campaign.campaign import Campaign, Observer, create
 from search.campaign.comparing import comparison_of
 from search.campaign.config import load
 from search.campaign.contest import Contest
-from search.campaign.reporting import report
+from search.campaign.reporting import report, report_input
 from search.campaign.warm_start import FROM
 from search.errors import SearchError
 from search.evaluations import Evaluation
@@ -89,6 +90,31 @@ async def test_all_figures_are_called_replayed_and_the_table_is_recorded(tmp_pat
         assert recorded.figure(cell, "latency_s@pi").value == table.figure(cell, "latency_s@pi").value
     page = report(tmp_path / "run").read_text()
     assert "eplayed" in page
+
+
+async def test_how_long_a_run_took_is_not_told_if_a_process_was_killed(tmp_path: Path, table: Table) -> None:
+    run = tmp_path / "run"
+    await carry_out(write(tmp_path), run, table)
+    assert (report_input(read_history(run), run).wall_s or 0) > 0
+    with RunLog.open(run) as log:
+        log.note("devices", [])  # as a process does when it begins
+    resumed = report_input(read_history(run), run)
+    assert resumed.wall_s is None
+    assert "The run was resumed once." in resumed.notes
+
+
+async def test_a_comparison_takes_as_long_as_its_searches(tmp_path: Path, table: Table) -> None:
+    began = time.monotonic()
+    compare = {"strategies": ["local", "random"], "seeds": 1}
+    path = write(tmp_path, search={"candidates": 12, "batch": 6}, compare=compare)
+    with create(tmp_path / "run", load(path)) as log:
+        contest = Contest(log, Observer())
+        contest._began -= 1000.0
+        contest.check()
+        async with ReplayFleet(table) as fleet:
+            await contest.run(fleet)
+    spent = time.monotonic() - began + 1000.0
+    assert 1000.0 < (report_input(log.history, tmp_path / "run").wall_s or 0) < spent
 
 
 async def test_a_stopped_campaign_goes_on_as_it_would_have(tmp_path: Path, table: Table) -> None:
