@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import datetime
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from orchestrator.metrics.snapshot import Snapshot
 from orchestrator.registry import Reading
@@ -25,26 +24,43 @@ _GAUGES = {
 }
 
 
-def collect(snapshot: Snapshot) -> Iterator[Metric]:
-    """All that is known of devices that are there, or were within the hour."""
-    families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {
-        **{name: GaugeMetricFamily(PREFIX + name, meaning, labels=LABELS) for name, meaning in _GAUGES.items()},
-        **{
-            name: CounterMetricFamily(PREFIX + name, meaning, labels=LABELS)
-            for name, meaning in telemetry.COUNTERS.items()
-        },
-    }
-    states = GaugeMetricFamily(f"{PREFIX}state", "1: where it stands, one series a device.", labels=[*LABELS, "state"])
-    for reading in snapshot.readings:
-        device = reading.device
-        labels = [device.device_id, reading.device_class]
-        known = {name: value for name, value in _figures(reading, snapshot.now) if value is not None}
-        for name, value in known.items():
-            families[name].add_metric(labels, value)
-        if known:
-            states.add_metric([*labels, device.state.value], 1)
-    yield states
-    yield from families.values()
+def text(snapshot: Snapshot) -> str:
+    """All that is known of devices that are there, or were within the hour, in Prometheus' text format.
+
+    Written here and not by the library, which takes four times as long over so many series with so few labels: time in
+    which the event loop waits for its turn.
+    """
+    known = [
+        (_labels(reading), reading.device.state.value, values)
+        for reading in snapshot.readings
+        if (values := dict(_figures(reading, snapshot.now)))
+    ]
+    states = [f'{PREFIX}state{{{labels},state="{state}"}} 1\n' for labels, state, _ in known]
+    lines = [_heading(f"{PREFIX}state", "1: where it stands, one series a device.", "gauge"), *states]
+    for kind, names in (("gauge", _GAUGES), ("counter", telemetry.COUNTERS)):
+        for name, meaning in names.items():
+            full = PREFIX + name + ("_total" if kind == "counter" else "")
+            lines.append(_heading(full, meaning, kind))
+            lines += [
+                f"{full}{{{labels}}} {value!r}\n"
+                for labels, _, values in known
+                # A sensor that says neither does not say how it is.
+                if (value := values.get(name)) is not None and math.isfinite(value)
+            ]
+    return "".join(lines)
+
+
+def _heading(name: str, meaning: str, kind: str) -> str:
+    return f"# HELP {name} {meaning}\n# TYPE {name} {kind}\n"
+
+
+def _labels(reading: Reading) -> str:
+    values = (reading.device.device_id, reading.device_class)
+    return ",".join(f'{label}="{_escaped(value)}"' for label, value in zip(LABELS, values, strict=True))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _figures(reading: Reading, now: float) -> Iterator[tuple[str, float | None]]:
@@ -54,11 +70,11 @@ def _figures(reading: Reading, now: float) -> Iterator[tuple[str, float | None]]
     seen = datetime.fromisoformat(reading.last_seen_at).timestamp()
     if not connected and now - seen > EXPIRES_AFTER_S:
         return
-    yield "connected", connected
+    yield "connected", int(connected)
     yield "last_seen_timestamp_seconds", seen
     if not connected:
         return  # what it reported then says nothing of now
-    yield "busy", device.lease_id is not None
+    yield "busy", int(device.lease_id is not None)
     if reading.telemetry is not None:
         yield from telemetry.values(reading.telemetry, reading.description.sensors)
     if reading.check is not None and reading.check.HasField("shift"):

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from orchestrator import devices
 from orchestrator.demands import Demand
 from orchestrator.jobs import State
-from orchestrator.metrics import devices as of_devices
 from orchestrator.metrics.snapshot import Snapshot
 from orchestrator.store.overview import Backlog, CampaignReading, Queue
 from protos import contract
@@ -23,50 +21,34 @@ from protos.gauntlet.v1 import campaign_pb2
 ANY_CLASS = "any"
 
 
-class FleetCollector(Collector):
-    """Turns a snapshot into metrics at each scrape.
+def collect(snapshot: Snapshot | None, started_at: float, folder: Path) -> Iterator[Metric]:
+    """All but the devices one by one.
 
     Args:
-        snapshot: called in the thread of the scrape; None: there is none to be had.
+        snapshot: of the fleet; None: there is none to be had.
         started_at: Unix time.
         folder: of the lab, whose disk is looked at.
     """
-
-    def __init__(self, snapshot: Callable[[], Snapshot | None], started_at: float, folder: Path) -> None:
-        self._snapshot = snapshot
-        self._started_at = started_at
-        self._folder = folder
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing ahead of a scrape: the registry must not take one to register this."""
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        """See `Collector`."""
-        yield InfoMetricFamily(
-            "gauntlet_orchestrator",
-            "What this orchestrator is.",
-            {"version": contract.software_version(), "protocol": str(contract.PROTOCOL_VERSION)},
-        )
-        yield _gauge("gauntlet_start_timestamp_seconds", "When this orchestrator started.", self._started_at)
-        yield from _disk(self._folder)
-        snapshot = self._snapshot()
-        if snapshot is None:
-            return
-        yield from _fleet(snapshot)
-        if snapshot.queue is not None:
-            classes = {reading.device.device_id: reading.device_class for reading in snapshot.readings}
-            yield from _queue(snapshot.queue, classes, snapshot.now)
-        yield from _campaigns(snapshot.campaigns)
-        yield _gauge("gauntlet_artifacts", "Files kept.", snapshot.artifact_files)
-        yield _gauge("gauntlet_artifacts_bytes", "Bytes of the files kept.", snapshot.artifact_bytes)
-        written = snapshot.written
-        yield _counter("gauntlet_store_commits", "Transactions of the store.", written.commits)
-        yield _counter("gauntlet_store_operations", "Writes, several of which may share a commit.", written.operations)
-        yield _counter(
-            "gauntlet_store_write_seconds", "Time spent in them, waits for the disk included.", written.seconds
-        )
-        yield from of_devices.collect(snapshot)
+    yield InfoMetricFamily(
+        "gauntlet_orchestrator",
+        "What this orchestrator is.",
+        {"version": contract.software_version(), "protocol": str(contract.PROTOCOL_VERSION)},
+    )
+    yield _gauge("gauntlet_start_timestamp_seconds", "When this orchestrator started.", started_at)
+    yield from _disk(folder)
+    if snapshot is None:
+        return
+    yield from _fleet(snapshot)
+    if snapshot.queue is not None:
+        classes = {reading.device.device_id: reading.device_class for reading in snapshot.readings}
+        yield from _queue(snapshot.queue, classes, snapshot.now)
+    yield from _campaigns(snapshot.campaigns)
+    yield _gauge("gauntlet_artifacts", "Files kept.", snapshot.artifact_files)
+    yield _gauge("gauntlet_artifacts_bytes", "Bytes of the files kept.", snapshot.artifact_bytes)
+    written = snapshot.written
+    yield _counter("gauntlet_store_commits", "Transactions of the store.", written.commits)
+    yield _counter("gauntlet_store_operations", "Writes, several of which may share a commit.", written.operations)
+    yield _counter("gauntlet_store_write_seconds", "Time spent in them, waits for the disk included.", written.seconds)
 
 
 def _disk(folder: Path) -> Iterator[Metric]:

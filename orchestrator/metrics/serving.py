@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from itertools import chain
 from typing import TypeVar
 
 from prometheus_client import ProcessCollector, disable_created_metrics, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from orchestrator.artifacts import ArtifactStore
 from orchestrator.config import ConfigError
 from orchestrator.counters import CountingStore
 from orchestrator.hub import Hub
-from orchestrator.metrics import discovery
-from orchestrator.metrics.devices import EXPIRES_AFTER_S
-from orchestrator.metrics.fleet import FleetCollector
-from orchestrator.metrics.snapshot import Snapshot, take
+from orchestrator.metrics import devices, discovery, fleet
+from orchestrator.metrics.snapshot import take
 from protos.gauntlet.v1 import device_pb2
 from protos.scraping import JSON_TYPE, METRICS_TYPE, Page, PageServer, UnavailableError
 
@@ -28,6 +29,17 @@ T = TypeVar("T")
 #: A scrape does without the fleet rather than wait longer for a busy event loop or store; Prometheus gives up after
 #: 10 s.
 _SNAPSHOT_TIMEOUT_S = 5.0
+
+
+class _Families(Collector):
+    """What was collected, as the library takes it."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        """See `Collector`."""
+        return self._families
 
 
 class MetricsServer:
@@ -53,14 +65,16 @@ class MetricsServer:
                 asking.cancel()
                 return None
 
-        def snapshot() -> Snapshot | None:
-            taken = ask(lambda: take(hub, store, artifacts))
-            if taken is None:
+        def metrics() -> bytes:
+            snapshot = ask(lambda: take(hub, store, artifacts))
+            if snapshot is None:
                 log.error("a scrape without fleet and queue: they were not to be had within %g s", _SNAPSHOT_TIMEOUT_S)
-            return taken
+            families = chain(counted.collect(), fleet.collect(snapshot, started_at, hub.config.folder))
+            text = generate_latest(_Families(families))
+            return text if snapshot is None else text + devices.text(snapshot).encode()
 
         async def agents() -> list[device_pb2.AgentDescription]:
-            return hub.registry.agents(EXPIRES_AFTER_S)
+            return hub.registry.agents(devices.EXPIRES_AFTER_S)
 
         def discovered() -> bytes:
             found = ask(agents)
@@ -71,10 +85,10 @@ class MetricsServer:
 
         # A second series beside each counter, which nobody asks for.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        registry = store.counters.registry
-        registry.register(FleetCollector(snapshot, time.time(), hub.config.folder))
-        ProcessCollector(registry=registry)
-        pages = {"/metrics": Page(METRICS_TYPE, lambda: generate_latest(registry)), "/sd": Page(JSON_TYPE, discovered)}
+        started_at = time.time()
+        counted = store.counters.registry
+        ProcessCollector(registry=counted)
+        pages = {"/metrics": Page(METRICS_TYPE, metrics), "/sd": Page(JSON_TYPE, discovered)}
         try:
             self._server = PageServer(address, pages)
         except OSError as error:

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from orchestrator.client import Client
 from orchestrator.counters import Counters
-from orchestrator.metrics.fleet import FleetCollector
+from orchestrator.metrics import devices, fleet
 from orchestrator.metrics.snapshot import Snapshot
 from orchestrator.store.overview import Queue
 from protos import figures
@@ -87,9 +87,14 @@ async def worked(lab: Lab) -> ScriptedAgent:
     return agent
 
 
+def collected(snapshot: Snapshot, folder: Path = Path("/")) -> list[Metric]:
+    """What is made of a snapshot."""
+    of_devices = text_string_to_metric_families(devices.text(snapshot))
+    return [*fleet.collect(snapshot, 1.0, folder), *of_devices]
+
+
 def exported() -> set[str]:
     """Names of all that an orchestrator may export, as Prometheus shows them; of a histogram its own."""
-    everything = Snapshot(now=2.0, queue=Queue({}, {}, {}))
-    families = [*Counters().registry.collect(), *FleetCollector(lambda: everything, 1.0, Path("/")).collect()]
+    families = [*Counters().registry.collect(), *collected(Snapshot(now=2.0, queue=Queue({}, {}, {})))]
     suffixes = {"counter": "_total", "info": "_info"}
     return {family.name + suffixes.get(family.type, "") for family in families}
