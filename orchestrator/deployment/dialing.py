@@ -82,8 +82,9 @@ class Dialer:
         sock = self._socket(host) if host.jump is None else self._through(host, host.jump)
         try:
             transport = paramiko.Transport(sock)
-            transport.banner_timeout = transport.handshake_timeout = self._patience_s
-            transport.auth_timeout = transport.channel_timeout = self._patience_s
+            # The watch is the one to be faster.
+            transport.banner_timeout = transport.handshake_timeout = 2 * self._patience_s
+            transport.auth_timeout = self._patience_s
             options = transport.get_security_options()
             known = [name for kind in hostkeys.known_kinds(host) for name in (_RSA if kind == "ssh-rsa" else (kind,))]
             # Else a host is asked for a kind that nobody knows of it, and seems to have changed.
@@ -99,7 +100,7 @@ class Dialer:
     def _log_in(self, transport: paramiko.Transport, host: Host) -> None:
         with Watch(self._patience_s, transport.close) as watch:
             try:
-                transport.start_client(timeout=self._patience_s)
+                transport.start_client()
                 key = transport.get_remote_server_key()
                 hostkeys.check(hostkeys.ShownKey(host, key.get_name(), key.asbytes()))
             except IncompatiblePeer as error:
@@ -108,7 +109,7 @@ class Dialer:
                 ) from error
             except (paramiko.SSHException, EOFError, OSError) as error:
                 transport.close()
-                reason = "says nothing" if watch.expired or "No existing session" in str(error) else _said(error)
+                reason = "says nothing" if watch.expired else _said(error)
                 raise UnreachableError(
                     f"{host.where} does not answer as an SSH server: {reason}",
                     "is that sshd's port? does it take more connections (MaxStartups)?",
@@ -132,9 +133,10 @@ class Dialer:
             # Commands are small packets in turns, for which Nagle's algorithm would wait.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return sock
-        except socket.gaierror as error:
+        except (socket.gaierror, UnicodeError) as error:  # the latter: what cannot be a name
+            reason = error.strerror if isinstance(error, socket.gaierror) else "no such name is possible"
             raise UnreachableError(
-                f"there is no host {host.address}: {error.strerror}", "check the address, or its entry in ~/.ssh/config"
+                f"there is no host {host.address}: {reason}", "check the address, or its entry in ~/.ssh/config"
             ) from error
         except ConnectionRefusedError as error:
             raise UnreachableError(

@@ -410,11 +410,12 @@ def test_nobody_listens(sshd: Sshd, connect: Connect) -> None:
     assert error.message == f"{sshd.address}:{sshd.port} refuses connections"
 
 
-def test_a_name_that_nobody_has() -> None:
+@pytest.mark.parametrize("address", ["no-such-host.invalid", "a" * 70 + ".invalid", "two..dots"])
+def test_a_name_that_nobody_has(address: str) -> None:
     with Dialer(PATIENCE_S) as dialer:
-        error = refused(lambda: dialer.connect(Host("board", "no-such-host.invalid")))
+        error = refused(lambda: dialer.connect(Host("board", address)))
     assert isinstance(error, UnreachableError)
-    assert "there is no host no-such-host.invalid" in error.message
+    assert f"there is no host {address}" in error.message
 
 
 def test_something_else_listens() -> None:
