@@ -8,6 +8,7 @@ Its options are those of tensorflow/lite/tools/benchmark/README.md in TensorFlow
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from dataclasses import dataclass
@@ -157,7 +158,8 @@ class BenchmarkModel:
 
     async def describe(self) -> RunnerFacts:
         """See `measuring.Program`."""
-        ran = await self._caller.run(["--help"], {}, {}, _DESCRIBE_S, Hands(), [_LOG])
+        ran = await self._caller.run(["--help"], {}, _DESCRIBE_S, Hands(), [_LOG])
+        await self._caller.tidy()
         if "--graph" not in _said(ran):
             if ran.status:
                 raise await self._caller.failure(ran, "describe")
@@ -187,9 +189,11 @@ class BenchmarkModel:
         job.step("check")
         litert.check_file(job.path(spec.model))
         if spec.HasField("latency"):
-            await job.make_fit()
             job.step("timing")
-            log = await job.window(lambda: self._time(job, delegate), lambda _: None)
+            try:
+                log = await job.window(lambda: self._time(job, delegate), lambda _: None)
+            finally:
+                await asyncio.shield(self._caller.tidy())
             job.result.latency.CopyFrom(latency_of(log))
 
     async def _time(self, job: Job, delegate: str) -> Log:
@@ -205,7 +209,7 @@ class BenchmarkModel:
             f"--max_secs={max(spec.max_s, spec.min_s):g}",
         ]
         files = {job.spec.model.digest: job.path(job.spec.model)}
-        ran = await self._caller.run(words, {}, files, job.left_s(), job.hands, [_LOG])
+        ran = await self._caller.run(words, files, job.left_s(), job.hands, [_LOG])
         said = _said(ran)
         if ran.status == 1:
             kind = failure_pb2.FAILURE_KIND_INVALID_MODEL

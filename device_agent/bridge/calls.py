@@ -1,28 +1,25 @@
-"""One run of the runner on the phone: request and data over, the program under a deadline, result and outputs back.
+"""One run of the runner on the phone: data and request over, the program under a deadline, result and outputs back.
 
-    here                                   phone
-    request, data ──push──────────────────▶ job-<…>/
-    ──────────────── one shell command ───▶ digests right? ── timeout, taskset: runner ── digests of what it wrote
-    result, outputs ◀───────────────pull──  │
-                                            job-<…> removed
+    here                        phone
+    data, request ──push──────▶ call.bin
+    ───── one shell command ──▶ digest right? ─▶ call/request.json ─▶ timeout, taskset: runner ─▶ call/back.bin
+    result, outputs ◀──pull───  ◀──────────── status, sizes and digest of what it wrote ─────────────┘
 
-The deadline is kept twice: by `timeout` on the phone, which holds when the link is cut, and by the bridge, which holds
-when the phone has no `timeout`.
+A command takes some 30 ms over USB, so there are three, whatever goes over. The deadline is kept twice: by `timeout` on
+the phone, which holds when the link is cut, and by the bridge, which holds when the phone has no `timeout`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import re
-import secrets
 import signal
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Mapping, Sequence, Tuple
+from typing import Dict, Mapping, Sequence
 
 from device_agent.bridge import runner
 from device_agent.bridge.adb import AdbError, AdbGone, AdbTimeoutError, Phone
@@ -32,7 +29,10 @@ from device_agent.errors import MeasurementError, one_line
 from protos.contract import digest_of_bytes, digest_of_file
 from protos.gauntlet.v1 import failure_pb2
 
-REQUEST, RESULT, DATA, OUTPUTS = "request.json", "result.json", "data.bin", "outputs.bin"
+REQUEST, RESULT, OUTPUTS = "request.json", "result.json", "outputs.bin"
+#: Data of a call, and the request behind it; as a request names it.
+DATA = "../call.bin"
+_SENT, _BACK = "call.bin", "back.bin"
 #: A link that is cut is noticed by then, and a phone whose `timeout` did its work has said so.
 _GRACE_S = 10.0
 _CLEAN_UP_S = 10.0
@@ -43,8 +43,10 @@ _TIMED_OUT = 124
 #: Beyond it the shell tells how a program was ended.
 _LAST_OWN_STATUS = 123
 _OUT_OF_MEMORY = re.compile(r"out of memory|lowmemorykiller|lmkd|oom-kill", re.I)
+_DAMAGED = re.compile(r"^damaged (\S+)$", re.MULTILINE)
 _STATUS = re.compile(r"^status (\d+)$", re.MULTILINE)
-_WRITTEN = re.compile(r"^([0-9a-f]{64})  (\S+)$", re.MULTILINE)
+_SIZE = re.compile(r"^size +(\d+) (\S+)$", re.MULTILINE)
+_DIGEST = re.compile(r"^back ([0-9a-f]{64})", re.MULTILINE)
 
 
 class RunnerFailedError(MeasurementError):
@@ -146,7 +148,7 @@ class Caller:
         """Carry out a request of the bridge's protocol.
 
         Args:
-            request: names files of the store as `../<digest>`, and the data as `data.bin`.
+            request: names files of the store as `../<digest>`, and the data as `DATA`.
             files: of the store that it needs, by digest.
             data: of this call alone.
             limit_s: seconds after which the runner is killed.
@@ -158,9 +160,8 @@ class Caller:
             MeasurementError: what became of it instead.
             AdbError: adb's own trouble.
         """
-        sent = {REQUEST: json.dumps(request).encode(), **({DATA: data} if data else {})}
-        words = ["--request", REQUEST, "--result", RESULT]
-        ran = await self.run(words, sent, files, limit_s, hands, [RESULT, *wanted], around)
+        words, written = ["--request", REQUEST, "--result", RESULT], json.dumps(request).encode()
+        ran = await self.run(words, files, limit_s, hands, [RESULT, *wanted], written, data, around)
         step = str(request["task"])
         if ran.status and (RESULT not in ran.files or ran.status > _LAST_OWN_STATUS):
             raise await self.failure(ran, step)
@@ -175,69 +176,61 @@ class Caller:
     async def run(
         self,
         words: Sequence[str],
-        sent: Mapping[str, bytes],
         files: Mapping[str, Path],
         limit_s: float,
         hands: Hands,
         made: Sequence[str],
+        request: bytes = b"",
+        data: bytes = b"",
         around: Around = Around(),  # frozen
     ) -> Ran:
         """Run the program in a folder of its own.
 
         Args:
             words: its arguments; they need no quotes.
-            sent: files of this run alone, by name.
             files: of the store that it needs, by digest.
             limit_s: seconds after which it is killed.
             hands: how it is held.
             made: names of files that it may make, and that are fetched if it does.
+            request: what it finds as `REQUEST`; empty: nothing.
+            data: what it finds at the beginning of `DATA`.
             around: what else the phone does meanwhile.
 
         Raises:
             MeasurementError: timed out, corrupt artifact, disk full.
             AdbError: adb's own trouble.
         """
-        await self._store.hold({self.digest: self._program, **files})
-        folder = f"{ROOT}/job-{secrets.token_hex(6)}"
+        files = {self.digest: self._program, **files}
         program = hands.line([f"../{self.digest}", *words], limit_s)
-        digests = {name: digest_of_bytes(content) for name, content in sent.items()}
-        line = _line(folder, digests, program, made, around)
-        try:
-            with tempfile.TemporaryDirectory(prefix="gauntlet-call-") as name:
-                here = Path(name)
-                began_s, told = await self._there_and_run(line, here, folder, sent, limit_s + around.seconds)
+        line = _line(data + request, len(request), files, program, made, around)
+        with tempfile.TemporaryDirectory(prefix="gauntlet-call-") as name:
+            here = Path(name)
+            (here / _SENT).write_bytes(data + request)
+            for _ in range(2):
+                await self._store.hold(files)
+                if request:
+                    await send(self._phone, here / _SENT, f"{ROOT}/{_SENT}")
+                began_s = time.monotonic()
+                try:
+                    output = await self._phone.shell(["sh", "-c", line], limit_s + around.seconds + _GRACE_S)
+                except AdbTimeoutError as error:
+                    raise _late(limit_s, "", "") from error
                 took_s = time.monotonic() - began_s
-                written = {name: digest for digest, name in _WRITTEN.findall(told)}
-                fetched = {
-                    name: await self._fetch(folder, name, written[name], here) for name in made if name in written
-                }
-        finally:
-            await asyncio.shield(self._clean_up(folder))
+                told, _, log = output.stdout.decode(errors="replace").partition("log:\n")
+                damaged = _DAMAGED.findall(told)
+                if not damaged:
+                    break
+                self._store.forget(damaged[0])
+            else:
+                raise _corrupt(damaged[0], f"arrived damaged on {self._phone.serial}")
+            fetched = await self._fetch(told, here)
         status = _STATUS.search(told)
-        log = told.partition("log:\n")[2]
         return Ran(int(status[1]) if status else 0, took_s, limit_s, log, fetched)
 
-    async def _there_and_run(
-        self, line: str, here: Path, folder: str, sent: Mapping[str, bytes], limit_s: float
-    ) -> Tuple[float, str]:
-        """When the last command began, and what it said."""
-        for name, content in sent.items():
-            (here / name).write_bytes(content)
-        damaged = [*sent] or [""]
-        await self._phone.shell(["mkdir", "-p", folder], _CLEAN_UP_S)
-        for _ in range(2):
-            for name in filter(None, damaged):
-                await send(self._phone, here / name, f"{folder}/{name}")
-            began_s = time.monotonic()
-            try:
-                output = await self._phone.shell(["sh", "-c", line], limit_s + _GRACE_S)
-            except AdbTimeoutError as error:
-                raise _late(limit_s, "", "") from error
-            told = output.stdout.decode(errors="replace")
-            damaged = [name for name in sent if f"damaged {name}\n" in told]
-            if not damaged:
-                return began_s, told
-        raise _damaged(damaged[0], f"arrived damaged on {self._phone.serial}")
+    async def tidy(self) -> None:
+        """Leave nothing of the calls on the phone; one that does not answer is left alone."""
+        with contextlib.suppress(AdbError):
+            await self._phone.shell(["rm", "-rf", f"{ROOT}/call", f"{ROOT}/{_SENT}"], _CLEAN_UP_S)
 
     async def failure(self, ran: Ran, step: str) -> MeasurementError:
         """What became of a program that did not end well.
@@ -277,33 +270,46 @@ class Caller:
                     return one_line(text)
         return ""
 
-    async def _fetch(self, folder: str, name: str, digest: str, here: Path) -> bytes:
+    async def _fetch(self, told: str, here: Path) -> Dict[str, bytes]:
+        """The files that it made, by their names."""
+        sizes = [(name, int(size)) for size, name in _SIZE.findall(told)]
+        digest = _DIGEST.search(told)
+        if not sizes or digest is None:
+            return {}
         for _ in range(2):
-            # How large it is, nobody has said: a data set's outputs are tens of megabytes.
-            await self._phone.pull(f"{folder}/{name}", here / name, transfer_s(256 * 1024**2))
-            content = (here / name).read_bytes()
-            if digest_of_bytes(content) == digest:
-                return content
-        raise _damaged(name, f"came back damaged from {self._phone.serial}")
+            limit_s = transfer_s(sum(size for _, size in sizes))
+            await self._phone.pull(f"{ROOT}/call/{_BACK}", here / _BACK, limit_s)
+            content = (here / _BACK).read_bytes()
+            if digest_of_bytes(content) == digest[1]:
+                break
+        else:
+            raise _corrupt("what the runner wrote", f"came back damaged from {self._phone.serial}")
+        files, at = {}, 0
+        for name, size in sizes:
+            files[name] = content[at : at + size]
+            at += size
+        return files
 
-    async def _clean_up(self, folder: str) -> None:
-        with contextlib.suppress(AdbError):
-            await self._phone.shell(["rm", "-rf", folder], _CLEAN_UP_S)
 
-
-def _line(folder: str, sent: Mapping[str, str], program: str, made: Sequence[str], around: Around) -> str:
+def _line(
+    sent: bytes, request_size: int, files: Mapping[str, Path], program: str, made: Sequence[str], around: Around
+) -> str:
     """For the phone's shell: is all there as it was sent? Then run the program, and tell what it made."""
-    checks = [f"{same_digest(name, digest)} || {{ echo damaged {name}; whole=0; }}" for name, digest in sent.items()]
+    names = " ".join(made)
+    checks = [f"[ -f ../{name} ] || {{ echo damaged {name}; exit 0; }}" for name in files]
+    if request_size:
+        whole = same_digest(DATA, digest_of_bytes(sent))
+        checks += [f"{whole} || {{ echo damaged {_SENT}; exit 0; }}", f"tail -c {request_size} {DATA} > {REQUEST}"]
     steps = [
-        f"cd {folder} || exit 1",
-        "whole=1",
+        f"cd {ROOT} && rm -rf call && mkdir call && cd call || exit 1",
         *checks,
-        "[ $whole = 1 ] || exit 0",
         around.before,
         f"{program} >log 2>&1",
         "echo status $?",
         around.after,
-        f"for file in {' '.join(made)}; do [ -f $file ] && sha256sum $file; done",
+        f'for file in {names}; do [ -f $file ] && echo "size $(wc -c < $file) $file"; done',
+        f"cat {names} 2>/dev/null >{_BACK}",
+        f"echo back $(sha256sum < {_BACK})",
         "echo log:",
         f"tail -c {_LOG_BYTES} log",
     ]
@@ -318,9 +324,9 @@ def adb_trouble(error: AdbError) -> MeasurementError:
     return MeasurementError(kind, lines[0], lines[1] if len(lines) > 1 else "")
 
 
-def _damaged(name: str, how: str) -> MeasurementError:
+def _corrupt(what: str, how: str) -> MeasurementError:
     return MeasurementError(
-        failure_pb2.FAILURE_KIND_CORRUPT_ARTIFACT, f"{name} {how}, twice", "try another cable or port"
+        failure_pb2.FAILURE_KIND_CORRUPT_ARTIFACT, f"{what} {how}, twice", "try another cable or port"
     )
 
 

@@ -5,12 +5,14 @@ A call to the phone costs some tenths of a second, so that as many trials as its
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Awaitable, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 
 from device_agent.bridge import runner
+from device_agent.bridge.calls import DATA
 from device_agent.bridge.runner import Blob, ModelOnPhone, Run
 from device_agent.measure.accuracy import Answers, LabelledSamples
 from device_agent.measure.faulty import Edit, Trial
@@ -29,14 +31,15 @@ class _Data:
     """What goes along with a call; equal pieces once."""
 
     content: bytearray = field(default_factory=bytearray)
-    known: Dict[int, Blob] = field(default_factory=dict)
+    #: By their identity, which they keep for as long as they are here.
+    known: Dict[int, Tuple[bytes, Blob]] = field(default_factory=dict)
 
     def add(self, piece: bytes) -> Blob:
         """Where it lies."""
         if id(piece) not in self.known:
-            self.known[id(piece)] = Blob("data.bin", len(self.content), len(piece))
+            self.known[id(piece)] = piece, Blob(DATA, len(self.content), len(piece))
             self.content += piece
-        return self.known[id(piece)]
+        return self.known[id(piece)][1]
 
 
 class Samples:
@@ -90,18 +93,23 @@ class Samples:
         Args:
             trials: see `faulty.Trial`.
             samples: with their labels.
+
+        Raises:
+            MeasurementError: what became of the runner instead.
         """
         answers: List[Answers] = []
         data, runs = _Data(), []
         for number, trial in enumerate(trials, 1):
-            runs.append(self._broken(trial, data))
+            # Faults are drawn here, which takes a while: other phones are attended to meanwhile.
+            runs.append(await asyncio.to_thread(self._broken, trial, data))
             if len(data.content) < _MOST_BYTES and number < len(trials):
                 continue
             batches, outputs = await self._run(runs, bytes(data.content))
             if batches != [run.batch for run in runs]:
                 raise runner.broken(f"it ran batches of {batches}, {[run.batch for run in runs]} were asked for")
             for asked, output in zip(trials[len(answers) :], outputs):
-                answers.append(samples.judge(self._model.outputs[0], output[0], asked.part, asked.best))
+                tensor = self._model.outputs[0]
+                answers.append(await asyncio.to_thread(samples.judge, tensor, output[0], asked.part, asked.best))
             data, runs = _Data(), []
         return answers
 

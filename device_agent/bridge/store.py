@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import List, Mapping, Sequence
+from typing import List, Mapping, Sequence, Set
 
 from device_agent.bridge.adb import AdbError, Phone
 from device_agent.bridge.phone import FOLDER
@@ -37,6 +37,8 @@ class PhoneStore:
         self._phone = phone
         self._most_bytes = most_bytes
         self._swept = False
+        #: Those that are there and whole, as far as is known.
+        self._known: Set[str] = set()
 
     async def hold(self, files: Mapping[str, Path]) -> None:
         """See to it that files are there, whole and executable.
@@ -48,35 +50,48 @@ class PhoneStore:
             MeasurementError: corrupt artifact where one arrives damaged twice, disk full.
             AdbError: adb's own trouble.
         """
-        if not self._swept:
-            # Of an earlier life: nobody waits for it.
-            await self._run(f"mkdir -p {ROOT} && cd {ROOT} && rm -rf job-* *.part")
-            self._swept = True
-        # What is used last goes last.
-        missing = await self._unlike(files, [f"[ -e {d} ] && touch {d}" for d in files])
-        for _ in range(2):
-            if not missing:
-                return
+        unknown = {digest: path for digest, path in files.items() if digest not in self._known}
+        if not unknown:
+            return
+        # What an earlier life left behind, nobody waits for; what is used last is dropped last.
+        before = [] if self._swept else ["rm -rf call call.bin *.part"]
+        self._swept = True
+        checks = [f"{{ {same_digest(d, d)} && touch {d}; }} || {{ rm -f {d}; echo {d}; }}" for d in unknown]
+        missing = await self._told([*before, *checks], unknown)
+        for _ in range(2 if missing else 0):
             for digest in missing:
                 await send(self._phone, files[digest], f"{ROOT}/{digest}.part")
-            kept = " ".join(files)
-            arrived = [f"{same_digest(f'{digest}.part', digest)} && mv {digest}.part {digest}" for digest in missing]
-            missing = await self._unlike(files, [*arrived, f"chmod 755 {kept}"])
-            await self._drop_oldest(files)
-        raise MeasurementError(
-            failure_pb2.FAILURE_KIND_CORRUPT_ARTIFACT,
-            f"{missing[0][:12]} arrived damaged on {self._phone.serial}, twice",
-            "try another cable or port",
-        )
+            arrive = [
+                f"{{ {same_digest(f'{d}.part', d)} && chmod 755 {d}.part && mv {d}.part {d}; }} || echo {d}"
+                for d in missing
+            ]
+            missing = await self._told(arrive, unknown)
+            if not missing:
+                await self._drop_oldest(files)
+                break
+        if missing:
+            raise MeasurementError(
+                failure_pb2.FAILURE_KIND_CORRUPT_ARTIFACT,
+                f"{missing[0][:12]} arrived damaged on {self._phone.serial}, twice",
+                "try another cable or port",
+            )
+        self._known.update(unknown)
 
-    async def _unlike(self, files: Mapping[str, Path], before: Sequence[str]) -> List[str]:
-        """Those of the files that are not there as they should be."""
-        checks = [f"{same_digest(digest, digest)} || echo {digest}" for digest in files]
-        told = await self._run("; ".join([f"cd {ROOT}", *before, *checks, "true"]), files)
-        return [digest for digest in files if digest in told.split()]
+    def forget(self, digest: str) -> None:
+        """It is not there any more."""
+        self._known.discard(digest)
+
+    async def _told(self, lines: Sequence[str], files: Mapping[str, Path]) -> List[str]:
+        """Which of the files some lines of shell name, that may read all of them."""
+        line = "; ".join([f"mkdir -p {ROOT} && cd {ROOT} || exit 1", *lines, "true"])
+        limit_s = transfer_s(sum(path.stat().st_size for path in files.values()))
+        output = await self._phone.shell(["sh", "-c", line], limit_s)
+        words = output.stdout.decode(errors="replace").split()
+        return [digest for digest in files if digest in words]
 
     async def _drop_oldest(self, needed: Mapping[str, Path]) -> None:
-        told = await self._run(f"cd {ROOT} && stat -c '%Y %s %n' * 2>/dev/null; true")
+        look = ["sh", "-c", f"cd {ROOT} && stat -c '%Y %s %n' *"]
+        told = (await self._phone.shell(look, _SHELL_TIMEOUT_S)).stdout.decode(errors="replace")
         entries = sorted((int(at), int(size), name) for at, size, name in _ENTRY.findall(told))
         total = sum(size for _, size, _ in entries)
         dropped = []
@@ -85,13 +100,8 @@ class PhoneStore:
                 dropped.append(name)
                 total -= size
         if dropped:
-            await self._run(f"cd {ROOT} && rm -f {' '.join(dropped)}")
-
-    async def _run(self, line: str, files: Mapping[str, Path] = {}) -> str:  # never written to
-        """A line in the phone's shell, which may read some files."""
-        limit_s = _SHELL_TIMEOUT_S + sum(path.stat().st_size for path in files.values()) / _SLOWEST_BYTES_PER_S
-        output = await self._phone.shell(["sh", "-c", line], limit_s)
-        return output.stdout.decode(errors="replace")
+            await self._phone.shell(["sh", "-c", f"cd {ROOT} && rm -f {' '.join(dropped)}"], _SHELL_TIMEOUT_S)
+            self._known.difference_update(dropped)
 
 
 async def send(phone: Phone, source: Path, target: str) -> None:
