@@ -27,7 +27,7 @@ _GAUGES = {
 def text(snapshot: Snapshot) -> str:
     """All that is known of devices that are there, or were within the hour, in Prometheus' text format.
 
-    Written here and not by the library, which takes four times as long over so many series with so few labels: time in
+    Written here and not by the library, which takes several times as long over so many series with so few labels: time in
     which the event loop waits for its turn.
     """
     known = [
