@@ -13,10 +13,11 @@ from rich.text import Text
 
 from search.campaign.config import CampaignConfig, parse
 from search.campaign.problem import front_of
+from search.campaign.warm_start import FROM
 from search.evaluations import Evaluation
 from search.noise import may_belong, membership
-from search.objectives import Aggregate, Objective
-from search.pareto import front
+from search.objectives import Aggregate, Constraint, Objective, total_violation
+from search.pareto import costs, front
 from search.replay.recording import FILE_NAME as TABLE
 from search.report.units import chance
 from search.runlog import History
@@ -58,13 +59,17 @@ def summary(history: History, folder: Path, complete: bool) -> RenderableType:
         for other in others:
             add(other, "dim")
     failures = [evaluation.failure for evaluation in history.evaluations if evaluation.failure is not None]
-    failed = len(failures)
-    head = Text.assemble(
-        (f"{config.title}: ", "bold"),
-        f"{len(history.told)} candidates {'replayed' if config.replay else 'measured'}, {failed} failed, "
+    earlier = sum(FROM in evaluation.provenance for evaluation in history.evaluations)
+    counts = [
+        f"{len(history.told) - earlier} candidates {'replayed' if config.replay else 'measured'}",
+        *([f"{earlier} known from earlier campaigns"] if earlier else []),
+        f"{len(failures)} failed",
         f"{len(members)} on the Pareto front",
-    )
-    parts: list[RenderableType] = [Text(), head]
+    ]
+    parts: list[RenderableType] = [Text(), Text.assemble((f"{config.title}: ", "bold"), ", ".join(counts))]
+    whole = [evaluation for evaluation in history.evaluations if costs(evaluation, objectives) is not None]
+    if whole and not members:
+        parts.append(Text(_missed(whole, config.parsed_constraints()), "dim"))
     if failures:
         [(kind, count)] = Counter(failure.kind for failure in failures).most_common(1)
         words = next(failure.message for failure in failures if failure.kind == kind)
@@ -83,6 +88,13 @@ def summary(history: History, folder: Path, complete: bool) -> RenderableType:
         parts.append(Text.assemble(("winners ", "bold"), f"{folder / 'winners'} ({what})"))
         parts.append(Text.assemble(("table   ", "bold"), f"{folder / TABLE} (all figures, to replay)"))
     return Group(*parts)
+
+
+def _missed(evaluations: Sequence[Evaluation], constraints: Sequence[Constraint]) -> str:
+    """Why none of these is on the front: the one that comes nearest, and what it breaks."""
+    nearest = min(evaluations, key=lambda e: total_violation(e.values, constraints))
+    broken = ", ".join(str(bound) for bound in constraints if total_violation(nearest.values, [bound]) > 0)
+    return f"none keeps all bounds; the nearest is {nearest.number}, which breaks {broken}"
 
 
 def live_front(evaluations: Sequence[Evaluation], config: CampaignConfig, rows: int) -> RenderableType:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from gauntlet.render.campaign import summary
+from search.campaign.warm_start import FROM
 from search.objectives import Objective, derived
 from search.runlog import History, Note
 from search.values import Value
@@ -23,13 +24,13 @@ def shown(history: History) -> str:
     return out.getvalue()
 
 
-def history(objectives: tuple[str, ...]) -> History:
+def history(objectives: tuple[str, ...], bound: str = "latency_s@local <= 25e-5") -> History:
     report = sample.report()
     config = {
         "title": "digits",
         "data": "digits",
         "objectives": objectives,
-        "constraints": ["latency_s@local <= 25e-5"],
+        "constraints": [bound],
     }
     told = {evaluation.number: evaluation for evaluation in report.evaluations}
     return History("1", {"config": config}, told=told)
@@ -63,3 +64,24 @@ def test_an_aggregate_is_a_plain_ratio() -> None:
             figures |= derived(figures, [quantity])
             run.told[evaluation.number] = replace(evaluation, figures=figures)
     assert "0.875" in shown(run)
+
+
+def test_without_a_front_the_bound_is_named_that_the_nearest_breaks() -> None:
+    run = history(("accuracy", "latency_s@local"), "latency_s@local <= 1e-9")
+    latencies = {
+        e.number: value
+        for e in run.evaluations
+        if e.failure is None and (value := e.value("latency_s@local").value) is not None
+    }
+    nearest = min(latencies, key=lambda number: latencies[number])
+    words = f"none keeps all bounds; the nearest is {nearest}, which breaks latency_s@local <= 1e-09"
+    assert words in shown(run)
+    assert "keeps all bounds" not in shown(history(("accuracy", "latency_s@local")))
+
+
+def test_what_an_earlier_campaign_measured_is_not_counted_as_measured() -> None:
+    run = history(("accuracy", "latency_s@local"))
+    count = len(run.told)
+    first = run.told[0]
+    run.told[0] = replace(first, provenance={**first.provenance, FROM: "runs/monday, candidate 3"})
+    assert f"{count - 1} candidates measured, 1 known from earlier campaigns, " in shown(run)
