@@ -29,6 +29,8 @@ _VARIABLE = "GAUNTLET_COMMAND"
 _SERVER_TIMEOUT_S = 30.0
 _KILL_TIMEOUT_S = 5.0
 _RECONNECT_TIMEOUT_S = 10.0
+#: A program that was killed has closed its output by then.
+_LAST_WORDS_S = 1.0
 #: What `adb` says of a phone that is not there, or no more.
 _GONE = re.compile(
     r"device '[^']*' not found|no devices|no device with transport id|device (still )?(offline|unauthorized|authorizing"
@@ -177,15 +179,19 @@ class AdbProgram:
             raise AdbError(
                 f"cannot run {self.path}: {error.strerror}\ninstall it (Debian: apt-get install adb), or name it: --adb"
             ) from error
+        speaking = asyncio.ensure_future(process.communicate())
         try:
-            stdout, stderr = await asyncio.wait_for(process.communicate(), timeout_s)
-        except asyncio.TimeoutError as error:
-            raise AdbTimeoutError(f"`adb {words[0]}` did not end within {timeout_s:g} s") from error
+            # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the result.
+            await asyncio.wait({speaking}, timeout=timeout_s)
+            if not speaking.done():
+                raise AdbTimeoutError(f"`adb {words[0]}` did not end within {timeout_s:g} s")
+            stdout, stderr = speaking.result()
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
-                await asyncio.shield(process.wait())
+                await asyncio.shield(asyncio.wait({speaking}, timeout=_LAST_WORDS_S))
+            speaking.cancel()
         return Output(process.returncode or 0, stdout, stderr)
 
 
