@@ -71,10 +71,12 @@ class Connection:
         """As people call it."""
         return self._host.name
 
-    def run(self, command: Sequence[str], timeout_s: float = 30.0, stdin: bytes = b"", check: bool = True) -> Output:
+    def run(
+        self, command: Sequence[str], timeout_s: float = 30.0, stdin: bytes = b"", check: bool = True, what: str = ""
+    ) -> Output:
         """Run a program with its arguments, see `Remote.run`; its messages are in English."""
         label = shlex.join(command)
-        label = f"`{label}`" if len(label) <= 60 else f"`{label[:60]} …`"
+        label = what or (f"`{label}`" if len(label) <= 60 else f"`{label[:60]} …`")
         output = self._execute(command, label, _pieces(stdin), timeout_s)
         if check and output.status != 0:
             raise _failure(label, output)

@@ -31,7 +31,9 @@ class Remote(Protocol):
         """As people call it."""
         ...
 
-    def run(self, command: Sequence[str], timeout_s: float = 30.0, stdin: bytes = b"", check: bool = True) -> Output:
+    def run(
+        self, command: Sequence[str], timeout_s: float = 30.0, stdin: bytes = b"", check: bool = True, what: str = ""
+    ) -> Output:
         """Run a program with its arguments; they are quoted for the shell of the host.
 
         Args:
@@ -39,6 +41,7 @@ class Remote(Protocol):
             timeout_s: then it is given up and the connection to it closed.
             stdin: its standard input. Secrets go this way: arguments are seen by everybody on the host.
             check: a status other than 0 is an error.
+            what: it does, for that error; empty: the command is shown.
 
         Raises:
             CommandError: it failed, with the last line that it said, or did not end in time.

@@ -32,12 +32,17 @@ _INSTALL = """
 set -eu
 release=$1 python=$2 pip=$3; shift 3
 rm -rf "$release"
-python=$("$python" -I -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))')
-lib=$("$python" -I -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
-mkdir -p "$release/bin" "$release/lib/$lib/site-packages"
-ln -s lib "$release/lib64"
-ln -s "$python" "$release/bin/python"
-printf 'home = %s\\ninclude-system-site-packages = false\\n' "${python%/*}" > "$release/pyvenv.cfg"
+"$python" -I - "$release" <<'END'
+import os, sys
+# The Python itself, where this one is of a virtual environment.
+release, python = sys.argv[1], getattr(sys, "_base_executable", sys.executable)
+for folder in ("bin", "lib/python%d.%d/site-packages" % sys.version_info[:2]):
+    os.makedirs(os.path.join(release, folder))
+os.symlink("lib", os.path.join(release, "lib64"))
+os.symlink(python, os.path.join(release, "bin", "python"))
+with open(os.path.join(release, "pyvenv.cfg"), "w") as file:
+    file.write("home = %s\\ninclude-system-site-packages = false\\n" % os.path.dirname(python))
+END
 "$release/bin/python" -I "$pip/pip" install --quiet --no-index --no-cache-dir --no-compile --no-input \\
   --disable-pip-version-check --no-warn-script-location --root-user-action=ignore "$@"
 """
@@ -45,8 +50,12 @@ printf 'home = %s\\ninclude-system-site-packages = false\\n' "${python%/*}" > "$
 # hardened service may not write here.
 _TRY = """
 set -eu
-"$1/bin/python" -I -c 'import device_agent.service, device_agent.worker.__main__'
-"$1/bin/python" -I -m device_agent doctor --json --state-dir "$2" >/dev/null
+"$1/bin/python" -I -c '
+import sys
+import device_agent.service, device_agent.worker.__main__
+from device_agent.cli import main
+sys.exit(main(["doctor", "--json", "--state-dir", sys.argv[1]]))
+' "$2" >/dev/null
 printf '%s\\n' "$3" > "$1/complete"
 """
 _SWITCH = 'ln -sfn "releases/$2" "$1/current.new" && mv -fT "$1/current.new" "$1/current"'
@@ -96,7 +105,7 @@ class Releases:
 
     def read(self) -> Installed:
         """What is there now."""
-        lines = self._shell(_READ, self._layout.data).splitlines()
+        lines = self._shell("looking for releases", _READ, self._layout.data).splitlines()
         words = [line.split() for line in lines]
         current = [pair[1] for pair in words if len(pair) == 2 and pair[0] == "current"]
         complete = frozenset(pair[1] for pair in words if len(pair) == 2 and pair[0] == "release")
@@ -106,7 +115,9 @@ class Releases:
         """Which of these the board does not have, or has damaged."""
         script = 'cd "$1" 2>/dev/null || exit 0; sha256sum -- */*.whl 2>/dev/null; exit 0'
         there = set()
-        for line in self._shell(script, self._layout.wheels, timeout_s=_TRY_TIMEOUT_S).splitlines():
+        for line in self._shell(
+            "looking for wheels", script, self._layout.wheels, timeout_s=_TRY_TIMEOUT_S
+        ).splitlines():
             digest, _, path = line.partition("  ")
             there.add((digest, path))
         return [wheel for wheel in wheels if (wheel.digest, self._place(wheel)) not in there]
@@ -119,7 +130,7 @@ class Releases:
             told: called with how many wheels and bytes are there.
         """
         folders = [f"{self._layout.wheels}/{self._place(wheel).rpartition('/')[0]}" for wheel in wheels]
-        self._remote.run(["mkdir", "-p", *folders])
+        self._remote.run(["mkdir", "-p", *folders], what="making folders")
         there = sent = 0
 
         def more(count: int) -> None:
@@ -141,26 +152,29 @@ class Releases:
         paths = {wheel.name: f"{self._layout.wheels}/{self._place(wheel)}" for wheel in wheels}
         pip = paths.pop(INSTALLER)
         try:
-            self._shell(_INSTALL, release, python, pip, *paths.values(), timeout_s=_INSTALL_TIMEOUT_S)
+            what = f"installing {name}"
+            self._shell(what, _INSTALL, release, python, pip, *paths.values(), timeout_s=_INSTALL_TIMEOUT_S)
             description = json.dumps({"python": python, "wheels": sorted(wheel.path.name for wheel in wheels)})
-            self._shell(_TRY, release, self._layout.state, description, timeout_s=_TRY_TIMEOUT_S)
+            self._shell(
+                f"trying {name} there", _TRY, release, self._layout.state, description, timeout_s=_TRY_TIMEOUT_S
+            )
         except DeploymentError:
             self._remote.run(["rm", "-rf", release], timeout_s=_TRY_TIMEOUT_S, check=False)
             raise
 
     def switch(self, name: str) -> None:
         """Use this one from now on, in one step."""
-        self._shell(_SWITCH, self._layout.data, name)
+        self._shell(f"switching to {name}", _SWITCH, self._layout.data, name)
 
     def prune(self, keep: Sequence[str], wheels: Sequence[Wheel]) -> None:
         """Remove releases but these, wheels but these, and Pythons that no release runs on."""
         names = [*keep, *(wheel.digest[:16] for wheel in wheels)]
-        self._shell(_PRUNE, self._layout.data, " ".join(names), timeout_s=_TRY_TIMEOUT_S)
+        self._shell("removing old releases", _PRUNE, self._layout.data, " ".join(names), timeout_s=_TRY_TIMEOUT_S)
 
     @staticmethod
     def _place(wheel: Wheel) -> str:
         """By digest: wheels of one version differ where people work on them."""
         return f"{wheel.digest[:16]}/{wheel.path.name}"
 
-    def _shell(self, script: str, *arguments: str, timeout_s: float = 30.0) -> str:
-        return self._remote.run(["sh", "-c", script, "sh", *arguments], timeout_s).stdout
+    def _shell(self, what: str, script: str, *arguments: str, timeout_s: float = 30.0) -> str:
+        return self._remote.run(["sh", "-c", script, "sh", *arguments], timeout_s, what=what).stdout

@@ -73,7 +73,8 @@ class Removal(Task):
             if self._dry_run and there:
                 note.would(f"remove {_short(there, layout)}")
             elif there:
-                remote.run(["sh", "-c", _REMOVE, "sh", layout.data, layout.state, layout.home], _REMOVE_TIMEOUT_S)
+                command = ["sh", "-c", _REMOVE, "sh", layout.data, layout.state, layout.home]
+                remote.run(command, _REMOVE_TIMEOUT_S, what="removing its folders")
                 note.did(f"removed {_short(there, layout)}")
         self._revoke()
         if not self._dry_run:

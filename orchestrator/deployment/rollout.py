@@ -237,6 +237,8 @@ class Rollout(Task):
                 for service in board.services:
                     if service.installed():
                         service.stop()
+                # The lab shuts out whoever has the name until now.
+                self._wait_until_gone()
                 enrolment.join(f"{board.layout.releases}/{name}", self._lab)
                 note.did(f"joined {self._lab.address} ({flaw})")
         return bool(flaw)

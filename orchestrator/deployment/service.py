@@ -212,7 +212,8 @@ class _User(_Systemd):
 
     def _systemctl(self, *words: str, check: bool = True) -> str:
         command = ["sh", "-c", _USER_BUS, "sh", "systemctl", "--user", *words]
-        return self._remote.run(command, _SYSTEMCTL_TIMEOUT_S, check=check).stdout
+        what = f"`{shlex.join(command[4:])}`"
+        return self._remote.run(command, _SYSTEMCTL_TIMEOUT_S, check=check, what=what).stdout
 
     def _journalctl(self, *words: str) -> str:
         return self._remote.run(["sh", "-c", _USER_BUS, "sh", "journalctl", "--user", *words], check=False).stdout
@@ -250,7 +251,8 @@ class _Process(Service):
         self._shell(
             f"setsid sh {shlex.quote(self._script)} </dev/null >/dev/null 2>&1 &\n"
             f"for _ in 1 2 3 4 5 6 7 8 9 10; do {self._alive} && exit 0; sleep 0.2; done; "
-            "echo 'the start script ended at once' >&2; exit 1"
+            "echo 'its script ended at once' >&2; exit 1",
+            what="starting the agent",
         )
 
     def stop(self) -> None:
@@ -261,6 +263,7 @@ class _Process(Service):
             f'n=0; while [ -e "/proc/$pid" ] && [ $n -lt {5 * STOP_TIMEOUT_S} ]; do sleep 0.2; n=$((n+1)); done\n'
             'if [ -e "/proc/$pid" ]; then kill -KILL -- "-$pid" 2>/dev/null; fi; exit 0',
             _SYSTEMCTL_TIMEOUT_S,
+            what="stopping the agent",
         )
 
     def exits(self) -> int:
@@ -276,8 +279,8 @@ class _Process(Service):
         files = [f"{self._layout.data}/{name}" for name in ("run", "agent.pid", "exits", "agent.log", "agent.log.1")]
         self._remote.run(["rm", "-f", *files])
 
-    def _shell(self, script: str, timeout_s: float = 30.0, check: bool = True) -> int:
-        return self._remote.run(["sh", "-c", script], timeout_s, check=check).status
+    def _shell(self, script: str, timeout_s: float = 30.0, check: bool = True, what: str = "") -> int:
+        return self._remote.run(["sh", "-c", script], timeout_s, check=check, what=what).status
 
 
 def all_services(remote: Remote, layout: Layout, board: Board) -> list[Service]:

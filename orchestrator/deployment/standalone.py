@@ -78,9 +78,10 @@ class StandalonePython:
 
         self._remote.put(self._archive, f"{self._folder}.tar.gz", more)
         try:
-            self._remote.run(["sh", "-c", _UNPACK, "sh", self._folder], _UNPACK_TIMEOUT_S)
+            what = f"unpacking {self._archive.name}"
+            self._remote.run(["sh", "-c", _UNPACK, "sh", self._folder], _UNPACK_TIMEOUT_S, what=what)
         except CommandError as error:
-            raise UnfitError(f"{self._archive} cannot be unpacked: {error.message}", "name a .tar.gz") from error
+            raise UnfitError(error.message, "name a .tar.gz that holds a Python for this board") from error
         path = self.path()
         if not path:
             self._remote.run(["rm", "-rf", self._folder], check=False)

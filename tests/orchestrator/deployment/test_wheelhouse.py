@@ -16,7 +16,7 @@ from orchestrator.deployment import ownwheel, wheelhouse
 from orchestrator.deployment.errors import DeploymentError
 from orchestrator.deployment.target import Target
 from orchestrator.deployment.wheelhouse import Wheel, Wheelhouses
-from tests.orchestrator.deployment.wheels import make_wheel, pip_wheel
+from tests.orchestrator.deployment.wheels import make_wheel
 
 PI = Target("aarch64", (3, 9), (2, 31))
 
@@ -26,7 +26,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The only wheels that pip finds."""
     folder = tmp_path / "index"
     folder.mkdir()
-    shutil.copy(pip_wheel(), folder)
+    make_wheel(folder, "pip")
     for variable in ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
@@ -181,7 +181,7 @@ def test_a_folder_of_wheels_that_somebody_made_is_taken_as_it_is(gauntlet: Path,
         make_wheel(given, "library", version)
     make_wheel(given, "runtime", "1.0", "cp39-cp39-manylinux_2_17_aarch64")
     make_wheel(given, "runtime", "2.0", "cp39-cp39-manylinux_2_17_x86_64")
-    shutil.copy(pip_wheel(), given)
+    make_wheel(given, "pip")
     got = names(Wheelhouses(tmp_path / "cache", given).wheels(PI))
     assert got == ["library-1.10-py3-none-any.whl", "runtime-1.0-cp39-cp39-manylinux_2_17_aarch64.whl"]
 
@@ -203,7 +203,7 @@ def test_what_is_wrong_with_such_a_folder_is_said(
     requires(gauntlet, "library")
     given = tmp_path / "given"
     make_wheel(given, "library")
-    shutil.copy(pip_wheel(), given)
+    make_wheel(given, "pip")
     spoil(given)  # type: ignore[operator]
     with pytest.raises(DeploymentError, match=message):
         Wheelhouses(tmp_path / "cache", given).wheels(PI)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ensurepip
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,12 +28,5 @@ def make_wheel(
     path = folder / f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(path, "w") as wheel:
         for member, text in members.items():
-            wheel.writestr(member, text)
+            wheel.writestr(zipfile.ZipInfo(member), text)  # without a time: the same text, the same wheel
     return path
-
-
-def pip_wheel() -> Path:
-    """pip, as Python brings it along."""
-    # Debian keeps it elsewhere.
-    places = (Path(ensurepip.__file__).parent / "_bundled", Path("/usr/share/python-wheels"))
-    return max(path for place in places for path in place.glob("pip-*.whl"))
