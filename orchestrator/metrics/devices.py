@@ -27,8 +27,8 @@ _GAUGES = {
 def text(snapshot: Snapshot) -> str:
     """All that is known of devices that are there, or were within the hour, in Prometheus' text format.
 
-    Written here and not by the library, which takes several times as long over so many series with so few labels: time in
-    which the event loop waits for its turn.
+    Written here and not by the library, which takes several times as long over so many series with so few labels: time
+    in which the event loop waits for its turn.
     """
     known = [
         (_labels(reading), reading.device.state.value, values)
@@ -44,7 +44,7 @@ def text(snapshot: Snapshot) -> str:
             lines += [
                 f"{full}{{{labels}}} {value!r}\n"
                 for labels, _, values in known
-                # A sensor that says neither does not say how it is.
+                # Neither NaN nor infinity is what a sensor measured.
                 if (value := values.get(name)) is not None and math.isfinite(value)
             ]
     return "".join(lines)
@@ -55,12 +55,9 @@ def _heading(name: str, meaning: str, kind: str) -> str:
 
 
 def _labels(reading: Reading) -> str:
+    """Ids have neither quotes nor line ends, see `contract.is_id`."""
     values = (reading.device.device_id, reading.device_class)
-    return ",".join(f'{label}="{_escaped(value)}"' for label, value in zip(LABELS, values, strict=True))
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return ",".join(f'{label}="{value}"' for label, value in zip(LABELS, values, strict=True))
 
 
 def _figures(reading: Reading, now: float) -> Iterator[tuple[str, float | None]]:

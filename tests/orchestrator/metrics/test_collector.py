@@ -127,19 +127,17 @@ def test_a_device_has_about_a_dozen_series() -> None:
 
 
 def test_the_text_of_devices_is_what_the_library_reads() -> None:
-    nasty = 'a "class"\\ with\nall of it, and {π}'
     telemetry = device_pb2.DeviceTelemetry(
         temperature_c=figures.measured(-1.5e-7),
         load_average=figures.measured(math.nan),
         energy_j=figures.measured(1e22),
         disk_free_bytes=figures.measured(math.inf),
     )
-    there = Reading(devices.Device("d1", session="s"), device("d1", nasty), SEEN_AT, telemetry, None, None)
+    there = Reading(devices.Device("d1", session="s"), device(), SEEN_AT, telemetry, None, None)
     series = told(there)
-    labels = {"device_id": "d1", "device_class": nasty}
-    assert value(series, "gauntlet_agent_temperature_celsius", **labels) == -1.5e-7
-    assert value(series, "gauntlet_agent_energy_joules_total", **labels) == 1e22
-    assert value(series, "gauntlet_agent_state", state="online", **labels) == 1
-    # Neither says how the device is.
-    assert value(series, "gauntlet_agent_load_average", **labels) is None
-    assert value(series, "gauntlet_agent_disk_free_bytes", **labels) is None
+    assert value(series, "gauntlet_agent_temperature_celsius", **OF_DEVICE) == -1.5e-7
+    assert value(series, "gauntlet_agent_energy_joules_total", **OF_DEVICE) == 1e22
+    assert value(series, "gauntlet_agent_state", state="online", **OF_DEVICE) == 1
+    # Neither is what a sensor measured.
+    assert value(series, "gauntlet_agent_load_average", **OF_DEVICE) is None
+    assert value(series, "gauntlet_agent_disk_free_bytes", **OF_DEVICE) is None

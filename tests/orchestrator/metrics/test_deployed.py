@@ -78,9 +78,9 @@ def test_each_alert_says_how_grave_it_is_what_it_means_and_where_to_read_on() ->
 
 
 def test_each_alert_is_tested_to_be_heard_and_not_to_be() -> None:
-    document = yaml.safe_load((PROMETHEUS / "gauntlet.rules_test.yml").read_text())
+    documents = [yaml.safe_load(path.read_text()) for path in PROMETHEUS.glob("gauntlet.rules_test*.yml")]
     heard: dict[str, set[bool]] = {rule["alert"]: set() for rule in rules() if "alert" in rule}
-    for test in document["tests"]:
+    for test in (test for document in documents for test in document["tests"]):
         for check in test.get("alert_rule_test", ()):
             heard[check["alertname"]].add(bool(check["exp_alerts"]))
     assert {name: seen for name, seen in heard.items() if seen != {True, False}} == {}
@@ -104,7 +104,9 @@ def test_amtool_takes_the_example_of_alertmanager() -> None:
 
 
 @needs_promtool
-@pytest.mark.parametrize("arguments", ["check config prometheus.yml", "test rules gauntlet.rules_test.yml"])
+@pytest.mark.parametrize(
+    "arguments", ["check config prometheus.yml", "test rules gauntlet.rules_test.yml gauntlet.rules_test_days.yml"]
+)
 def test_promtool_takes_configuration_and_rules(arguments: str) -> None:
     done = subprocess.run(["promtool", *arguments.split()], cwd=PROMETHEUS, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
