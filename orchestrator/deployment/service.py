@@ -231,8 +231,8 @@ class _Process(Service):
         self._script = f"{layout.data}/run"
         # The number in the file may be another process's by now.
         self._alive = (
-            f"pid=$(cat {shlex.quote(layout.data)}/agent.pid 2>/dev/null) && "
-            f'tr "\\0" " " 2>/dev/null < "/proc/$pid/cmdline" | grep -qF {shlex.quote(self._script)}'
+            f"alive() {{ pid=$(cat {shlex.quote(layout.data)}/agent.pid 2>/dev/null) && "
+            f'tr "\\0" " " 2>/dev/null < "/proc/$pid/cmdline" | grep -qF {shlex.quote(self._script)}; }}\n'
         )
 
     def text(self, unit: Unit) -> str:
@@ -245,12 +245,12 @@ class _Process(Service):
         self._remote.write(self._script, text.encode(), 0o755)
 
     def is_active(self) -> bool:
-        return self._shell(self._alive, check=False) == 0
+        return self._shell("alive", check=False) == 0
 
     def start(self) -> None:
         self._shell(
             f"setsid sh {shlex.quote(self._script)} </dev/null >/dev/null 2>&1 &\n"
-            f"for _ in 1 2 3 4 5 6 7 8 9 10; do {self._alive} && exit 0; sleep 0.2; done; "
+            "for _ in 1 2 3 4 5 6 7 8 9 10; do alive && exit 0; sleep 0.2; done\n"
             "echo 'its script ended at once' >&2; exit 1",
             what="starting the agent",
         )
@@ -258,10 +258,13 @@ class _Process(Service):
     def stop(self) -> None:
         # Politely, then its whole group; the workers end with the agent.
         self._shell(
-            f"{self._alive} || exit 0\n"
-            'kill "$pid" 2>/dev/null\n'
-            f'n=0; while [ -e "/proc/$pid" ] && [ $n -lt {5 * STOP_TIMEOUT_S} ]; do sleep 0.2; n=$((n+1)); done\n'
-            'if [ -e "/proc/$pid" ]; then kill -KILL -- "-$pid" 2>/dev/null; fi; exit 0',
+            "alive || exit 0\n"
+            "group=$pid\n"
+            "ended() { n=0; while alive; do n=$((n+1)); [ $n -lt $1 ] || return 1; sleep 0.1; done; }\n"
+            'kill "$group" 2>/dev/null\n'
+            f"ended {10 * STOP_TIMEOUT_S} && exit 0\n"
+            'kill -s KILL -- "-$group"\n'
+            "ended 50",
             _SYSTEMCTL_TIMEOUT_S,
             what="stopping the agent",
         )
@@ -280,7 +283,7 @@ class _Process(Service):
         self._remote.run(["rm", "-f", *files])
 
     def _shell(self, script: str, timeout_s: float = 30.0, check: bool = True, what: str = "") -> int:
-        return self._remote.run(["sh", "-c", script], timeout_s, check=check, what=what).status
+        return self._remote.run(["sh", "-c", self._alive + script], timeout_s, check=check, what=what).status
 
 
 def all_services(remote: Remote, layout: Layout, board: Board) -> list[Service]:
