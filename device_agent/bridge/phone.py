@@ -140,6 +140,7 @@ class PhoneDevice:
         vitals = self._take(snapshot)
         meter = choose_meter([find_odpm(self), find_battery(self)])
         self._count = EnergyCount(meter)
+        self._energy = self._count.read()
         model = properties.get("ro.product.model", "")
         hardware = describe.hardware(snapshot, properties)
         hardware.facts.update(facts)

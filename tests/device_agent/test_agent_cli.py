@@ -32,12 +32,20 @@ from device_agent.cli import main
         ["run", "--orchestrator", "127.0.0.1:1", "--noise-floor-every", "-1"],
         ["run", "--orchestrator", "127.0.0.1:1", "--noise-floor-every", "nan"],
         ["run", "--orchestrator", "127.0.0.1:1", "--noise-floor-every", "inf"],
+        ["bridge"],
+        ["bridge", "--orchestrator", "127.0.0.1:1", "--phone", "4A2B"],
+        ["bridge", "--orchestrator", "127.0.0.1:1", "--phone", "=left"],
+        ["bridge", "--orchestrator", "127.0.0.1:1", "--phone", "4A2B=on the left"],
+        ["bridge", "--orchestrator", "127.0.0.1:1", "--phone", "4A2B=x", "--phone", "77=x"],
+        ["bridge", "--orchestrator", "127.0.0.1:1", "--phone", "4A2B=x", "--phone", "4A2B=y"],
+        ["bridge", "--orchestrator", "127.0.0.1:1", "--runner", "/no/such/runner"],
+        ["bridge", "--orchestrator", "127.0.0.1:1", "--adb-port", "80"],
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(
     arguments: List[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    if arguments[:1] == ["run"]:
+    if arguments[:1] in (["run"], ["bridge"]):
         arguments = [*arguments, "--state-dir", str(tmp_path)]
     try:
         code = main(arguments)
@@ -48,6 +56,14 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert "Traceback" not in said.err
     assert "error: " in said.err
     assert said.out == ""
+
+
+def test_a_bridge_without_adb_says_how_to_get_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ["bridge", "--orchestrator", "127.0.0.1:1", "--state-dir", str(tmp_path), "--adb", "/no/such/adb"]
+    assert main(arguments) == 1
+    said = capsys.readouterr().err
+    assert "error: cannot run /no/such/adb: No such file or directory" in said
+    assert "apt-get install adb" in said
 
 
 def test_the_doctor_speaks_json(capsys: pytest.CaptureFixture[str]) -> None:
