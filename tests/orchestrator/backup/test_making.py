@@ -214,16 +214,15 @@ def test_what_a_killed_one_left_goes_with_the_next(tmp_path: Path, lab: Path) ->
     assert names(target) == {".lock", backup.folder.name}
 
 
-_WRITING_FOR_EVER = """
-    import asyncio, sys, uuid
+_WRITES_ON_DEMAND = """
+    import asyncio, sys
     from orchestrator.store.base import NewJob
     from orchestrator.store.sql import SqlStore
     from protos.gauntlet.v1 import job_pb2
 
     async def main(path):
         store = await SqlStore.open(path)
-        while True:
-            name = uuid.uuid4().hex
+        for name in map(str.strip, sys.stdin):
             await store.submit([NewJob(name, job_pb2.JobSpec(idempotency_key=name), "s", ())])
             print(name, flush=True)
 
@@ -234,28 +233,30 @@ _WRITING_FOR_EVER = """
 def test_one_moment_is_copied_while_another_process_writes(
     tmp_path: Path, lab: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "_PAGES", 1)  # so that there are writes between any two looks
-    command = [sys.executable, "-c", textwrap.dedent(_WRITING_FOR_EVER), str(lab / "lab.sqlite")]
-    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    monkeypatch.setattr(making, "_PAGES", 1)  # so that there is a write between any two of them
+    command = [sys.executable, "-c", textwrap.dedent(_WRITES_ON_DEMAND), str(lab / "lab.sqlite")]
+    writer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    assert writer.stdin is not None
     assert writer.stdout is not None
-    before = list(itertools.islice(writer.stdout, 50))
-    meanwhile: list[str] = []
 
-    def wait_for_a_write(done: int, total: int) -> None:
-        if len(meanwhile) < 30:
-            meanwhile.append(next(writer.stdout))  # type: ignore[arg-type]
+    def write(name: str) -> None:
+        print(name, file=writer.stdin)
+        assert writer.stdout is not None
+        assert writer.stdout.readline().strip() == name
 
+    numbers = itertools.count()
     try:
-        backup = make(lab, tmp_path / "b", on_progress=wait_for_a_write)
+        write("before")
+        backup = make(lab, tmp_path / "b", on_progress=lambda done, total: write(f"meanwhile{next(numbers)}"))
+        write("after")
     finally:
         writer.kill()
-        writer.wait()
-        writer.stdout.close()
+        writer.communicate()
+    assert next(numbers) > 40
     text = "\n".join(rows(backup.folder))
-    assert len(meanwhile) == 30
-    assert all(line.strip() in text for line in before)
-    # What is in it of the rest was written before the first look: no more than the pipe may have held back.
-    assert meanwhile[-1].strip() not in text
+    assert "'before'" in text
+    assert "meanwhile" not in text
+    assert "'meanwhile0'" in "\n".join(rows(lab))
 
 
 _ON_A_SMALL_DISK = """
