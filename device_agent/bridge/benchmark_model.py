@@ -37,7 +37,8 @@ _DELEGATES = ("xnnpack", "none")
 _NUMBER = r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 _SUMMARY = re.compile(
     rf"Inference timings in us: Init: {_NUMBER}, First inference: {_NUMBER}, "
-    rf"Warmup \(avg\): {_NUMBER}, Inference \(avg\): {_NUMBER}"
+    rf"Warmup \(avg\): {_NUMBER}, Inference \(avg\): {_NUMBER}\s*$",
+    re.MULTILINE,
 )
 _COUNT = re.compile(r"\bcount=\d+ .*")
 _PAIR = re.compile(rf"\b(\w+)={_NUMBER}(?=\s|$)")
