@@ -26,7 +26,7 @@ DirOption = Annotated[
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="Folder of this lab's backups; made if need be.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Folder of this lab's backups; made if need be.")],
     folder: DirOption = None,
     keep: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Keep the newest N backups there, remove older ones.")
@@ -77,7 +77,7 @@ def backup(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(help="A backup, or a folder of backups: then the newest.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A backup, or a folder of them: then the newest.")],
     folder: DirOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -131,7 +131,7 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     from orchestrator.backup.contents import BackupError
 
     with bars() as shown:
-        task = shown.add_task(what, total=None, detail="MiB")
+        task = shown.add_task(what, total=1, detail="MiB")
         try:
             yield lambda done, total: shown.update(task, completed=done / _MIB, total=max(total, 1) / _MIB)
         except BackupError as error:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from gauntlet.cli.app import run
+from gauntlet.render import progress
 from orchestrator.backup.contents import artifact_path, backups
 from tests.orchestrator.backup.labs import MODEL_DIGEST, busy_lab, rows
 
@@ -42,6 +45,17 @@ def test_programs_get_a_document(tmp_path: Path, lab: Path, capsys: pytest.Captu
     assert (made["jobs"], list(made["artifacts"]), made["removed"]) == (4, [MODEL_DIGEST], [])
     assert run(["lab", "restore", made["path"], "--dir", str(tmp_path / "new"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["restored"]["path"] == str(tmp_path / "new")
+
+
+def test_at_a_terminal_a_bar_shows_how_far_it_is(tmp_path: Path, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    monkeypatch.setattr(progress, "stderr", lambda: terminal)
+    assert run(["lab", "backup", str(tmp_path / "b"), "--dir", str(lab)]) == 0
+    assert run(["lab", "restore", str(tmp_path / "b"), "--dir", str(tmp_path / "new")]) == 0
+    shown = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "backup" in shown
+    assert "restore" in shown
+    assert "MiB" in shown
 
 
 def test_what_is_not_in_it_is_said(tmp_path: Path, lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
