@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ DURABLE = "durable"
 
 #: How long a connection waits for another process's lock.
 BUSY_TIMEOUT_MS = 10_000
+
+_WAL_PAUSE_S = 0.01
 
 #: The driver's own come bare from what is done to a fresh connection.
 DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error)
@@ -80,8 +83,9 @@ def connect(path: Path, *, begin: str, connections: int) -> Engine:
     def _set_up(connection: Any, _record: object) -> None:
         # The driver shall begin no transactions by itself: `begin` below does.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        _write_ahead(connection)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -92,6 +96,19 @@ def connect(path: Path, *, begin: str, connections: int) -> Engine:
         driver.execute(begin)
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. Of several that open a new file at once SQLite refuses some, for which the timeout says nothing."""
+    give_up = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > give_up:
+                raise
+        time.sleep(_WAL_PAUSE_S)
 
 
 def prepare(path: Path, engine: Engine) -> None:
