@@ -99,7 +99,7 @@ def connect(path: Path, *, begin: str, connections: int) -> Engine:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switch to WAL. Of several that open a new file at once SQLite refuses some, for which the timeout says nothing."""
+    """Switch to WAL. Of several that open a new file at once SQLite refuses some at once, whatever the timeout."""
     give_up = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:
