@@ -182,7 +182,7 @@ class Job:
     async def window(
         self, take: Callable[[], Awaitable[Window]], samples: Callable[[Window], Optional[Samples]]
     ) -> Window:
-        """Take a timed window, again when the phone throttled in it; nobody looks at the phone meanwhile.
+        """Take a timed window, again when the phone throttled in it.
 
         Args:
             take: takes it.
@@ -192,8 +192,7 @@ class Job:
         for taken in range(1, spec.repeats + 2):
             if taken > 1:
                 await self.make_fit()
-            with self.phone.quiet():
-                outcome = await take()
+            outcome = await take()
             told.after.CopyFrom((await self.phone.look()).host)
             signs = _signs(told.before, told.after, drift_of(samples(outcome), spec.drift))
             if not signs:
