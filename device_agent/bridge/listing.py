@@ -95,6 +95,9 @@ def trouble(attached: Attached, root: Path = Path("/")) -> str:
         "bootloader": "it is in its boot loader: let it start Android",
         "connecting": "it is connecting; if it stays, plug it in again",
     }.get(state, "plug it in again")
+    if state == "offline" and not attached.usb:
+        # Of a network link that broke adb keeps the ruin, and calls it connected.
+        advice = f"adb disconnect {attached.serial}; adb connect {attached.serial}"
     return f"phone {attached.where}: {state}\n{advice}"
 
 

@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional
+from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple
 
 _LED = re.compile(r"(?<![\w./-])/(?=(?:data|sdcard|sys)(?:/|\b)|proc/[a-z])")
 _POLL_S = 0.02
@@ -108,13 +108,7 @@ class Program:
         """`adb shell WORD…`: joined by blanks and read by the phone's shell, as adb does."""
         phone = self._answering()
         root = phone["root"]
-        command = _LED.sub(root + "/", " ".join(words))
-        environment = {
-            "PATH": f"{root}/bin:/usr/bin:/bin",
-            "HOME": root,
-            "FAKE_PHONE": root,
-            "TMPDIR": f"{root}/data/local/tmp",
-        }
+        command, environment = led(root, " ".join(words))
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", command],
@@ -263,6 +257,17 @@ class Program:
     def _wait_while(condition: Callable[[], bool]) -> None:
         while condition():
             time.sleep(_POLL_S)
+
+
+def led(root: str, command: str) -> Tuple[str, Dict[str, str]]:
+    """A command and its environment, for a phone that is a folder."""
+    environment = {
+        "PATH": f"{root}/bin:/usr/bin:/bin",
+        "HOME": root,
+        "FAKE_PHONE": root,
+        "TMPDIR": f"{root}/data/local/tmp",
+    }
+    return _LED.sub(root + "/", command), environment
 
 
 def _inside(phone: Phone, path: str) -> str:

@@ -225,11 +225,11 @@ class FakePhones:
 
     def running(self, serial: str) -> int:
         """Number of processes that run on a phone."""
-        return len(_processes(self.look(serial)["root"]))
+        return len(running_in(Path(self.look(serial)["root"])))
 
     def close(self) -> None:
         """End what still runs on them."""
-        for process in _processes(str(self._folder)):
+        for process in running_in(self._folder):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -285,11 +285,11 @@ def _furnish(phone: FakePhone) -> None:
         phone.write(f"/sys/class/power_supply/battery/{name}", f"{value}\n")
 
 
-def _processes(root: str) -> List[int]:
-    """Those that run in phones below a folder."""
+def running_in(root: Path) -> List[int]:
+    """Processes that run in the phones below a folder."""
     found = []
     for process in psutil.process_iter(["pid"]):
         with contextlib.suppress(psutil.Error):
-            if process.environ().get("FAKE_PHONE", "").startswith(root):
+            if process.environ().get("FAKE_PHONE", "").startswith(str(root)):
                 found.append(process.pid)
     return found

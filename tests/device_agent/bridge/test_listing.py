@@ -94,5 +94,10 @@ def test_each_state_has_one_line_and_a_remedy(state: str, remedy: str) -> None:
     assert len(lines) == 2
 
 
+def test_a_phone_on_the_network_that_is_offline_is_connected_anew() -> None:
+    phone = Attached("192.168.7.31:5555", "offline", "2", {})
+    assert trouble(phone).endswith("\nadb disconnect 192.168.7.31:5555; adb connect 192.168.7.31:5555")
+
+
 def test_a_phone_that_is_ready_is_no_trouble() -> None:
     assert trouble(Attached("77", "device", "2", {})) == ""
