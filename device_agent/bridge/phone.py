@@ -10,7 +10,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import AsyncIterator, Awaitable, Callable, Iterator, List, Mapping, Optional, Sequence
+from typing import AsyncIterator, Awaitable, Callable, List, Mapping, Optional, Sequence
 
 from device_agent.bridge import describe, gates
 from device_agent.bridge.adb import Phone
@@ -27,7 +27,6 @@ from device_agent.bridge.vitals import (
 from device_agent.errors import MeasurementError
 from device_agent.hoststate import HostReader
 from device_agent.measure.meters.android import find_battery, find_odpm
-from device_agent.measure.meters.find import choose_meter
 from device_agent.telemetry import EnergyCount
 from protos import figures
 from protos.gauntlet.v1 import device_pb2, failure_pb2, figure_pb2, measurement_pb2
@@ -101,7 +100,7 @@ class PhoneDevice:
         self._vitals: Optional[Vitals] = None
         self._count: Optional[EnergyCount] = None
         self._energy = figures.unavailable(_NOT_YET)
-        self._quiet = 0
+        self._at_work = False
         self._looking = asyncio.Lock()
 
     # ------------------------------------------------------------------------------------------------ files, for meters
@@ -117,10 +116,7 @@ class PhoneDevice:
     # ------------------------------------------------------------------------------------------------ what it is
 
     async def describe(
-        self,
-        name: str,
-        labels: Mapping[str, str],
-        facts: Mapping[str, str],
+        self, name: str, labels: Mapping[str, str], facts: Mapping[str, str]
     ) -> device_pb2.DeviceDescription:
         """It, as a device that nothing can run models on yet.
 
@@ -138,7 +134,9 @@ class PhoneDevice:
         if properties.get("sys.boot_completed", "1") != "1":
             raise NotReadyError("it is starting up")
         vitals = self._take(snapshot)
-        meter = choose_meter([find_odpm(self), find_battery(self)])
+        meters = [find_odpm(self), find_battery(self)]
+        # Every phone has a battery: where nothing can be metered its reason is the one to mend.
+        meter = next((meter for meter in meters if not meter.unavailable), meters[-1])
         self._count = EnergyCount(meter)
         self._energy = self._count.read()
         model = properties.get("ro.product.model", "")
@@ -169,25 +167,19 @@ class PhoneDevice:
             AdbError: it does not answer.
         """
         async with self._looking:
-            if not self._quiet:
+            if not self._at_work:
                 await self.look()
 
     @contextlib.asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
-        """While this is held it carries out a job, which looks at it when it likes to; begins when nobody else does."""
-        with self.quiet():
-            async with self._looking:
+        """While this is held the phone carries out a job, which looks at it when it likes to; nobody else does."""
+        self._at_work = True
+        try:
+            async with self._looking:  # who had begun to look has ended
                 pass
             yield
-
-    @contextlib.contextmanager
-    def quiet(self) -> Iterator[None]:
-        """While this is held nobody looks at the phone: it is being timed."""
-        self._quiet += 1
-        try:
-            yield
         finally:
-            self._quiet -= 1
+            self._at_work = False
 
     def telemetry(self, device_id: str) -> device_pb2.DeviceTelemetry:
         """What was seen last; asks nobody, and never fails."""
