@@ -60,8 +60,11 @@ def run_all(works: Sequence[Work], at_once: int, stop: threading.Event, observer
             pool.shutdown(wait=False, cancel_futures=True)
             for work in works:
                 work.interrupt()
-            for future in concurrent.futures.as_completed(futures):
-                if futures[future].host_name not in reports:
+            for future, work in futures.items():
+                # Those that were cancelled would never come out of as_completed.
+                if not future.cancelled():
+                    concurrent.futures.wait([future])
+                if work.host_name not in reports:
                     done(future)
             if not isinstance(error, KeyboardInterrupt):
                 raise

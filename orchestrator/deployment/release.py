@@ -12,9 +12,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.deployment.errors import DeploymentError
+from orchestrator.deployment.errors import CommandError, NoSpaceError
 from orchestrator.deployment.layout import Layout
 from orchestrator.deployment.ports import Remote
+from orchestrator.deployment.processes import end_processes
 from orchestrator.deployment.wheelhouse import INSTALLER, Wheel
 
 #: A board with a slow card takes minutes to unpack 150 MB.
@@ -151,6 +152,7 @@ class Releases:
         release = f"{self._layout.releases}/{name}"
         paths = {wheel.name: f"{self._layout.wheels}/{self._place(wheel)}" for wheel in wheels}
         pip = paths.pop(INSTALLER)
+        end_processes(self._remote, f"{release}/")  # an installation that was cut off goes on
         try:
             what = f"installing {name}"
             self._shell(what, _INSTALL, release, python, pip, *paths.values(), timeout_s=_INSTALL_TIMEOUT_S)
@@ -158,7 +160,7 @@ class Releases:
             self._shell(
                 f"trying {name} there", _TRY, release, self._layout.state, description, timeout_s=_TRY_TIMEOUT_S
             )
-        except DeploymentError:
+        except (CommandError, NoSpaceError):
             self._remote.run(["rm", "-rf", release], timeout_s=_TRY_TIMEOUT_S, check=False)
             raise
 

@@ -11,6 +11,7 @@ from orchestrator.deployment.hosts import Host
 from orchestrator.deployment.lab import LabSide
 from orchestrator.deployment.layout import Layout
 from orchestrator.deployment.ports import Remote
+from orchestrator.deployment.processes import end_processes
 from orchestrator.deployment.service import all_services
 from orchestrator.deployment.steps import Observer
 from orchestrator.deployment.task import Connect, Task
@@ -22,8 +23,6 @@ rm -rf -- "$1" "$2" || exit
 cd "$3" && rmdir .local/state/gauntlet .local/state .local/share .local 2>/dev/null
 exit 0
 """
-# The pattern comes over standard input, so that neither the shell nor grep finds itself.
-_RUNNING = "grep -lsFf - /proc/[0-9]*/cmdline"
 
 
 class Removal(Task):
@@ -70,6 +69,8 @@ class Removal(Task):
                 note.did(f"removed {names}")
         with self._journal.step("files") as note:
             there = self._there(remote, layout)
+            if not self._dry_run:
+                end_processes(remote, f"{layout.data}/")
             if self._dry_run and there:
                 note.would(f"remove {_short(there, layout)}")
             elif there:
@@ -97,14 +98,9 @@ class Removal(Task):
 
     def _make_sure(self, remote: Remote, layout: Layout) -> None:
         with self._journal.step("gone"):
-            left = self._there(remote, layout)
-            running = remote.run(["sh", "-c", _RUNNING], stdin=f"{layout.data}/\n".encode(), check=False).stdout
-            if left:
-                raise DeploymentError(f"{', '.join(left)} came back on {self._host.name}", "does an agent run there?")
-            if running:
-                numbers = " ".join(path.split("/")[2] for path in running.split())
+            if left := self._there(remote, layout):
                 raise DeploymentError(
-                    f"processes of the agent still run on {self._host.name}: {numbers}", f"there: kill {numbers}"
+                    f"{_short(left, layout)} came back on {self._host.name}", "is an agent started there by hand?"
                 )
 
 
