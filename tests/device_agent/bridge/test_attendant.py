@@ -95,12 +95,17 @@ class Bridge:
 @pytest.fixture
 async def bridge(phones: FakePhones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bridge]:
     monkeypatch.setattr("device_agent.bridge.discovery.SETTLE_S", 0.1)
-    monkeypatch.setattr("device_agent.bridge.phone._LOOK_TIMEOUT_S", 1.0)
-    monkeypatch.setattr("device_agent.bridge.adb._KILL_TIMEOUT_S", 0.3)
     (tmp_path / "state").mkdir()
     made = Bridge(phones, tmp_path / "state")
     yield made
     await made.stop()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A phone hangs that does not answer for so long; those that do answer need much less, on a busy machine, too."""
+    monkeypatch.setattr("device_agent.bridge.phone._LOOK_TIMEOUT_S", 3.0)
+    monkeypatch.setattr("device_agent.bridge.adb._KILL_TIMEOUT_S", 1.0)
 
 
 async def test_every_phone_is_a_device_with_what_its_runner_offers(bridge: Bridge) -> None:
@@ -160,6 +165,7 @@ async def test_telemetry_follows_the_phone(bridge: Bridge) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
 async def test_a_phone_that_hangs_leaves_and_is_reconnected(bridge: Bridge) -> None:
     bridge.phones.add("4A2B")
     bridge.phones.add("77", usb="1-3")
@@ -174,6 +180,7 @@ async def test_a_phone_that_hangs_leaves_and_is_reconnected(bridge: Bridge) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
 async def test_what_reconnecting_does_not_help_is_rebooted_if_that_is_allowed(bridge: Bridge, tmp_path: Path) -> None:
     bridge.phones.add("4A2B")
     bridge.start(may_reboot=True)
