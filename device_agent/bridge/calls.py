@@ -220,7 +220,7 @@ class Caller:
                 damaged = _DAMAGED.findall(told)
                 if not damaged:
                     break
-                self._store.forget(damaged[0])
+                self._store.forget(damaged)
             else:
                 raise _corrupt(damaged[0], f"arrived damaged on {self._phone.serial}")
             fetched = await self._fetch(told, here)
@@ -296,13 +296,15 @@ def _line(
 ) -> str:
     """For the phone's shell: is all there as it was sent? Then run the program, and tell what it made."""
     names = " ".join(made)
-    checks = [f"[ -f ../{name} ] || {{ echo damaged {name}; exit 0; }}" for name in files]
+    checks = {name: f"[ -f ../{name} ]" for name in files}
     if request_size:
-        whole = same_digest(DATA, digest_of_bytes(sent))
-        checks += [f"{whole} || {{ echo damaged {_SENT}; exit 0; }}", f"tail -c {request_size} {DATA} > {REQUEST}"]
+        checks[_SENT] = same_digest(DATA, digest_of_bytes(sent))
     steps = [
         f"cd {ROOT} && rm -rf call && mkdir call && cd call || exit 1",
-        *checks,
+        "whole=1",
+        *(f"{check} || {{ echo damaged {name}; whole=0; }}" for name, check in checks.items()),
+        "[ $whole = 1 ] || exit 0",
+        f"tail -c {request_size} {DATA} > {REQUEST}" if request_size else "true",
         around.before,
         f"{program} >log 2>&1",
         "echo status $?",

@@ -77,9 +77,9 @@ class PhoneStore:
             )
         self._known.update(unknown)
 
-    def forget(self, digest: str) -> None:
-        """It is not there any more."""
-        self._known.discard(digest)
+    def forget(self, digests: Sequence[str]) -> None:
+        """They are not there any more."""
+        self._known.difference_update(digests)
 
     async def _told(self, lines: Sequence[str], files: Mapping[str, Path]) -> List[str]:
         """Which of the files some lines of shell name, that may read all of them."""
@@ -127,5 +127,5 @@ def transfer_s(size_bytes: int) -> float:
 
 
 def same_digest(name: str, digest: str) -> str:
-    """A test in the phone's shell: does a file hold what its digest says? Toybox has no other way to compare."""
-    return f'[ "$(sha256sum < {name} 2>/dev/null)" = "{digest}  -" ]'
+    """A test in the phone's shell: does a file hold what its digest says? Old toyboxes know no `sha256sum -c`."""
+    return f"sha256sum < {name} 2>/dev/null | grep -q ^{digest}"

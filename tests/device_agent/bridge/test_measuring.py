@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -199,8 +200,9 @@ async def test_outputs_are_checked_before_anything_is_timed(
         (plan("iBF(p=0.05)", 3, 3, lifetime=fault_pb2.FAULT_LIFETIME_INTERMITTENT, duty=0.5), 7),
         (plan("iBF(p=0.03)", 3, 3, site=AFTER), 1),
         (plan("MiBB(p_m=0.01)", 3, 3, site=AFTER), 7),
+        (plan("random(p=0.2)", 3, 3, site=AFTER), 7),
     ],
-    ids=["bits of weights", "stuck weights", "now and then", "bits of features", "bias of features"],
+    ids=["bits of weights", "stuck weights", "now and then", "bits of features", "bias of features", "random features"],
 )
 async def test_accuracy_under_faults_is_that_of_a_local_device_bit_for_bit(
     bench: PhoneBench, tiny: Files, tmp_path: Path, batch: int, asked: fault_pb2.FaultPlan
@@ -250,3 +252,6 @@ async def test_a_data_set_travels_once(bench: PhoneBench, handset: FakePhone, ti
     # Runner, model and inputs: the same files as before, and nothing is left of the calls.
     assert {path.name: path.stat().st_ino for path in kept.iterdir()} == before
     assert len(before) == 3
+    shutil.rmtree(kept)  # as somebody does who makes room on a phone
+    result_of(await bench.measure(*accuracy_job(tiny)))
+    assert {path.name for path in kept.iterdir()} == {*before}
