@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional
 
-from device_agent import runtimes
 from device_agent.bridge import runner
 from device_agent.bridge.adb import Phone
 from device_agent.bridge.calls import Caller, Ran
@@ -176,13 +175,7 @@ class BenchmarkModel:
                 failure_pb2.FAILURE_KIND_RUNTIME_ABSENT, f"{NAME} cannot do {', '.join(refused)}", runner.REMEDY
             )
         facts = self._facts()
-        runtimes.choose([facts], spec.runtime.name, runtimes.format_of(spec.model.media_type))
         delegate = spec.runtime.delegate or _DELEGATES[0]
-        if delegate not in _DELEGATES:
-            raise MeasurementError(
-                failure_pb2.FAILURE_KIND_RUNTIME_ABSENT,
-                f"{NAME} is asked for {', '.join(_DELEGATES)} here, not for {delegate!r}",
-            )
         told.runtime, told.runtime_version, told.delegate = facts.name, facts.version, delegate
         job.remark(
             f"{NAME} chose the inputs, and says neither which operators its delegate took nor whether it settled"

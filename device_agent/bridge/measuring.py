@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Callable, Mapping, Protocol, Sequence
 
+from device_agent import runtimes
 from device_agent.bridge.adb import AdbError
 from device_agent.bridge.benchmark_model import BenchmarkModel, is_benchmark_model
 from device_agent.bridge.calls import adb_trouble
@@ -168,6 +169,13 @@ class PhoneBench:
         if refused:
             raise MeasurementError(
                 failure_pb2.FAILURE_KIND_RUNTIME_ABSENT, f"no {', '.join(refused)} on a phone behind a bridge"
+            )
+        runtimes.choose([self._facts], spec.runtime.name, runtimes.format_of(spec.model.media_type))
+        delegate, offered = spec.runtime.delegate, self._facts.delegates
+        if delegate not in ("", "none", *offered):
+            raise MeasurementError(
+                failure_pb2.FAILURE_KIND_RUNTIME_ABSENT,
+                f"the phone's {self._facts.name} has no delegate {delegate!r}; it offers: {', '.join(offered)}",
             )
         job = Job(spec, paths, folder, scratch, self._phone, on_step)
         told = job.result.provenance

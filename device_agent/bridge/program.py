@@ -24,7 +24,6 @@ from device_agent.bridge.job import Hands, Job, mask
 from device_agent.bridge.runner import Blob, ModelOnPhone, Run, RunnerFacts, Timed
 from device_agent.bridge.snapshot import Snapshot, script
 from device_agent.bridge.store import PhoneStore
-from device_agent.errors import MeasurementError
 from device_agent.measure import latency, outputs
 from device_agent.measure.accuracy import Answers, LabelledSamples, summarise
 from device_agent.measure.artifacts import write_artifact
@@ -32,11 +31,10 @@ from device_agent.measure.bootstrap import Bootstrap
 from device_agent.measure.energy import Plan, unavailable
 from device_agent.measure.faults import fault_steps
 from device_agent.measure.faulty import Trial
-from device_agent.measure.tensors import Array, example_inputs, load_arrays
+from device_agent.measure.tensors import Array, example_inputs, invalid_data, load_arrays
 from device_agent.runtimes import litert
 from protos import figures
 from protos.contract import digest_of_bytes
-from protos.gauntlet.v1 import failure_pb2
 from protos.gauntlet.v1 import measurement_pb2 as pb
 
 _DESCRIBE_S = 60.0
@@ -121,22 +119,18 @@ class _Work:
             job.result.energy.CopyFrom(energy)
         if spec.HasField("accuracy"):
             await self._accuracy(model)
+        elif spec.HasField("fault_plan"):
+            raise invalid_data("a fault plan needs accuracy, whose data set it uses")
 
     async def _describe(self) -> ModelOnPhone:
         """The model as the runner sees it, into the result."""
         job, spec = self._job, self._job.spec
         job.step("check")
-        litert.check_file(job.path(spec.model))
+        if runtimes.format_of(spec.model.media_type) == "tflite":
+            litert.check_file(job.path(spec.model))
         request = runner.describe_request(self._file, job.threads, self._delegate)
         result = await self._call(request)
         facts, model = runner.facts_of(result), runner.model_of(result)
-        runtimes.choose([facts], spec.runtime.name, runtimes.format_of(spec.model.media_type))
-        if self._delegate and self._delegate not in facts.delegates:
-            offered = ", ".join(facts.delegates) or "none"
-            raise MeasurementError(
-                failure_pb2.FAILURE_KIND_RUNTIME_ABSENT,
-                f"the phone's {facts.name} has no delegate {self._delegate!r}; it offers: {offered}",
-            )
         told = job.result.provenance
         told.runtime, told.runtime_version, told.delegate = facts.name, facts.version, model.delegate
         for remark in model.remarks:

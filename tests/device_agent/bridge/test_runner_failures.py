@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict
 
 import pytest
 
@@ -17,7 +17,7 @@ from protos.gauntlet.v1 import measurement_pb2 as pb
 from tests.device_agent.bridge.phones import FakePhone, FakePhones
 from tests.device_agent.bridge.test_measuring import SERIAL, bench_of, device, failure_of, handset, job
 from tests.device_agent.bridge.test_runner_protocol import GOOD
-from tests.device_agent.test_measure_faults import Files, tiny
+from tests.device_agent.test_measure_faults import Files, plan, tiny
 
 __all__ = ["device", "handset", "tiny"]  # fixtures
 
@@ -193,6 +193,38 @@ async def test_what_a_phone_cannot_do_is_refused(device: PhoneDevice, tiny: File
     failure = failure_of(await bench_of(device, tmp_path / "runner", tmp_path).measure(spec, paths))
     assert failure.kind == failure_pb2.FAILURE_KIND_RUNTIME_ABSENT
     assert failure.message == "no memory on a phone behind a bridge"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "words"),
+    [
+        ({"delegate": "gpu"}, failure_pb2.FAILURE_KIND_RUNTIME_ABSENT, "has no delegate 'gpu'; it offers: xnnpack"),
+        ({"name": "onnxruntime"}, failure_pb2.FAILURE_KIND_RUNTIME_ABSENT, "has not got runtime 'onnxruntime'"),
+    ],
+)
+async def test_a_runtime_or_delegate_that_is_not_there_is_refused_before_anything_is_sent(
+    device: PhoneDevice,
+    handset: FakePhone,
+    tiny: Files,
+    tmp_path: Path,
+    changes: Dict[str, str],
+    kind: failure_pb2.FailureKind,
+    words: str,
+) -> None:
+    spec, paths = job(tiny[0], latency=(LATENCY, "", None))
+    spec.runtime.MergeFrom(pb.RuntimeSpec(**changes))
+    (tmp_path / "runner").write_text("#!/bin/sh\n")
+    failure = failure_of(await bench_of(device, tmp_path / "runner", tmp_path).measure(spec, paths))
+    assert failure.kind == kind
+    assert words in failure.message
+    assert not handset.path("/data/local/tmp/gauntlet").exists()
+
+
+async def test_faults_without_a_data_set_are_refused(device: PhoneDevice, tiny: Files, tmp_path: Path) -> None:
+    (tmp_path / "runner").write_text(f"#!/bin/sh\n{answering(GOOD)}\n")
+    spec, paths = job(tiny[0], fault_plan=(plan("iBF(p=0.1)"), "record", None))
+    failure = failure_of(await bench_of(device, tmp_path / "runner", tmp_path).measure(spec, paths))
+    assert failure.kind == failure_pb2.FAILURE_KIND_INVALID_DATA
 
 
 async def test_an_unfit_phone_measures_nothing(
