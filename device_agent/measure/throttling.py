@@ -330,9 +330,7 @@ class Guard:
         # A moment each: where they are so many that the work takes longer, the latencies tell.
         moments = _counted(seen.over_currents)
         if moments:
-            self._remark(
-                f"over-current protection lowered clocks for moments, {moments:g} times in a timed window"
-            )
+            self._remark(f"over-current protection lowered clocks for moments, {moments:g} times in a timed window")
         shift = drift_of(seen.samples, self._spec.drift)
         if shift < 0:
             self._remark(f"latencies fell by {-100 * shift:.1f} % within the timing: it had not settled before")
