@@ -22,7 +22,7 @@ _SIGNS = {
     Outcome.FAILED: ("✗", "red"),
 }
 #: Of which the line of a host that went well is made.
-_TOLD = ("python", "wheels", "service")
+_TOLD = ("python", "wheels", "service", "certificate")
 
 
 @dataclass
@@ -93,9 +93,8 @@ def plan(reports: Sequence[HostReport]) -> RenderableType:
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
         for step in report.steps:
             sign, style = _SIGNS[step.outcome]
-            words = step.detail or step.outcome.value
-            detail = f"{words} (there already)" if step.outcome is Outcome.ALREADY and step.detail else words
-            table.add_row(" ", Text(sign, style), Text(step.name), Text(detail, style if style == "dim" else ""))
+            words = Text(step.detail or step.outcome.value, style if step.outcome is Outcome.ALREADY else "")
+            table.add_row(" ", Text(sign, style), Text(step.name), words)
         parts += [Text(report.host, "bold"), table]
     return Group(*parts, *_remarks(reports))
 

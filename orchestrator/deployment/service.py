@@ -223,7 +223,7 @@ class _Process(Service):
     """A script in a session of its own, which starts the agent again when it ends; it does not survive a reboot."""
 
     kind = "process"
-    place = "process, until the next reboot"
+    place = "process gauntlet-agent"
     survives_reboot = False
 
     def __init__(self, remote: Remote, layout: Layout) -> None:

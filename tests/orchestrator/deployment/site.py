@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -26,6 +26,7 @@ from orchestrator.client.credentials import path_of
 from orchestrator.deployment.dialing import Dialer
 from orchestrator.deployment.hosts import Host
 from orchestrator.deployment.lab import LabSide
+from orchestrator.deployment.parallel import run_all
 from orchestrator.deployment.removal import Removal
 from orchestrator.deployment.rollout import Options, Rollout
 from orchestrator.deployment.steps import HostReport, Outcome
@@ -168,17 +169,16 @@ class Site:
         **options: object,
     ) -> HostReport:
         """What `gauntlet deploy` does with one host."""
-        chosen = wheels or self.small("small")
-        rollout = Rollout(
-            host,
-            self.dialer.connect,
-            self.side,
-            chosen,
-            Options(**options),  # type: ignore[arg-type]
-            observer or Seen(),
-            threading.Event(),
-        )
+        rollout = self._rollout(host, wheels or self.small("small"), Options(**options), observer or Seen())  # type: ignore[arg-type]
         return await asyncio.to_thread(rollout.run)
+
+    async def deploy_all(self, hosts: Sequence[Host], wheels: Wheelhouses) -> list[HostReport]:
+        """The same with many, all at once."""
+        rollouts = [self._rollout(host, wheels, Options(), Seen()) for host in hosts]
+        return await asyncio.to_thread(run_all, rollouts, len(rollouts), threading.Event(), Seen())
+
+    def _rollout(self, host: Host, wheels: Wheelhouses, options: Options, observer: Seen) -> Rollout:
+        return Rollout(host, self.dialer.connect, self.side, wheels, options, observer, threading.Event())
 
     def small(self, name: str, files: dict[str, str] | None = None) -> SmallWheels:
         """Small wheels; another name wants other files."""

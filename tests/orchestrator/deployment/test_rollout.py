@@ -376,10 +376,9 @@ def _mapped(process: psutil.Process) -> list[str]:
 
 
 async def test_twenty_boards_at_once(site: Site, make_sshd: Callable[..., Sshd]) -> None:
-    hosts = [await site.installed(make_sshd(f"board{number}")) for number in range(20)]
-    wheels = site.small("small")
+    hosts = [site.host(make_sshd(f"board{number}")) for number in range(20)]
     hosts.append(replace(hosts[0], name="unreachable", port=1))
-    reports = await asyncio.gather(*(site.deploy(host, wheels) for host in hosts))
+    reports = await site.deploy_all(hosts, site.small("small"))
     for report in reports[:-1]:
         fine(report)
     assert isinstance(error(reports[-1]), UnreachableError)
