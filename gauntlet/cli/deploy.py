@@ -97,8 +97,8 @@ def undeploy(
 
       [cyan]gauntlet undeploy pi4 --lab lab.example.org:50151[/]
 
-    What it was measuring goes back to the queue; results that it had not sent yet are lost. To let it finish first:
-    [cyan]gauntlet devices drain pi4[/].
+    What it is measuring is measured again elsewhere; results that it has not sent yet are lost. To let it finish
+    first: [cyan]gauntlet devices drain pi4[/].
     """
     from orchestrator.deployment.removal import Removal
 

@@ -116,9 +116,8 @@ class Releases:
         """Which of these the board does not have, or has damaged."""
         script = 'cd "$1" 2>/dev/null || exit 0; sha256sum -- */*.whl 2>/dev/null; exit 0'
         there = set()
-        for line in self._shell(
-            "looking for wheels", script, self._layout.wheels, timeout_s=_TRY_TIMEOUT_S
-        ).splitlines():
+        listing = self._shell("looking for wheels", script, self._layout.wheels, timeout_s=_TRY_TIMEOUT_S)
+        for line in listing.splitlines():
             digest, _, path = line.partition("  ")
             there.add((digest, path))
         return [wheel for wheel in wheels if (wheel.digest, self._place(wheel)) not in there]
@@ -157,9 +156,8 @@ class Releases:
             what = f"installing {name}"
             self._shell(what, _INSTALL, release, python, pip, *paths.values(), timeout_s=_INSTALL_TIMEOUT_S)
             description = json.dumps({"python": python, "wheels": sorted(wheel.path.name for wheel in wheels)})
-            self._shell(
-                f"trying {name} there", _TRY, release, self._layout.state, description, timeout_s=_TRY_TIMEOUT_S
-            )
+            what = f"trying {name} there"
+            self._shell(what, _TRY, release, self._layout.state, description, timeout_s=_TRY_TIMEOUT_S)
         except (CommandError, NoSpaceError):
             self._remote.run(["rm", "-rf", release], timeout_s=_TRY_TIMEOUT_S, check=False)
             raise

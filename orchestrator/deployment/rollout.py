@@ -234,12 +234,17 @@ class Rollout(Task):
             elif self._options.dry_run:
                 note.would(f"join {self._lab.address} with a one-time token ({flaw})")
             else:
-                for service in board.services:
-                    if service.installed():
-                        service.stop()
-                # The lab shuts out whoever has the name until now.
-                self._wait_until_gone()
-                enrolment.join(f"{board.layout.releases}/{name}", self._lab)
+                running = [service for service in board.services if service.installed() and service.is_active()]
+                for service in running:
+                    service.stop()
+                try:
+                    # The lab shuts out whoever has the name until now.
+                    self._wait_until_gone()
+                    enrolment.join(f"{board.layout.releases}/{name}", self._lab)
+                except DeploymentError:
+                    for service in running:
+                        service.start()
+                    raise
                 note.did(f"joined {self._lab.address} ({flaw})")
         return bool(flaw)
 

@@ -256,6 +256,19 @@ async def test_an_agent_that_was_shut_out_joins_again(site: Site, sshd: Sshd) ->
     assert (await site.device(host.name)).state == device_pb2.DEVICE_STATE_ONLINE
 
 
+async def test_a_board_that_cannot_join_keeps_the_agent_that_it_has(
+    site: Site, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = await site.installed(sshd)
+    fine(await site.deploy(host))
+    joined = sshd.home / ".local/share/gauntlet/joined"
+    joined.write_text("another.lab:50151\n")
+    monkeypatch.setattr(site.side, "token", lambda name: (site.lab.entrance, "gjt1-nonsense"))
+    failed = error(await site.deploy(host))
+    assert "could not join the lab" in failed.message
+    assert len(agents(sshd)) == 1
+
+
 async def test_an_agent_of_the_same_name_elsewhere_is_not_taken_for_this_one(
     site: Site, make_sshd: Callable[..., Sshd], monkeypatch: pytest.MonkeyPatch
 ) -> None:
