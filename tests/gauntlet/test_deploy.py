@@ -19,6 +19,7 @@ from rich.console import Console, RenderableType
 
 from gauntlet.cli.app import run
 from gauntlet.render.deploy import LiveTable, plan, report_document, reports_table
+from orchestrator.client import SyncClient
 from orchestrator.client.credentials import path_of
 from orchestrator.config import Config
 from orchestrator.deployment.errors import UnfitError
@@ -329,6 +330,15 @@ async def test_interrupted_then_deployed_then_gone_with_the_real_base_install(
     [host] = json.loads(out)["hosts"]
     steps = {step["step"]: step["outcome"] for step in host["steps"]}
     assert (steps["wheels"], steps["copy"], steps["online"]) == ("already", "already", "done")
+    # Nothing of this environment: all libraries are the board's own.
+    [agent] = [process for process in board.leftovers() if "device_agent" in process.cmdline()]
+    libraries = {entry.path for entry in agent.memory_maps() if "site-packages" in entry.path}
+    assert libraries
+    assert all(path.startswith(board.home_there) for path in libraries)
+    client = await asyncio.to_thread(SyncClient, lab.address)
+    [device] = await asyncio.to_thread(client.devices)
+    await asyncio.to_thread(client.close)
+    assert "litert" in [runtime.name for runtime in device.description.runtimes]
 
     process = started([word.replace("deploy", "undeploy") if word == "deploy" else word for word in command])
     out, err = await asyncio.to_thread(process.communicate)

@@ -17,7 +17,6 @@ from orchestrator.deployment.enrolment import Enrolment
 from orchestrator.deployment.errors import DeploymentError, HostKeyError, NoSpaceError, UnfitError, UnreachableError
 from orchestrator.deployment.layout import Layout
 from orchestrator.deployment.steps import AgentDownError, HostReport, Outcome
-from orchestrator.deployment.wheelhouse import Wheelhouses
 from protos.gauntlet.v1 import device_pb2
 from tests.orchestrator.deployment.site import BROKEN, SILENT, Seen, Site, a_site, outcomes, tree
 from tests.orchestrator.deployment.sshd import Sshd, needs_sshd
@@ -370,22 +369,6 @@ async def test_a_file_that_is_no_python_for_the_board_is_refused(
     failed = error(await site.deploy(site.host(sshd, python=archive)))
     assert message in failed.message
     assert failed.remedy
-
-
-async def test_the_real_base_install_runs_on_a_board(site: Site, sshd: Sshd) -> None:
-    report = await site.deploy(site.host(sshd), Wheelhouses(site.folder / "cache"))
-    if report.error is not None and "package index does not answer" in report.error.message:
-        pytest.skip(report.error.message)
-    fine(report)
-    device = await site.device(sshd.name)
-    assert [runtime.name for runtime in device.description.runtimes]
-    [agent] = agents(sshd)
-    # Nothing of this environment: all is the board's own.
-    assert all("site-packages" not in path or sshd.home_there in path for path in _mapped(agent))
-
-
-def _mapped(process: psutil.Process) -> list[str]:
-    return [entry.path for entry in process.memory_maps()]
 
 
 async def test_twenty_boards_at_once(site: Site, make_sshd: Callable[..., Sshd]) -> None:
