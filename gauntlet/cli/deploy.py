@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from orchestrator.deployment.hosts import Host
     from orchestrator.deployment.lab import LabSide
     from orchestrator.deployment.parallel import Work
-    from orchestrator.deployment.steps import HostReport, Observer
+    from orchestrator.deployment.steps import Observer
 
+_ANSWERS_WITHIN_S = 5.0
 EPILOG = "[bold]Exit status[/]: 0 all hosts are as asked, 1 some are not, 2 asked wrongly, 130 interrupted."
 
 HostsArgument = Annotated[
@@ -134,10 +135,8 @@ def _carry_out(
         print_json(document(hosts=[report_document(report) for report in reports]))
     else:
         stdout().print(plan(reports) if dry_run else reports_table(reports))
-    return EXIT_INTERRUPTED if stop.is_set() else _exit_code(reports)
-
-
-def _exit_code(reports: Sequence[HostReport]) -> int:
+    if stop.is_set():
+        return EXIT_INTERRUPTED
     return 0 if all(report.ok for report in reports) else 1
 
 
@@ -190,9 +189,6 @@ def _lab(address: str) -> Iterator[LabSide]:
     with SyncClient(address) as client:
         client.wait_ready(_ANSWERS_WITHIN_S)
         yield LabSide(client)
-
-
-_ANSWERS_WITHIN_S = 5.0
 
 
 def _dialer() -> Dialer:
