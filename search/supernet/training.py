@@ -1,4 +1,4 @@
-"""Training: a supernet by the sandwich rule with in-place distillation, and single networks for comparison.
+"""Training: a supernet by one of several methods (see `methods`), and single networks for comparison.
 
 Nothing is drawn from a running generator: the order of an epoch's images comes from (seed, epoch), the networks of a
 step from (seed, step). So a training that is resumed goes on exactly as if it had never stopped.
@@ -23,6 +23,7 @@ from search.spaces.base import Architecture, Space
 from search.supernet.checkpoint import Identity, TrainState, load, save
 from search.supernet.elastic import Supernet
 from search.supernet.errors import TrainingDivergedError
+from search.supernet.methods import Method, sandwich
 from search.supernet.settings import Progress, TrainSettings
 
 _ORDER, _NETWORKS = 0, 1
@@ -42,9 +43,7 @@ def train(
 ) -> bool:
     """Train a supernet, or go on where a checkpoint ends.
 
-    Each step (BigNAS, Yu et al. 2020, *sandwich rule* and *inplace distillation*) trains four networks on one batch:
-    the largest on the labels, the smallest and two random ones on a mixture of the labels and what the largest says
-    (as OFA does too, Cai et al. 2020). The gradients are added up.
+    Each step trains some networks on one batch, as the method wants it; their gradients are added up.
 
     Args:
         supernet: trained in place; with a checkpoint its weights are replaced first.
@@ -82,7 +81,7 @@ def train(
         for step, images, labels in _batches(data.train, settings, state.step, steps):
             rng = np.random.default_rng([settings.seed, _NETWORKS, step])
             optimizer.zero_grad(set_to_none=True)
-            loss, accuracy, trouble = _sandwich(supernet, images, labels, settings, rng)
+            loss, accuracy, trouble = _teach(supernet, images, labels, sandwich, settings, rng)
             norm = float(nn.utils.clip_grad_norm_(supernet.parameters(), settings.clip))
             trouble = trouble or (None if math.isfinite(norm) else ("the gradient's norm", norm))
             if trouble is not None:
@@ -149,27 +148,32 @@ def train_alone(
     return network.eval()
 
 
-def _sandwich(
-    supernet: Supernet, images: Tensor, labels: Tensor, settings: TrainSettings, rng: np.random.Generator
+def _teach(
+    supernet: Supernet,
+    images: Tensor,
+    labels: Tensor,
+    method: Method,
+    settings: TrainSettings,
+    rng: np.random.Generator,
 ) -> tuple[float, float, tuple[str, float] | None]:
     """Add up the gradients of one step.
 
     Returns:
-        Loss and accuracy of the largest network, and which loss was not finite.
+        Loss and accuracy of the first network, and which loss was not finite.
     """
-    space = supernet.space
-    logits = supernet(images, space.largest(rng))
-    loss = F.cross_entropy(logits, labels)
-    loss.backward()  # type: ignore[no-untyped-call]
-    accuracy = float((logits.argmax(1) == labels).float().mean())
-    certain = F.one_hot(labels, space.classes)
-    target = torch.lerp(logits.detach().softmax(1), certain.float(), settings.label_share)
-    losses = [("the loss of the largest network", loss.item())]
-    for architecture in [space.smallest(rng), *(space.sample(rng) for _ in range(settings.random_subnets))]:
-        distilled = F.cross_entropy(supernet(images, architecture), target)
-        distilled.backward()  # type: ignore[no-untyped-call]
-        losses.append((f"the loss of {architecture}", distilled.item()))
-    return loss.item(), accuracy, next((entry for entry in losses if not math.isfinite(entry[1])), None)
+    lessons = method(supernet.space, labels, settings, rng)
+    lesson, losses, accuracy = next(lessons), list[tuple[str, float]](), math.nan
+    while True:
+        logits = supernet(images, lesson.architecture)
+        loss = F.cross_entropy(logits, lesson.target)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if not losses:
+            accuracy = float((logits.argmax(1) == labels).float().mean())
+        losses.append((f"the loss of {lesson.name}", loss.item()))
+        try:
+            lesson = lessons.send(logits.detach())
+        except StopIteration:
+            return losses[0][1], accuracy, next((entry for entry in losses if not math.isfinite(entry[1])), None)
 
 
 def _batches(split: Split, settings: TrainSettings, first: int, steps: int) -> Iterator[tuple[int, Tensor, Tensor]]:

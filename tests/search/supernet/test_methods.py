@@ -1,0 +1,62 @@
+"""Methods decide what a step teaches; the sandwich is compared, bit for bit, with the same training written out."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from search.supernet import Supernet, TrainSettings, train
+from search.supernet.methods import sandwich
+
+SHORT = TrainSettings(epochs=2, batch=40, seed=3)
+
+
+def by_hand(supernet, data, settings):
+    """The sandwich rule as it was before there were methods: the default's numbers must never move."""
+    space, per_epoch = supernet.space, len(data.train) // settings.batch
+    steps = settings.epochs * per_epoch
+    weights = [p for p in supernet.parameters() if p.dim() > 1]
+    others = [p for p in supernet.parameters() if p.dim() <= 1]
+    groups = [{"params": weights, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(groups, settings.learning_rate, settings.momentum, nesterov=True)
+    for step in range(steps):
+        epoch, place = divmod(step, per_epoch)
+        order = np.random.default_rng([settings.seed, 0, epoch]).permutation(len(data.train))
+        chosen = torch.from_numpy(order[place * settings.batch : (place + 1) * settings.batch])
+        images, labels = data.train.images[chosen], data.train.labels[chosen]
+        rng = np.random.default_rng([settings.seed, 1, step])
+        optimizer.zero_grad()
+        logits = supernet(images, space.largest(rng))
+        F.cross_entropy(logits, labels).backward()
+        said = logits.detach().softmax(1)
+        target = torch.lerp(said, F.one_hot(labels, space.classes).float(), settings.label_share)
+        for architecture in (space.smallest(rng), space.sample(rng), space.sample(rng)):
+            F.cross_entropy(supernet(images, architecture), target).backward()
+        torch.nn.utils.clip_grad_norm_(supernet.parameters(), settings.clip)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate(step, steps)
+        optimizer.step()
+
+
+def test_the_default_is_bit_for_bit_the_sandwich_written_out(data, space):
+    expected, got = Supernet(space), Supernet(space)
+    by_hand(expected, data, SHORT)
+    train(got, data, SHORT)
+    found = got.state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in expected.state_dict().items())
+
+
+@pytest.mark.parametrize("random_subnets", [0, 3])
+def test_a_sandwich_is_largest_smallest_and_random_ones_between(space, random_subnets):
+    labels, settings = torch.tensor([0, 2]), TrainSettings(random_subnets=random_subnets, label_share=0.25)
+    lessons, again = sandwich(space, labels, settings, np.random.default_rng(0)), np.random.default_rng(0)
+    first = next(lessons)
+    assert first.architecture == space.largest(again)
+    assert torch.equal(first.target, labels)
+    rest = [lessons.send(torch.zeros(2, 3)), *lessons]
+    assert len(rest) == 1 + random_subnets
+    assert rest[0].architecture == space.smallest(again)
+    share = 0.75 / 3
+    expected = torch.tensor([[share + 0.25, share, share], [share, share, share + 0.25]])
+    for lesson in rest:
+        torch.testing.assert_close(lesson.target, expected)
