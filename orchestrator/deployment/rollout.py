@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.client import ClientError
 from orchestrator.deployment.board import Board, look
 from orchestrator.deployment.enrolment import Enrolment
 from orchestrator.deployment.errors import DeploymentError
@@ -241,7 +242,7 @@ class Rollout(Task):
                     # The lab shuts out whoever has the name until now.
                     self._wait_until_gone()
                     enrolment.join(f"{board.layout.releases}/{name}", self._lab)
-                except DeploymentError:
+                except (DeploymentError, ClientError):
                     for service in running:
                         service.start()
                     raise
@@ -267,12 +268,20 @@ class Rollout(Task):
             for service in board.services:
                 if service.kind in written:
                     service.stop()
-            self._wait_until_gone()
-            for service in others:
-                service.remove()
-            board.releases.switch(name)
-            chosen.install(text)
-            chosen.start()
+            try:
+                self._wait_until_gone()
+                board.releases.switch(name)
+                chosen.install(text)
+                for service in others:
+                    service.remove()
+                chosen.start()
+            except (DeploymentError, ClientError):
+                # Such as a full disk, or a unit that does not start: the board is not left without an agent.
+                try:
+                    self._restore(board, before)
+                except DeploymentError as again:
+                    self._journal.warnings.append(f"the agent that ran before is stopped: {again.message}")
+                raise
             note.did(chosen.place)
         if not chosen.survives_reboot:
             self._journal.warnings.append(
@@ -333,21 +342,30 @@ class Rollout(Task):
     def _go_back(self, board: _Board, name: str, before: _Before, error: AgentDownError) -> AgentDownError:
         """Let run what ran before; what to say then."""
         why = f"{error.message}: {error.log[-1]}" if error.log else error.message
-        board.chosen.stop()
-        if not before.release or not before.text:
+        if not self._restore(board, before):
             remedy = "it is installed, and stopped: mend that and deploy again, or `gauntlet undeploy`"
             return AgentDownError(why, error.log, remedy)
-        if before.service is not board.chosen:
-            board.chosen.remove()
-        board.releases.switch(before.release)
-        before.service.install(before.text)
-        before.service.start()
         old = "as it was before" if before.release == name else f"with {before.release}"
         try:
             self._wait_until_online(before.service)
         except AgentDownError as again:
             return AgentDownError(f"{why}; nor does it come up {old}: {again.message}", error.log)
         return AgentDownError(f"{why}; it runs {old} again", error.log)
+
+    def _restore(self, board: _Board, before: _Before) -> bool:
+        """Start what ran before; False: nothing did. What is as it was is not written: the disk may be full."""
+        if board.chosen.installed():
+            board.chosen.stop()
+        if not before.release or not before.text:
+            return False
+        if before.service is not board.chosen:
+            board.chosen.remove()
+        if board.releases.read().current != before.release:
+            board.releases.switch(before.release)
+        if before.service.installed() != before.text:
+            before.service.install(before.text)
+        before.service.start()
+        return True
 
     def _pause(self) -> None:
         self._stop.wait(_POLL_S)

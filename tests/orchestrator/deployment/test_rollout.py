@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator.client import ClientError
 from orchestrator.deployment import rollout, unit
 from orchestrator.deployment.enrolment import Enrolment
 from orchestrator.deployment.errors import DeploymentError, HostKeyError, NoSpaceError, UnfitError, UnreachableError
@@ -265,6 +266,33 @@ async def test_a_board_that_cannot_join_keeps_the_agent_that_it_has(
     monkeypatch.setattr(site.side, "token", lambda name: (site.lab.entrance, "gjt1-nonsense"))
     failed = error(await site.deploy(host))
     assert "could not join the lab" in failed.message
+    assert len(agents(sshd)) == 1
+
+
+async def test_a_lab_that_ends_meanwhile_leaves_a_board_its_agent(
+    site: Site, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = await site.installed(sshd)
+    fine(await site.deploy(host))
+    (sshd.home / ".local/share/gauntlet/joined").write_text("another.lab:50151\n")
+
+    def ended(name: str) -> None:
+        raise ClientError("the lab does not answer")
+
+    monkeypatch.setattr(site.side, "token", ended)
+    assert error(await site.deploy(host)).message == "the lab does not answer"
+    assert len(agents(sshd)) == 1
+
+
+async def test_a_switch_that_fails_leaves_a_board_its_agent(site: Site, sshd: Sshd) -> None:
+    host = await site.installed(sshd)
+    fine(await site.deploy(host))
+    good = current(sshd)
+    (sshd.home / ".local/share/gauntlet/current.new/in the way").mkdir(parents=True)
+    report = await site.deploy(host, site.small("other", {"other.py": ""}))
+    assert "switching to 0.1.0-" in error(report).message
+    assert not any("stopped" in warning for warning in report.warnings)
+    assert current(sshd) == good
     assert len(agents(sshd)) == 1
 
 
