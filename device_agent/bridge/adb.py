@@ -19,7 +19,7 @@ import shlex
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Protocol, Sequence
+from typing import Dict, List, Optional, Protocol, Sequence, Tuple
 
 from device_agent.bridge.listing import Attached, parse_devices
 from device_agent.errors import one_line
@@ -31,6 +31,9 @@ _KILL_TIMEOUT_S = 5.0
 _RECONNECT_TIMEOUT_S = 10.0
 #: A program that was killed has closed its output by then.
 _LAST_WORDS_S = 1.0
+#: Of output, and of errors: a look at a phone has some ten thousands of bytes. What is larger travels as a file.
+_MOST_BYTES = 4 * 1024**2
+_PIECE_BYTES = 64 * 1024
 #: What `adb` says of a phone that is not there, or no more.
 _GONE = re.compile(
     r"device '[^']*' not found|no devices|no device with transport id|device (still )?(offline|unauthorized|authorizing"
@@ -45,6 +48,10 @@ class AdbError(Exception):
 
 class AdbTimeoutError(AdbError):
     """It did not end in time, and was killed; the phone answers."""
+
+
+class AdbChattyError(AdbError):
+    """It said more than anybody wants to know, and was killed; the phone answers."""
 
 
 class AdbGone(AdbError):  # noqa: N818  # a state of the phone, too
@@ -86,7 +93,7 @@ class Phone(Protocol):
         Raises:
             AdbGone: the phone is not there, or does not answer.
             AdbTimeoutError: it did not end in time; it is killed on the phone, too.
-            AdbError: check, and it failed.
+            AdbError: check, and it failed; or it said too much, and is killed likewise.
         """
         ...
 
@@ -164,6 +171,7 @@ class AdbProgram:
         Raises:
             AdbError: there is no such program.
             AdbTimeoutError: it did not end in time, and was killed.
+            AdbChattyError: it said too much, and was killed.
         """
         try:
             process = await asyncio.create_subprocess_exec(
@@ -179,7 +187,7 @@ class AdbProgram:
             raise AdbError(
                 f"cannot run {self.path}: {error.strerror}\ninstall it (Debian: apt-get install adb), or name it: --adb"
             ) from error
-        speaking = asyncio.ensure_future(process.communicate())
+        speaking = asyncio.ensure_future(_hear(process))
         try:
             # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the result.
             await asyncio.wait({speaking}, timeout=timeout_s)
@@ -188,8 +196,7 @@ class AdbProgram:
             stdout, stderr = speaking.result()
         finally:
             if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                _kill(process)
                 await asyncio.shield(asyncio.wait({speaking}, timeout=_LAST_WORDS_S))
             speaking.cancel()
         return Output(process.returncode or 0, stdout, stderr)
@@ -224,6 +231,9 @@ class AdbPhone:
         except AdbTimeoutError as error:
             await self._kill(mark)
             raise AdbTimeoutError(f"`{_short(command)}` did not end within {timeout_s:g} s on {self.serial}") from error
+        except AdbChattyError as error:
+            await self._kill(mark)
+            raise AdbChattyError(f"`{_short(command)}` on {self.serial}: {error}") from error
         if check and output.status:
             raise AdbError(f"`{_short(command)}` ended with {output.status} on {self.serial}: {_words(output)}")
         return output
@@ -293,6 +303,36 @@ class AdbPhone:
         known = self._attached
         target = ["-t", known.transport_id] if known.transport_id else ["-s", known.serial]
         return await self._adb.run([*target, *words], timeout_s)
+
+
+async def _hear(process: asyncio.subprocess.Process) -> Tuple[bytes, bytes]:
+    """What a program says until it ends.
+
+    Raises:
+        AdbChattyError: too much; it was killed.
+    """
+    pipes = [pipe for pipe in (process.stdout, process.stderr) if pipe is not None]
+    stdout, stderr = await asyncio.gather(*(_read(pipe, process) for pipe in pipes))
+    await process.wait()
+    if max(len(stdout), len(stderr)) > _MOST_BYTES:
+        raise AdbChattyError(f"it said more than {_MOST_BYTES >> 20} MiB")
+    return stdout, stderr
+
+
+async def _read(pipe: asyncio.StreamReader, process: asyncio.subprocess.Process) -> bytes:
+    said = bytearray()
+    while piece := await pipe.read(_PIECE_BYTES):
+        if len(said) <= _MOST_BYTES:
+            said += piece
+        else:  # what is left in the pipe is read all the same, or else it would never be closed
+            _kill(process)
+    return bytes(said)
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _short(command: Sequence[str]) -> str:

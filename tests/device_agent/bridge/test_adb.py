@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device_agent.bridge.adb import AdbError, AdbGone, AdbHung, AdbPhone, AdbProgram, AdbTimeoutError
+from device_agent.bridge.adb import AdbChattyError, AdbError, AdbGone, AdbHung, AdbPhone, AdbProgram, AdbTimeoutError
 from device_agent.bridge.listing import Attached
 from tests.device_agent.bridge.phones import FakePhones
 
@@ -77,6 +77,23 @@ async def test_what_takes_too_long_is_killed_on_the_phone_with_all_that_it_start
         await phone.shell(["sh", "-c", "sleep 600 & sleep 601; true"], 0.5)
     await asyncio.wait_for(_until_it_runs(phones, "4A2B", running=False), _LONG_S)
     assert (await phone.shell(["echo", "here"], _LONG_S)).stdout == b"here\n"
+
+
+@pytest.mark.parametrize("where", ["", ">&2"])
+async def test_a_command_that_says_too_much_is_an_error_and_the_phone_stays(phones: FakePhones, where: str) -> None:
+    phones.add("4A2B")
+    phone = await _only(phones)
+    with pytest.raises(AdbChattyError, match=r"`sh -c .*` on 4A2B: it said more than 4 MiB"):
+        await phone.shell(["sh", "-c", f"head -c 5000000 /dev/zero {where}"], _LONG_S)
+    assert (await phone.shell(["echo", "here"], _LONG_S)).stdout == b"here\n"
+
+
+async def test_a_program_that_never_stops_talking_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "adb"
+    program.write_text("#!/bin/sh\nyes & yes >&2 & wait\n")
+    program.chmod(0o755)
+    with pytest.raises(AdbChattyError, match="more than 4 MiB"):
+        await AdbProgram(program).run(["devices"], _LONG_S)
 
 
 async def test_what_nobody_waits_for_any_more_is_killed_on_the_phone(phones: FakePhones) -> None:
