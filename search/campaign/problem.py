@@ -150,6 +150,7 @@ def training(config: CampaignConfig) -> TrainSettings:
         epochs=chosen.epochs,
         batch=chosen.batch,
         learning_rate=chosen.learning_rate,
+        method=chosen.method,
         random_subnets=chosen.random_subnets,
         label_share=chosen.label_share,
         seed=config.seed,

@@ -87,16 +87,21 @@ SpaceConfig = Annotated[
 
 
 class SupernetConfig(Section):
-    """The training of the shared weights: sandwich rule with in-place distillation (BigNAS)."""
+    """The training of the shared weights."""
 
+    method: Literal["sandwich", "single-path"] = Field(
+        "sandwich",
+        description="sandwich: largest, smallest and random networks in each step, with in-place distillation (BigNAS);"
+        " single-path: one random network (SPOS)",
+    )
     epochs: Count = Field(10, description="passes over the training images")
     batch: Annotated[int, Field(ge=2)] = Field(64, description="images a step")
     learning_rate: Annotated[float, Field(gt=0)] = Field(0.4, description="at its peak")
     label_share: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.5, description="how much smaller networks learn from labels, the rest from the largest network"
+        0.5, description="how much smaller networks of a sandwich learn from labels, the rest from the largest network"
     )
     random_subnets: Annotated[int, Field(ge=0)] = Field(
-        2, description="drawn in each step, besides largest and smallest"
+        2, description="drawn in each step of a sandwich, besides largest and smallest"
     )
     threads: Count = Field(1, description="of torch; one is fastest on small networks")
 

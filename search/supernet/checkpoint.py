@@ -81,6 +81,8 @@ def load(path: Path, supernet: Supernet, identity: Identity) -> TrainState:
     """
     content = _read(path)
     found, wanted = content["identity"], asdict(identity)
+    # A setting that came later is not in earlier files; its default is what was done then.
+    found["settings"] = {**asdict(TrainSettings()), **found["settings"]}
     for what in wanted:
         if found[what] != wanted[what]:
             raise CheckpointError(

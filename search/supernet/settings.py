@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+MethodName = Literal["sandwich", "single-path"]
+"""What a supernet is taught in a step; see :mod:`search.supernet.methods`."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +22,11 @@ class TrainSettings:
         weight_decay: on weights, not on BatchNorm or biases.
         warmup: share of the steps in which the learning rate rises.
         clip: largest norm of the gradient (BigNAS).
-        random_subnets: drawn in each step of a supernet, besides the largest and the smallest.
-        label_share: how much of what these learn from is the label, 0–1; the rest is what the largest says. BigNAS
-            takes 0, which in a training as short as this one passes on a teacher that knows little: on the digits
-            0.5 brings three points of inherited accuracy.
+        method: of a supernet's training.
+        random_subnets: drawn in each step of the sandwich, besides the largest and the smallest.
+        label_share: how much of what smaller networks of the sandwich learn from is the label, 0–1; the rest is what
+            the largest says. BigNAS takes 0, which in a training as short as this one passes on a teacher that knows
+            little: on the digits 0.5 brings three points of inherited accuracy.
         seed: decides the order of the images and the networks drawn; not negative.
         threads: of torch. Results are bit-identical only among runs with the same number; on small networks one is
             fastest.
@@ -34,6 +39,7 @@ class TrainSettings:
     weight_decay: float = 1e-4
     warmup: float = 0.1
     clip: float = 1.0
+    method: MethodName = "sandwich"
     random_subnets: int = 2
     label_share: float = 0.5
     seed: int = 0
@@ -51,6 +57,8 @@ class TrainSettings:
         for name in ("learning_rate", "clip"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise ValueError(f"{name} must be positive: {getattr(self, name)}")
+        if self.method not in get_args(MethodName):
+            raise ValueError(f"method must be one of {', '.join(get_args(MethodName))}: {self.method}")
         if not 0 <= self.label_share <= 1:
             raise ValueError(f"label_share must be 0 to 1: {self.label_share}")
         for name in ("momentum", "warmup", "weight_decay"):
@@ -76,8 +84,9 @@ class Progress:
         steps: in all.
         epoch: from 1.
         epochs: in all.
-        loss: cross-entropy of the largest network, averaged over about the last twenty steps.
-        accuracy: of the largest network on its training batches, averaged alike, 0–1.
+        loss: cross-entropy of the largest network, or of the only one of a step, averaged over about the last twenty
+            steps.
+        accuracy: of that network on its training batches, averaged alike, 0–1.
         images_per_s: training images per second of the clock, each counted once however many networks saw it.
         left_s: seconds until the end at that rate.
     """

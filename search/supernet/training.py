@@ -23,7 +23,7 @@ from search.spaces.base import Architecture, Space
 from search.supernet.checkpoint import Identity, TrainState, load, save
 from search.supernet.elastic import Supernet
 from search.supernet.errors import TrainingDivergedError
-from search.supernet.methods import Method, sandwich
+from search.supernet.methods import METHODS, Method
 from search.supernet.settings import Progress, TrainSettings
 
 _ORDER, _NETWORKS = 0, 1
@@ -81,7 +81,7 @@ def train(
         for step, images, labels in _batches(data.train, settings, state.step, steps):
             rng = np.random.default_rng([settings.seed, _NETWORKS, step])
             optimizer.zero_grad(set_to_none=True)
-            loss, accuracy, trouble = _teach(supernet, images, labels, sandwich, settings, rng)
+            loss, accuracy, trouble = _teach(supernet, images, labels, METHODS[settings.method], settings, rng)
             norm = float(nn.utils.clip_grad_norm_(supernet.parameters(), settings.clip))
             trouble = trouble or (None if math.isfinite(norm) else ("the gradient's norm", norm))
             if trouble is not None:
