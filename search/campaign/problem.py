@@ -10,7 +10,7 @@ from typing import Any
 
 from search.campaign.config import NB201, CampaignConfig
 from search.campaign.sections import ChoicesConfig, FttConfig, MobileConfig
-from search.data import Data, DataError, load_archive, load_digits
+from search.data import Data, DataError, load
 from search.errors import SearchError
 from search.evaluations import Evaluation
 from search.pareto import front
@@ -94,7 +94,7 @@ def load_data(config: CampaignConfig) -> Data:
         SearchError: it cannot be read, or makes no problem.
     """
     try:
-        return load_digits(config.seed) if config.data == "digits" else load_archive(config.data, config.seed)
+        return load(config.data, config.seed)
     except DataError as error:
         raise SearchError(f"data: {error}", "see docs/search.md for what a data set must hold") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,7 +88,7 @@ class Data:
                     f"{self.name}: images of the {part} part are {tuple(split.images.shape[1:])}, those of training "
                     f"{self.image_shape}"
                 )
-            if not torch.isfinite(split.images).all():
+            if not all(map(math.isfinite, torch.aminmax(split.images))):  # NaN is passed on
                 raise DataError(f"{self.name}: images of the {part} part hold NaN or infinity")
             low, high = int(split.labels.min()), int(split.labels.max())
             if low < 0 or high >= self.classes:
@@ -116,6 +117,6 @@ class Data:
         digest = hashlib.sha256(str(self.classes).encode())
         for split in self.parts.values():
             digest.update(str(tuple(split.images.shape)).encode())
-            digest.update(split.images.contiguous().numpy().tobytes())
+            digest.update(split.images.contiguous().numpy().data)  # a view, for the copy would be large
             digest.update(split.labels.numpy().tobytes())
         return digest.hexdigest()

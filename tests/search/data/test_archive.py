@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from search.data import Data, DataError, Split, load_archive
+from search.data import Data, DataError, Split
+from search.data import load as load_data
 
 
 def arrays(n=60, classes=3, shape=(8, 8), seed=0):
@@ -16,7 +17,7 @@ def arrays(n=60, classes=3, shape=(8, 8), seed=0):
 def load(tmp_path):
     def write_and_load(seed=0, **content):
         np.savez(tmp_path / "mine.npz", **content)
-        return load_archive(tmp_path / "mine.npz", seed)
+        return load_data(tmp_path / "mine.npz", seed)
 
     return write_and_load
 
@@ -112,13 +113,13 @@ def test_what_does_not_fit_is_refused_with_the_reason(load, change, message):
 
 def test_files_that_are_no_archives_are_refused(tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        load_archive(tmp_path / "absent.npz")
+        load_data(tmp_path / "absent.npz")
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(DataError, match="cannot be read"):
-        load_archive(tmp_path / "text.npz")
+        load_data(tmp_path / "text.npz")
     np.save(tmp_path / "one.npy", np.zeros(3))
     with pytest.raises(DataError, match="one array, not an archive"):
-        load_archive(tmp_path / "one.npy")
+        load_data(tmp_path / "one.npy")
 
 
 def split(n=4, labels=(0, 1, 0, 1), shape=(1, 8, 8)):
