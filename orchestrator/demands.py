@@ -150,7 +150,9 @@ class Demand:
             return "no device has joined this lab yet\nstart one: gauntlet-agent run --orchestrator ADDRESS"
         listing = "; ".join(f"{d.device_id} (class {d.device_class}) {reason}" for d, reason in misfits[:8])
         more = f"; and {len(misfits) - 8} more" if len(misfits) > 8 else ""
-        return f"no device fits: {listing}{more}\nsee `gauntlet devices` for what exists"
+        # Asked for where nothing is said, and not to be had of a phone.
+        hint = "; peak memory is left out by `--no-memory`" if "cannot measure memory" in listing else ""
+        return f"no device fits: {listing}{more}\nsee `gauntlet devices` for what exists{hint}"
 
 
 def _controls(setup: setup_pb2.DeviceSetup) -> tuple[tuple[str, str], ...]:

@@ -212,6 +212,13 @@ def test_a_refusal_names_what_exists() -> None:
     assert "no device has joined" in str(Demand.of(spec()).refusal([]))
 
 
+def test_a_refusal_for_want_of_peak_memory_says_how_to_leave_it_out() -> None:
+    asked = spec()
+    asked.measurement.memory.runs = 10
+    assert "--no-memory" in str(Demand.of(asked).refusal([pi(capabilities=["latency"])]))
+    assert "--no-memory" not in str(Demand.of(spec(device_class="jetson")).refusal([pi()]))
+
+
 # ---------------------------------------------------------------------------------------------------- devices
 
 
