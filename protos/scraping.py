@@ -5,14 +5,16 @@ Plain HTTP and no guard: whoever reaches the address may read. Nothing is ever t
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.server
 import logging
 import socket
 import socketserver
 import threading
+import time
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Dict, Mapping
 
 from protos import addresses
 
@@ -24,6 +26,8 @@ JSON_TYPE = "application/json"
 _TEXT_TYPE = "text/plain; charset=utf-8"
 #: Who says nothing, or takes nothing, for so long is let go.
 _PATIENCE_S = 10.0
+#: Who takes longer for all of a request is let go, too, however often he says something.
+_LONGEST_S = 30.0
 #: Answered side by side. A Prometheus needs one; what comes beyond is turned away.
 _MOST_AT_ONCE = 16
 #: Smaller texts are not worth it.
@@ -90,6 +94,8 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         self.address_family = found[0]
         self._free = threading.BoundedSemaphore(_MOST_AT_ONCE)
+        #: Connections, and when they are cut off.
+        self._ends_s: Dict[Any, float] = {}
         super().__init__((str(found[4][0]), port), handler)
 
     def server_bind(self) -> None:
@@ -100,17 +106,30 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        self._ends_s[request] = time.monotonic() + _LONGEST_S
         try:
             super().process_request(request, client_address)
         except BaseException:  # no thread was to be had
-            self._free.release()
+            self._over(request)
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self._over(request)
+
+    def _over(self, request: Any) -> None:
+        del self._ends_s[request]
+        self._free.release()
+
+    def service_actions(self) -> None:
+        # Twice a second. The thread sees the end of its connection, whatever it waits for.
+        now_s = time.monotonic()
+        for request, end_s in list(self._ends_s.items()):
+            if now_s >= end_s:
+                with contextlib.suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         log.debug("a request from %s broke off", client_address, exc_info=True)

@@ -96,7 +96,7 @@ def test_rubbish_costs_nobody_anything() -> None:
             b"X" * 100_000 + b"\r\n",
         ):
             sock = socket.create_connection(("127.0.0.1", port), timeout=10)
-            with sock, contextlib.suppress(ConnectionError):
+            with sock, contextlib.suppress(OSError):  # closed by the other side, perhaps before all is said
                 sock.sendall(rubbish)
                 sock.shutdown(socket.SHUT_WR)
                 while sock.recv(4096):
@@ -109,6 +109,21 @@ def test_who_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     with served() as port, socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
         silent.sendall(b"GET /metr")
         assert silent.recv(1) == b""  # closed by the other side
+
+
+def test_who_says_a_little_now_and_then_for_ever_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scraping, "_LONGEST_S", 0.1)
+    with served() as port, socket.create_connection(("127.0.0.1", port), timeout=0.02) as slow:
+        slow.sendall(b"GET /metrics HTTP/1.0\r\nX: ")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(500):
+                slow.sendall(b"x")
+                with contextlib.suppress(socket.timeout):
+                    assert slow.recv(1) == b""
+                    break
+            else:
+                pytest.fail("not closed by the other side")
+        assert ask(port, "/metrics")[0] == 200
 
 
 def test_beyond_what_is_answered_at_once_the_rest_is_turned_away_and_room_comes_back() -> None:
