@@ -218,6 +218,8 @@ class Hub:
             self._check_devices_free(session.agent_id, changed.devices)
             self._check_room(session.agent_id, changed.devices)
             await self.store.save_devices(session.agent_id, changed.devices)
+            if session.closed_because:
+                return  # the agent connected anew while this was on its way, and has said what it has
             before = set(session.device_ids)
             lost = {device_id: holds.line(reason) for device_id, reason in changed.lost.items()}
             gone = {

@@ -14,6 +14,7 @@ from orchestrator.registry import Session
 from orchestrator.store.base import NewJob
 from orchestrator.store.sql import SqlStore
 from orchestrator.watchers import Watchers
+from protos import contract
 from protos.gauntlet.v1 import agent_pb2, device_pb2, job_pb2
 from tests.orchestrator.lab import device
 
@@ -51,4 +52,27 @@ async def test_a_result_that_the_store_takes_frees_its_device_though_its_connect
     reader.cancel()
     assert (await session.next_command()).finished_ack.lease_id == lease.lease_id
     assert hub.registry.lease_of("d1") is None
+    await store.close()
+
+
+async def test_what_a_session_that_was_replaced_still_says_takes_no_device_from_the_one_after_it(
+    tmp_path: Path,
+) -> None:
+    store = await SqlStore.open(tmp_path / "lab.sqlite")
+    artifacts = ArtifactStore(tmp_path / "artifacts", 1000, 1000)
+    hub = Hub(Config(address=f"unix:{tmp_path}/s", folder=tmp_path), store, artifacts, Watchers())
+    hello = agent_pb2.Hello(
+        protocol_version=contract.PROTOCOL_VERSION,
+        agent=device_pb2.AgentDescription(agent_id="a1"),
+        devices=[device("d1")],
+        session_epoch="1-x",
+    )
+    before = await hub.open_session(hello)
+    after = await hub.open_session(hello)
+    changed = agent_pb2.DevicesChanged(devices=[device("d1"), device("d2")])
+    await hub.handle(before, agent_pb2.SessionRequest(devices_changed=changed))
+    await hub.close_session(before, "the connection ended")
+    assert hub.registry.sessions() == [after]
+    assert hub.registry.session_for("d1") is after
+    assert hub.registry.idle() == ["d1"]
     await store.close()
