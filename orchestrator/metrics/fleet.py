@@ -10,6 +10,7 @@ from pathlib import Path
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
 from orchestrator import devices
+from orchestrator.counters import MOST_CLASSES, OTHER_CLASSES
 from orchestrator.demands import Demand
 from orchestrator.jobs import State
 from orchestrator.metrics.snapshot import Snapshot
@@ -99,9 +100,12 @@ def _backlogs(queue: Queue, classes: dict[str, str], now: float) -> Iterator[Met
     )
     age = GaugeMetricFamily("gauntlet_queue_oldest_wait_seconds", "Age of the oldest of them.", labels=["device_class"])
     merged: dict[str, Backlog] = {}
-    for signature, backlog in queue.waiting.items():
+    # The longest first: of classes that somebody makes up without end, those get series that most wait for.
+    for signature, backlog in sorted(queue.waiting.items(), key=lambda waiting: -waiting[1].count):
         demand = Demand.parse(signature)
         name = demand.device_class or classes.get(demand.device_id, ANY_CLASS)
+        if name not in merged and len(merged) >= MOST_CLASSES:
+            name = OTHER_CLASSES
         before = merged.get(name, Backlog(0, backlog.since))
         merged[name] = Backlog(before.count + backlog.count, min(before.since, backlog.since))
     for name, backlog in merged.items():

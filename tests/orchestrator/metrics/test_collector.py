@@ -89,6 +89,15 @@ def test_the_queue_is_told_by_the_class_that_it_waits_for() -> None:
     assert value(series, "gauntlet_jobs", state="queued") == 8
 
 
+def test_classes_that_somebody_makes_up_share_a_series() -> None:
+    waiting = {demand(device_class=f"made-up-{number}"): Backlog(1, SEEN) for number in range(100)}
+    waiting[demand(device_class="pi4")] = Backlog(5, SEEN)
+    series = told(queue=Queue({}, waiting, {}))
+    assert sum(name == "gauntlet_queue_jobs" for name, _ in series) == 65
+    assert value(series, "gauntlet_queue_jobs", device_class="pi4") == 5
+    assert value(series, "gauntlet_queue_jobs", device_class="other") == 37
+
+
 def test_nothing_that_waits_has_waited_for_no_time() -> None:
     names = {name for name, _ in told(queue=Queue({}, {}, {}))}
     assert "gauntlet_jobs" in names
