@@ -7,7 +7,6 @@ known ones counts as changed, since the known kinds are asked for first: whoever
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -166,7 +165,7 @@ def _entries(file: Path) -> Iterator[_Entry]:
             continue
         try:
             blob = base64.b64decode(words[2], validate=True)
-        except binascii.Error:
+        except ValueError:
             continue  # as ssh does
         yield _Entry(file, number, marker, words[0], words[1], blob)
 
@@ -177,7 +176,7 @@ def _matches(names: str, name: str) -> bool:
         salt, _, digest = names.removeprefix(_HASHED).partition("|")
         try:
             return hmac.compare_digest(base64.b64decode(digest), _digest(base64.b64decode(salt), name))
-        except binascii.Error:
+        except ValueError:
             return False
     found = False
     for pattern in names.lower().split(","):

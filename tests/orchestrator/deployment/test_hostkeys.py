@@ -210,3 +210,8 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InventoryError, match="cannot be written"):
         hostkeys.remember(ShownKey(host(tmp_path / "file" / "known_hosts"), ED, ONE))
+
+
+def test_lines_with_other_than_ascii_in_place_of_a_key_are_left_out(known: Path) -> None:
+    write(known, f"pi4.lab {ED} schlüssel\n|1|sälz|hash {ED} {base64.b64encode(TWO).decode()}\n{line('pi4.lab')}")
+    assert verdict(host(known)) == "known"
