@@ -76,6 +76,8 @@ class Wheelhouses:
     Args:
         folder: keeps what was collected; made when absent.
         given: a folder with wheels that somebody made: nothing is downloaded.
+
+    What failed once is not tried again.
     """
 
     def __init__(self, folder: Path, given: Path | None = None) -> None:
@@ -83,6 +85,7 @@ class Wheelhouses:
         self._given = given
         self._guard = threading.Lock()
         self._locks: dict[Target, threading.Lock] = {}
+        self._failed: dict[Target, DeploymentError] = {}
         self._own: Wheel | None = None
 
     def is_ready(self, target: Target) -> bool:
@@ -99,16 +102,26 @@ class Wheelhouses:
             own = self._own = self._own or self._pack()
             lock = self._locks.setdefault(target, threading.Lock())
         with lock:
-            if self._given is not None:
-                found = _fitting(self._given, target)
-                missing, _ = _closure([*_without(found, _OWN), own], target)
-                if missing:
-                    raise DeploymentError(
-                        f"{self._given} has no wheel of {missing[0]} for {target}", "add it, or leave out --wheelhouse"
-                    )
-            else:
-                found = _kept(self._place(target)) or self._collect(target, own)
+            # Twenty boards need not wait for one index in turn, nor for one that somebody stopped asking.
+            if failed := self._failed.get(target):
+                raise DeploymentError(failed.message, failed.remedy)
+            try:
+                found = self._chosen(target, own)
+            except DeploymentError as error:
+                self._failed[target] = error
+                raise
         return sorted([*_without(found, _OWN), own], key=lambda wheel: wheel.name)
+
+    def _chosen(self, target: Target, own: Wheel) -> list[Wheel]:
+        if self._given is None:
+            return _kept(self._place(target)) or self._collect(target, own)
+        found = _fitting(self._given, target)
+        missing, _ = _closure([*_without(found, _OWN), own], target)
+        if missing:
+            raise DeploymentError(
+                f"{self._given} has no wheel of {missing[0]} for {target}", "add it, or leave out --wheelhouse"
+            )
+        return found
 
     def _pack(self) -> Wheel:
         folder = self._folder / "own"

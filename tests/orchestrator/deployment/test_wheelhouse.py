@@ -256,3 +256,17 @@ def test_a_source_tree_that_was_never_installed_is_refused(monkeypatch: pytest.M
     monkeypatch.setattr(metadata, "distributions", lambda **_: [])
     with pytest.raises(DeploymentError, match="not installed"):
         ownwheel.distribution()
+
+
+def test_what_failed_for_one_board_is_not_tried_again_for_each_of_the_others(
+    gauntlet: Path, index: Path, tmp_path: Path
+) -> None:
+    requires(gauntlet, "late")
+    houses = Wheelhouses(tmp_path / "cache")
+    with pytest.raises(DeploymentError) as first:
+        houses.wheels(PI)
+    make_wheel(index, "late")
+    with pytest.raises(DeploymentError) as second:
+        houses.wheels(PI)
+    assert (second.value.message, second.value.remedy) == (first.value.message, first.value.remedy)
+    assert names(Wheelhouses(tmp_path / "cache").wheels(PI)) == ["late-1.0-py3-none-any.whl"]
