@@ -74,7 +74,7 @@ class Board:
         lingering: that one runs from the start of the board on.
         programs: of tar, setsid, crontab and uv those that there are.
         home: the user's folder.
-        has_home: it exists.
+        has_home: it exists, and is a folder of its own: not "/", below which others live.
         place: where files will go, or the nearest folder to it that there is.
         writable: the user may write there.
         free_bytes: there.
@@ -149,6 +149,15 @@ class Board:
             return [(f"it runs {self.system or 'an unknown system'}, and an agent needs Linux", "use a Linux host")]
         return [*self._foreign(), *self._no_place(needed_bytes)]
 
+    def check_home(self) -> None:
+        """Is there a folder in which something can be ours?
+
+        Raises:
+            UnfitError: there is none.
+        """
+        if not self.has_home:
+            raise UnfitError(*self._no_home())
+
     def warnings(self) -> list[str]:
         """What will be missing there, each with its remedy."""
         found = []
@@ -198,9 +207,7 @@ class Board:
     def _no_place(self, needed_bytes: int) -> list[tuple[str, str]]:
         found = []
         if not self.has_home:
-            found.append(
-                (f"{self.user} has no home folder: {self.home or 'none is set'}", f"sudo mkhomedir_helper {self.user}")
-            )
+            found.append(self._no_home())
         elif "ro" in self.mount_options:
             found.append((f"{self.place} is mounted read-only", "mount it read-write (a worn card may be the cause)"))
         elif not self.writable:
@@ -222,6 +229,10 @@ class Board:
                 )
             )
         return found
+
+    def _no_home(self) -> tuple[str, str]:
+        place = self.home or "it is /, or not set"
+        return f"{self.user} has no home folder of its own: {place}", f"sudo mkhomedir_helper {self.user}"
 
     def _install(self) -> str:
         """How its distribution brings a Python."""
@@ -275,7 +286,7 @@ def parse(text: str, now_s: float) -> Board | None:
     every: dict[str, list[str]] = {}
     for key, value in lines:
         every.setdefault(key, []).append(value)
-    glibc = re.match(r"glibc ([0-9]{1,4})\.([0-9]{1,4})", one.get("libc", ""))
+    glibc = re.match(r"glibc ([0-9]{1,2})\.([0-9]{1,3})(?![0-9])", one.get("libc", ""))
     clock_s = _number(one, "clock")
     return Board(
         system=one.get("system", ""),
@@ -297,7 +308,7 @@ def parse(text: str, now_s: float) -> Board | None:
         lingering="lingering" in one,
         programs=frozenset(every.get("program", [])),
         home=one.get("home", "").rstrip("/"),
-        has_home="home_exists" in one,
+        has_home="home_exists" in one and re.fullmatch(r"/[^/].*", one.get("home", "")) is not None,
         place=one.get("place", ""),
         writable="writable" in one,
         free_bytes=_kibibytes(one, "disk_kib"),

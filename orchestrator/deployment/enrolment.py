@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.deployment.errors import CommandError, DeploymentError
 from orchestrator.deployment.lab import Held, LabSide
@@ -51,8 +51,8 @@ class Enrolment:
         command = [self._python, "-I", "-c", _READ, f"{self._layout.state}/credentials.json", self._mark]
         done = self._remote.run(command, check=False)
         try:
-            return Held(**json.loads(done.stdout)) if done.status == 0 else None
-        except (ValueError, TypeError):
+            return TypeAdapter(Held).validate_json(done.stdout) if done.status == 0 else None
+        except ValidationError:
             return None
 
     def check_way(self, host: str, port: int) -> None:

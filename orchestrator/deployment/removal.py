@@ -57,6 +57,7 @@ class Removal(Task):
         with self._journal.step("look") as note:
             board = look(remote)
             note.found(board.summary)
+            board.check_home()
         layout = Layout(board.home)
         with self._journal.step("service") as note:
             present = [one for one in all_services(remote, layout, board) if one.installed()]

@@ -10,7 +10,7 @@ from orchestrator.deployment.board import Board
 from orchestrator.deployment.errors import CommandError, UnfitError
 from orchestrator.deployment.layout import Layout
 from orchestrator.deployment.ports import Remote
-from orchestrator.deployment.unit import STOP_TIMEOUT_S, UNIT, Unit
+from orchestrator.deployment.unit import STOP_TIMEOUT_S, UNIT, Unit, working_directory
 
 _SYSTEMCTL_TIMEOUT_S = STOP_TIMEOUT_S + 30.0
 _LOG_LINES = 12
@@ -145,7 +145,7 @@ class _System(_Systemd):
 
     def installed(self) -> str:
         text = super().installed()
-        return text if self._layout.data in text else ""
+        return text if working_directory(self._layout) in text.splitlines() else ""
 
     def install(self, text: str) -> None:
         if super().installed() and not self.installed():

@@ -6,9 +6,11 @@ a file that the user names: an archive that holds `bin/python3`, such as `instal
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+from orchestrator.deployment.board import OLDEST_PYTHON
 from orchestrator.deployment.errors import CommandError, DeploymentError, UnfitError
 from orchestrator.deployment.layout import Layout
 from orchestrator.deployment.ports import Remote
@@ -23,7 +25,8 @@ _UNPACK = """
 set -eu
 rm -rf "$1.new"
 mkdir -p "$1.new"
-tar -xzf "$1.tar.gz" -C "$1.new" || { rm -rf "$1.new" "$1.tar.gz"; exit 1; }
+# -o: ours, also for root, and not whosever number stands in the archive.
+tar -xzof "$1.tar.gz" -C "$1.new" || { rm -rf "$1.new" "$1.tar.gz"; exit 1; }
 rm -f "$1.tar.gz"
 rm -rf "$1"
 mv "$1.new" "$1"
@@ -104,13 +107,16 @@ def version_of(remote: Remote, python: str, what: str) -> tuple[int, int]:
     """
     ask = "import sys; print(sys.implementation.name, *sys.version_info[:2])"
     done = remote.run([python, "-I", "-c", ask], check=False)
-    words = done.stdout.split()
-    if done.status or len(words) != 3 or words[0] != "cpython":
+    # The tags of wheels are counted up to the minor version: no board makes that long.
+    said_version = re.fullmatch(r"cpython ([0-9]) ([0-9]{1,2})\n", done.stdout)
+    if done.status or not said_version:
         said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
         raise UnfitError(
             f"{what} does not run on {remote.name}: {said}", "name one for its architecture: --python FILE.tar.gz"
         )
-    version = int(words[1]), int(words[2])
-    if version < (3, 9):
-        raise UnfitError(f"{what} is Python {words[1]}.{words[2]}", "name one of 3.9 or later: --python FILE.tar.gz")
+    version = int(said_version[1]), int(said_version[2])
+    if version < OLDEST_PYTHON:
+        raise UnfitError(
+            f"{what} is Python {version[0]}.{version[1]}", "name one of 3.9 or later: --python FILE.tar.gz"
+        )
     return version

@@ -49,7 +49,7 @@ Description=Gauntlet agent {name}
 [Service]
 Type=exec
 {user}ExecStart={command}
-WorkingDirectory={data}
+{where}
 Restart=always
 RestartSec={restart}
 TimeoutStopSec={stop}
@@ -150,12 +150,17 @@ class Unit:
             after=after,
             user=user,
             command=" ".join(map(_quoted, self.command)),
-            data=_escaped(self.layout.data),
+            where=working_directory(self.layout),
             restart=_RESTART_S,
             stop=STOP_TIMEOUT_S,
             hardening=hardening + (_FILTERS if self.may_filter else ""),
             target=target,
         )
+
+
+def working_directory(layout: Layout) -> str:
+    """The line of a unit that says whose it is."""
+    return f"WorkingDirectory={_escaped(layout.data)}"
 
 
 def may_filter(machine: str, kernel: str) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestrator.deployment.dialing import Dialer
+from orchestrator.deployment.ports import Remote
 from tests.orchestrator.deployment.sshd import Sshd
 
 
@@ -29,3 +32,12 @@ def make_sshd(tmp_path: Path) -> Iterator[Callable[..., Sshd]]:
 def sshd(make_sshd: Callable[..., Sshd]) -> Sshd:
     """One board."""
     return make_sshd()
+
+
+@pytest.fixture
+def remote(sshd: Sshd, tmp_path: Path) -> Iterator[Remote]:
+    """Logged in to it."""
+    known_hosts = tmp_path / "known_hosts"
+    known_hosts.write_text(sshd.known_hosts)
+    with Dialer() as dialer, contextlib.closing(dialer.connect(sshd.host(known_hosts=(known_hosts,)))) as connection:
+        yield connection

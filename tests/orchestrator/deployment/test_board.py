@@ -122,6 +122,7 @@ def test_a_server_whose_energy_may_not_be_read() -> None:
     ("change", "problem"),
     [
         ({"has_home": False}, "pi has no home folder"),
+        ({"has_home": False, "home": ""}, "pi has no home folder of its own: it is /, or not set"),
         ({"writable": False}, "pi may not write to /home/pi/.local/share | sudo chown pi"),
         ({"free_inodes": 100}, "has room for 100 more files"),
         ({"machine": "riscv64"}, "its processor is riscv64"),
@@ -131,6 +132,23 @@ def test_a_server_whose_energy_may_not_be_read() -> None:
 )
 def test_other_reasons(change: dict[str, object], problem: str) -> None:
     assert problem in problems(replace(board("raspberry-pi-os-12"), **change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("home", ["/", "//", "", "pi", ".", "../pi"])
+def test_a_home_below_which_others_live_is_none_of_ones_own(home: str) -> None:
+    text = (Path(__file__).parent / "boards" / "raspberry-pi-os-12.txt").read_text()
+    found = parse(text.replace("home=/home/pi\n", f"home={home}\n"), NOW_S)
+    assert found is not None
+    assert found.home != "/home/pi"
+    with pytest.raises(UnfitError, match="no home folder of its own"):
+        found.check_home()
+
+
+def test_versions_that_no_board_has_are_not_counted_up_to() -> None:
+    text = (Path(__file__).parent / "boards" / "raspberry-pi-os-12.txt").read_text()
+    found = parse(text.replace("libc=glibc 2.36", "libc=glibc 2.9999"), NOW_S)
+    assert found is not None
+    assert found.glibc is None
 
 
 def test_what_is_not_counted_is_no_reason() -> None:

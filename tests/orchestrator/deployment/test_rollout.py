@@ -19,7 +19,7 @@ from orchestrator.deployment.errors import DeploymentError, HostKeyError, NoSpac
 from orchestrator.deployment.layout import Layout
 from orchestrator.deployment.steps import AgentDownError, HostReport, Outcome
 from protos.gauntlet.v1 import device_pb2
-from tests.orchestrator.deployment.site import BROKEN, SILENT, Seen, Site, a_site, outcomes, tree
+from tests.orchestrator.deployment.site import BROKEN, SILENT, Seen, Site, a_site, outcomes, prepare, tree
 from tests.orchestrator.deployment.sshd import Sshd, needs_sshd
 
 pytestmark = [needs_sshd, pytest.mark.slow]
@@ -207,6 +207,14 @@ async def test_what_is_half_deployed_can_be_removed(site: Site, sshd: Sshd) -> N
     assert tree(sshd.home) != before
     fine(await site.undeploy(host))
     assert tree(sshd.home) == before
+
+
+async def test_where_home_is_the_root_nothing_is_brought_and_nothing_ended_or_removed(site: Site, sshd: Sshd) -> None:
+    host = site.host(sshd)
+    prepare(sshd, "export HOME=/")
+    for report in (await site.deploy(host), await site.undeploy(host)):
+        assert "no home folder of its own" in error(report).message
+        assert report.steps[-1].name == "look"
 
 
 async def test_too_little_room_is_said_before_anything_is_sent(site: Site, make_sshd: Callable[..., Sshd]) -> None:

@@ -6,14 +6,13 @@ and write down what they were asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.deployment.board import Board, look
-from orchestrator.deployment.dialing import Dialer
 from orchestrator.deployment.errors import UnfitError
 from orchestrator.deployment.layout import Layout
 from orchestrator.deployment.ports import Remote
@@ -64,16 +63,6 @@ class Systemd:
     def refuse(self, name: str) -> None:
         """From now on this program fails."""
         (self.folder / f"refuse-{name}").touch()
-
-
-@pytest.fixture
-def remote(sshd: Sshd, tmp_path: Path) -> Iterator[Remote]:
-    known_hosts = tmp_path / "known_hosts"
-    known_hosts.write_text(sshd.known_hosts)
-    with Dialer() as dialer:
-        connection = dialer.connect(sshd.host(known_hosts=(known_hosts,)))
-        yield connection
-        connection.close()
 
 
 @pytest.fixture
@@ -237,3 +226,20 @@ def test_the_number_of_another_process_is_not_taken_for_the_agents(sshd: Sshd, m
     service = make("process")
     assert not service.is_active()
     service.stop()
+
+
+def test_a_unit_of_the_system_is_ours_by_its_folder_and_by_nothing_that_looks_like_it(
+    remote: Remote, board: Board, tmp_path: Path
+) -> None:
+    def there(home: str) -> Service:
+        service = all_services(remote, Layout(home), board)[0]
+        service.path = str(tmp_path / "unit")  # type: ignore[attr-defined]
+        return service
+
+    home = "/home/ann 100%"
+    text = Unit("pi4", Layout(home), user="ann").system_text()
+    (tmp_path / "unit").write_text(text)
+    assert there(home).installed() == text
+    assert there("/home/bob").installed() == ""
+    (tmp_path / "unit").write_text(Unit("pi4", Layout(f"/srv{home}")).system_text())
+    assert there(home).installed() == ""
