@@ -67,6 +67,8 @@ _Address = Annotated[
         )
     ),
 ]
+# It becomes a line of a unit.
+_Line = Annotated[str, AfterValidator(_checked(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*", "one line of text"))]
 _Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -88,11 +90,11 @@ class _Jump(_Way):
 
 
 class _Defaults(_Way):
-    labels: dict[str, str] = {}
-    device_class: str | None = None
+    labels: dict[_Line, _Line] = {}
+    device_class: _Line | None = None
     python: Path | None = None
     service: Literal["auto", "system", "user", "process"] | None = None
-    agent_options: tuple[str, ...] | None = None
+    agent_options: tuple[_Line, ...] | None = None
 
 
 class _Board(_Defaults):

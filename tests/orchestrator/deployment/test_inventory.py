@@ -110,6 +110,8 @@ def test_one_private_address_behind_two_gateways_is_two_hosts(write: Write) -> N
             "line 3: hosts.a.port must be at most 65535, not '70000'",
             "docs/deploy.md",
         ),
+        ('hosts: {a: {labels: {note: "a\\nb"}}}\n', "hosts.a.labels.note 'a\\nb' is not one line of text", "docs/"),
+        ('hosts: {a: {agent_options: ["--x\\nUser=root"]}}\n', "is not one line of text", "docs/deploy.md"),
         ("hosts: {a: {port: ssh}}\n", "hosts.a.port must be a whole number, not 'ssh'", "docs/deploy.md"),
         ("hosts: {a: {address: pi@1.2.3.4}}\n", "'pi@1.2.3.4' is not a host name or IP address", "docs/deploy.md"),
         ("hosts: {a: {address: -oProxyCommand=x}}\n", "is not a host name", "docs/deploy.md"),
