@@ -239,9 +239,7 @@ def test_images_too_large_to_hold_are_refused_before_they_are_read(tmp_path, mon
 
 def test_a_path_that_is_nothing_of_the_kind_says_what_was_looked_for(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(
-        DataError, match=r"is none of these: .*data_batch_1.bin .*train-images.*images .*for each class"
-    ):
+    with pytest.raises(DataError, match=r"none of these: .*data_batch_1.bin .*train-images.*images .*for each class"):
         load(tmp_path)
     with pytest.raises(DataError, match="no such file or folder"):
         load(tmp_path / "absent")
