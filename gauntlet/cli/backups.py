@@ -39,8 +39,9 @@ def backup(
 ) -> None:
     """Copy a lab, on its server, while it runs: database, artifacts, authority.
 
-    Each backup is a folder of its own, complete and verified. What an earlier one in TARGET, or the lab on the same
-    disk, has already takes no room again. It holds the authority's key: keep it where nobody else can read it.
+    Each backup is a folder of its own, complete and verified. What an earlier one
+    in TARGET, or the lab on the same disk, has already takes no room again. It
+    holds the authority's key: keep it where nobody else can read it.
     """
     from dataclasses import asdict
 
@@ -83,8 +84,9 @@ def restore(
 ) -> None:
     """Fill a lab's empty folder from a backup, and check every file of it on the way.
 
-    Start the lab afterwards: jobs that devices held at the time of the backup get their time again. What happened since
-    is not in it, revocations too: see docs/operating.md.
+    Start the lab afterwards: jobs that devices held at the time of the backup get
+    their time again. What happened since is not in it, revocations too: see
+    docs/operating.md.
     """
     from gauntlet.folder import default_folder
     from gauntlet.render.units import clock, count, size

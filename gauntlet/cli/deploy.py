@@ -61,12 +61,13 @@ def deploy(
 ) -> int:
     """Bring the agent to boards over SSH, let it join the lab, and keep it running there.
 
-      [cyan]gauntlet deploy pi4 jetson --lab lab.example:50151[/]   of ~/.ssh/config
-      [cyan]gauntlet deploy --inventory boards.yaml --dry-run[/]    what would be done?
-      [cyan]gauntlet deploy pi@192.168.1.20 --trust[/]              its key is not known yet
+    [cyan]gauntlet deploy pi4 jetson --lab lab.example:50151[/]    of ~/.ssh/config
+    [cyan]gauntlet deploy --inventory boards.yaml --dry-run[/]     what would be done?
+    [cyan]gauntlet deploy pi@192.168.1.20 --trust[/]               with a new host key
 
-    A board needs an SSH server, Python ≥ 3.9 and 300 MB; no internet, no open port but that of SSH. Run again, it
-    changes nothing, or brings what is new; an agent that does not come up gives way to the one before.
+    A board needs an SSH server, Python ≥ 3.9 and 300 MB; no internet, no port
+    but that of SSH. Run again, it changes nothing, or brings what is new; an
+    agent that does not come up gives way to the one before.
     """
     from orchestrator.deployment.rollout import Options, Rollout
     from orchestrator.deployment.wheelhouse import Wheelhouses, cache_folder
@@ -96,10 +97,10 @@ def undeploy(
 ) -> int:
     """Remove the agent from boards, with all that `deploy` brought, and revoke its certificate.
 
-      [cyan]gauntlet undeploy pi4 --lab lab.example.org:50151[/]
+    [cyan]gauntlet undeploy pi4 --lab lab.example:50151[/]
 
-    What it is measuring is measured again elsewhere; results that it has not sent yet are lost. To let it finish
-    first: [cyan]gauntlet devices drain pi4[/].
+    What it is measuring is measured again elsewhere; results that it has not
+    sent yet are lost. To let it finish first: [cyan]gauntlet devices drain pi4[/].
     """
     from orchestrator.deployment.removal import Removal
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +20,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from gauntlet.cli.app import run
+from gauntlet.cli.backups import backup, restore
+from gauntlet.cli.deploy import deploy, undeploy
 from gauntlet.render.deploy import LiveTable, plan, report_document, reports_table
 from orchestrator.client import SyncClient
 from orchestrator.client.credentials import path_of
@@ -157,6 +161,18 @@ async def test_a_lab_without_tls_is_not_for_boards(
 
 
 # --------------------------------------------------------------------------------------------------- what is shown
+
+
+@pytest.mark.parametrize("command", [deploy, undeploy, backup, restore])
+def test_help_keeps_its_lines_at_80_columns(
+    command: Callable[..., object], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    group = ["lab"] if command in (backup, restore) else []
+    run([*group, command.__name__, "--help"])
+    shown = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    _, _, rest = inspect.cleandoc(command.__doc__ or "").partition("\n\n")
+    assert [line for line in rest.splitlines() if re.sub(r"\[/?\w*\]", "", line).strip() not in shown] == []
 
 
 def test_the_table_tells_what_is_where_and_fits_80_columns() -> None:
