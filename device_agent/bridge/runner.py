@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -37,6 +38,15 @@ _KINDS = {
 REMEDY = "give the bridge another --runner; docs/runner.md says what it has to answer"
 _MOST_WORDS = 64
 _MOST_SAMPLES = 1_000_000
+#: Of a result: as many samples fit, and a bridge with 1 GiB can read it. Outputs and traces are files of their own.
+_MOST_RESULT_BYTES = 16 * 1024**2
+#: Characters of a text, tensors' names included.
+_MOST_TEXT = 1000
+#: Inputs or outputs of a model, and their elements: an image of 16 megapixels, and as much again for the rest.
+_MOST_TENSORS, _MOST_ELEMENTS = 1000, 64 * 1024**2
+#: Inferences of an energy window, half a minute of 3 µs each; more are no phone's.
+_MOST_INFERENCES = 10_000_000
+_MOST_WHOLE = 2**31 - 1
 #: No load, inference or sample takes longer: a runner that says so counts in another unit.
 _LONGEST_S = 3600.0
 
@@ -238,9 +248,11 @@ def read_result(content: bytes) -> Json:
     Raises:
         MeasurementError: what the runner says of the model; runtime absent where this is no result.
     """
+    if len(content) > _MOST_RESULT_BYTES:
+        raise broken(f"its result has {len(content)} bytes, more than {_MOST_RESULT_BYTES}")
     try:
         result = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise broken(f"its result is no JSON ({error})") from error
     if not isinstance(result, dict):
         raise broken("its result is no JSON object")
@@ -249,7 +261,7 @@ def read_result(content: bytes) -> Json:
     told = result.get("error")
     if told is None:
         return result
-    kind, message = _text(told, "kind"), one_line(_text(told, "message"))
+    kind, message = _text(told, "kind"), one_line(_field(told, "message", str))
     if kind not in _KINDS:
         raise broken(f"{message} ({kind})")
     raise MeasurementError(_KINDS[kind], message)
@@ -296,6 +308,8 @@ def marks_of(result: Json) -> Tuple[Samples, Samples]:
     at_s, runs = (_checked([mark[place] for mark in marks], "marks") for place in (0, 1))
     if len(at_s) < 2 or (np.diff(at_s) < 0).any() or (np.diff(runs) < 1).any() or runs[0] != 0 or at_s[0] == at_s[-1]:
         raise broken("its marks do not grow")
+    if runs[-1] > _MOST_INFERENCES:
+        raise broken(f"its marks tell of {runs[-1]:g} inferences, more than {_MOST_INFERENCES:g}")
     return at_s, runs
 
 
@@ -315,17 +329,23 @@ def broken(message: str) -> MeasurementError:
 
 
 def _tensors(result: Json, name: str) -> Tuple[Tensor, ...]:
-    return tuple(_tensor(_object(told)) for told in _field(result, name, list))
+    told = _field(result, name, list)
+    if len(told) > _MOST_TENSORS:
+        raise broken(f"its result tells of {len(told)} {name}")
+    tensors = tuple(_tensor(_object(one)) for one in told)
+    if sum(math.prod(tensor.shape) for tensor in tensors) > _MOST_ELEMENTS:
+        raise broken(f"the {name} of its model have more than {_MOST_ELEMENTS} elements")
+    return tensors
 
 
 def _tensor(told: Json) -> Tensor:
     shape = _checked(_field(told, "shape", list), "shape")
-    if len(shape) > _MOST_WORDS or (shape < 0).any() or (shape % 1).any():
+    if len(shape) > _MOST_WORDS or (shape < 0).any() or (shape > _MOST_WHOLE).any() or (shape % 1).any():
         raise broken(f"a tensor of shape {_short(told['shape'])}")
     sizes = tuple(int(n) for n in shape)
     if told.get("scale") is None:
         return Tensor(_text(told, "name"), sizes, _text(told, "dtype"))
-    scale = _number(told, "scale", math.inf)
+    scale = _number(told, "scale", sys.float_info.max)
     return Tensor(_text(told, "name"), sizes, _text(told, "dtype"), scale, _whole(told, "zero_point", None))
 
 
@@ -344,27 +364,32 @@ def _field(told: object, name: str, kind: Union[type, Tuple[type, ...]]) -> Any:
 
 def _text(told: object, name: str) -> str:
     value: str = _field(told, name, str)
+    if len(value) > _MOST_TEXT:
+        raise broken(f"its result says {name} = {_short(value)}")
     return value
 
 
 def _texts(told: Json, name: str) -> Tuple[str, ...]:
     values = _field(told, name, list)
-    if len(values) > _MOST_WORDS or not all(isinstance(value, str) for value in values):
+    if len(values) > _MOST_WORDS or not all(isinstance(value, str) and len(value) <= _MOST_TEXT for value in values):
         raise broken(f"its result says {name} = {_short(values)}")
     return tuple(values)
 
 
 def _number(told: Json, name: str, most: float) -> float:
-    value = float(_field(told, name, (int, float)))
-    if not 0 <= value <= most or math.isinf(value):
+    try:
+        value = float(_field(told, name, (int, float)))
+    except OverflowError:
+        value = math.inf
+    if not 0 <= value <= most:
         raise broken(f"its result says {name} = {value:g}")
     return value
 
 
 def _whole(told: Json, name: str, least: Optional[int]) -> int:
     value: int = _field(told, name, int)
-    if least is not None and value < least:
-        raise broken(f"its result says {name} = {value}")
+    if abs(value) > _MOST_WHOLE or (least is not None and value < least):
+        raise broken(f"its result says {name} = {_short(value)}")
     return value
 
 

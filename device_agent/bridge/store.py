@@ -1,8 +1,8 @@
 """Files on the phone, by their digests: sent once, checked each time that they are used, the oldest dropped.
 
 /data/local/tmp/gauntlet/<digest>       runners, models, data: kept
-<digest>.part  on its way
-job-<…>/       of one call, gone after it
+<digest>.part        on its way
+call/, call.bin      of one call, gone after its job
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DEFAULT_BYTES = 1024**3
 _SHELL_TIMEOUT_S = 30.0
 #: A phone behind a worn cable or Wi-Fi; its storage, read for a digest, is faster.
 _SLOWEST_BYTES_PER_S = 1e6
-_ENTRY = re.compile(r"^(\d+) (\d+) ([0-9a-f]{64})$", re.MULTILINE)
+_ENTRY = re.compile(r"^(\d{1,15}) (\d{1,15}) ([0-9a-f]{64})$", re.MULTILINE)
 
 
 class PhoneStore:

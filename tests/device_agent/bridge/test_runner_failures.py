@@ -145,6 +145,15 @@ async def test_a_result_that_is_cut_off_is_the_runners_fault(device: PhoneDevice
     assert blame(failure) is Blame.DEVICE
 
 
+async def test_what_a_runner_makes_without_end_is_not_fetched(
+    device: PhoneDevice, tiny: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("device_agent.bridge.calls._MOST_BACK_BYTES", 1024**2)
+    failure = failure_of(await ask(device, tiny, tmp_path, "head -c 3000000 /dev/zero > result.json"))
+    assert failure.kind == failure_pb2.FAILURE_KIND_RUNTIME_ABSENT
+    assert "it made 2 MiB, more than 1" in failure.message
+
+
 async def test_what_the_runner_says_of_a_model_is_passed_on(device: PhoneDevice, tiny: Files, tmp_path: Path) -> None:
     told = {"protocol": 1, "error": {"kind": "invalid_model", "message": "of my\nown words"}}
     failure = failure_of(await ask(device, tiny, tmp_path, answering(told)))

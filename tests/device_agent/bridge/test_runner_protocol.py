@@ -73,6 +73,17 @@ def test_a_good_result_is_believed() -> None:
         ({"inputs": ["x"]}, "where an object should be"),
         ({"version": 2}, "version = 2"),
         ({"delegates": [1]}, "delegates = [1]"),
+        ({"version": "2" * 1001}, "version = '222"),
+        ({"delegates": ["x" * 1001]}, "delegates = ['xxx"),
+        ({"load_s": 10**400}, "load_s = inf"),
+        ({"calls_per_sample": 10**400}, "calls_per_sample = 1000"),
+        ({"warmup": {"runs": 2**63, "s": 1.0, "settled": True}}, "runs = 9223372036854775808"),
+        ({"inputs": [{**TENSOR, "zero_point": -(2**63)}]}, "zero_point = -9223372036854775808"),
+        ({"inputs": [{**TENSOR, "scale": 10**400}]}, "scale = inf"),
+        ({"inputs": [{**TENSOR, "shape": [1, 1e300]}]}, "a tensor of shape [1, 1e+300]"),
+        ({"inputs": [{**TENSOR, "shape": [1, 2**16, 2**16]}]}, "inputs of its model have more than 67108864 elements"),
+        ({"outputs": [TENSOR] * 1001}, "its result tells of 1001 outputs"),
+        ({"samples_ns": [123456789] * 2_000_000}, "its result has 22000"),
         ({"error": {"kind": "bad mood", "message": "not today"}}, "not today (bad mood)"),
         ({"error": "all is lost"}, "where an object should be"),
     ],
@@ -86,7 +97,17 @@ def test_a_result_that_cannot_be_true_is_the_runners_fault(changes: Dict[str, An
     assert "docs/runner.md" in caught.value.remedy
 
 
-@pytest.mark.parametrize("content", [b"", b"Segmentation fault", json.dumps(GOOD)[:-20].encode(), b"[1, 2]", b"\xff\0"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"Segmentation fault",
+        json.dumps(GOOD)[:-20].encode(),
+        b"[1, 2]",
+        b"\xff\0",
+        pytest.param(b"[" * 100_000, id="deep"),
+    ],
+)
 def test_what_is_no_json_object_is_no_result(content: bytes) -> None:
     with pytest.raises(MeasurementError, match="JSON"):
         runner.read_result(content)
@@ -128,6 +149,7 @@ def test_what_it_says_of_a_model_is_passed_on(kind: str, expected: failure_pb2.F
     "marks",
     [
         [],
+        [[0.0, 0], [1.0, 1e9]],
         [[1.0, 0]],
         [[1.0, 0], [1.0, 5]],
         [[2.0, 0], [1.0, 5]],
