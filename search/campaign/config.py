@@ -20,6 +20,7 @@ from search.campaign.sections import (
     ChoicesConfig,
     CompareConfig,
     ConfigError,
+    DataConfig,
     FaultsConfig,
     MeasureConfig,
     MobileConfig,
@@ -31,6 +32,7 @@ from search.campaign.sections import (
     TrainingConfig,
 )
 from search.conditions import canonical_condition
+from search.data import DIGITS
 from search.errors import SearchError
 from search.objectives import Aggregate, Constraint, Objective, Quantity, check_consistent
 from search.rewards import parse_reward
@@ -43,7 +45,7 @@ class CampaignConfig(Section):
     """A campaign."""
 
     title: str = Field("", description="for people; the file's name if left out", max_length=200)
-    data: str = Field("", description="digits, or the path of a NumPy archive (.npz) beside this file")
+    data: DataConfig = DataConfig()
     replay: str = Field(
         "", description="instead of data and a lab: nb201, or the path of a recorded table (.parquet) beside this file"
     )
@@ -65,7 +67,7 @@ class CampaignConfig(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> CampaignConfig:
-        if bool(self.data) == bool(self.replay):
+        if bool(self.data.path) == bool(self.replay):
             raise ValueError("data: name what networks learn from, or a recorded table to replay; one of the two")
         if self.replay and "space" in self.model_fields_set and self.space != MobileConfig():
             raise ValueError("space: a recorded table brings its own; leave it out")
@@ -165,7 +167,7 @@ def load(path: Path) -> CampaignConfig:
     config = parse(document, str(path))
     changes: dict[str, Any] = {
         "title": config.title or path.stem,
-        "data": _beside(path, config.data, "digits"),
+        "data": config.data.model_copy(update={"path": _beside(path, config.data.path, DIGITS)}),
         "replay": _beside(path, config.replay, NB201),
         "warm_start": tuple(_beside(path, name) for name in config.warm_start),
     }

@@ -94,7 +94,7 @@ def load_data(config: CampaignConfig) -> Data:
         SearchError: it cannot be read, or makes no problem.
     """
     try:
-        return load(config.data, config.seed)
+        return load(config.data.path, config.seed, pool=config.data.pool, limit=config.data.limit)
     except DataError as error:
         raise SearchError(f"data: {error}", "see docs/search.md for what a data set must hold") from error
 

@@ -82,7 +82,7 @@ def report_input(history: History, folder: Path) -> ReportInput:
         settings={
             "Strategy": f"compared: {', '.join(compared)}" if compared else config.search.strategy,
             "Space": "of the recorded table" if config.replay else config.space.kind,
-            **({"Replayed from": config.replay} if config.replay else {"Data": config.data}),
+            **({"Replayed from": config.replay} if config.replay else {"Data": str(config.data)}),
             "Seed": str(config.seed),
             "Campaign": str(about["campaign_id"]),
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from orchestrator.protocol import DEFAULT, Protocol
 from orchestrator.protocol_files import ProtocolError, flat, resolve, with_defaults
@@ -26,6 +26,27 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 Option = bool | int | float | str
+
+
+class DataConfig(Section):
+    """What networks learn from: a path or `digits`, or a mapping with these keys."""
+
+    path: str = Field(
+        "",
+        description="digits, or beside this file a NumPy archive (.npz), a folder of images for each class, or one of "
+        "CIFAR-10's or MNIST's files",
+    )
+    pool: Count = Field(1, description="side of the squares of cells that are averaged into one; 2 halves images")
+    limit: Count | None = Field(None, description="most images of each part, for short runs")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, given: Any) -> Any:
+        return {"path": given} if isinstance(given, str) else given
+
+    def __str__(self) -> str:
+        changes = [f"{key} {value}" for key, value in self.model_dump(exclude={"path"}, exclude_defaults=True).items()]
+        return f"{self.path} ({', '.join(changes)})" if changes else self.path
 
 
 class MobileConfig(Section):

@@ -49,7 +49,7 @@ def write(
             "architecture": evaluation.architecture,
             "macs": evaluation.macs,
             "parameters": evaluation.parameters,
-            "data": config.data or f"replayed from {config.replay}",
+            "data": f"replayed from {config.replay}" if config.replay else str(config.data),
             "campaign": {"id": campaign_id, "title": config.title, "seed": config.seed},
             "objectives": list(config.objectives),
             "chosen_on": {

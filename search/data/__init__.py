@@ -3,6 +3,6 @@
 from search.data.augment import Augmentation
 from search.data.dataset import Data, DataError, Split
 from search.data.digits import load_digits
-from search.data.reading import load
+from search.data.reading import DIGITS, load
 
-__all__ = ["Augmentation", "Data", "DataError", "Split", "load", "load_digits"]
+__all__ = ["DIGITS", "Augmentation", "Data", "DataError", "Split", "load", "load_digits"]

@@ -11,6 +11,7 @@ import yaml
 
 from search.campaign.config import CampaignConfig, load, parse
 from search.campaign.keys import explain
+from search.campaign.problem import load_data
 from search.campaign.sections import ConfigError
 from tests.search.campaign import tiny
 
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_the_example_is_valid_and_names_its_conditions_canonically() -> None:
     config = load(ROOT / "examples" / "digits.yaml")
-    assert config.data == "digits"
+    assert str(config.data) == "digits"
     assert config.devices() == ["local"]
     assert "iBF(p=0.003, per=bit)" in config.fault_conditions()
     assert len(config.fault_conditions()) == len(set(config.fault_conditions())) == 3
@@ -34,8 +35,18 @@ def test_what_goes_into_the_log_comes_back() -> None:
 
 def test_a_path_is_taken_relative_to_the_file(tmp_path: Path) -> None:
     path = tiny.write(tmp_path)
-    assert load(path).data == str(tmp_path / "blobs.npz")
+    assert str(load(path).data) == str(tmp_path / "blobs.npz")
     assert load(path).title == "tiny"
+
+
+def test_data_is_a_path_or_a_mapping_with_one(tmp_path: Path) -> None:
+    plain, small = (load(tiny.write(tmp_path, data=data)) for data in ("blobs.npz", {"path": "blobs.npz", "pool": 2}))
+    assert small.data.path == plain.data.path
+    assert str(small.data) == f"{tmp_path / 'blobs.npz'} (pool 2)"
+    assert parse(small.model_dump(mode="json"), "log") == small
+    data = load_data(load(tiny.write(tmp_path, data={"path": "blobs.npz", "pool": 2, "limit": 40})))
+    assert data.image_shape == (1, 4, 4)
+    assert [len(split) for split in data.parts.values()] == [40, 40, 40]
 
 
 def test_every_key_is_explained() -> None:
@@ -62,6 +73,11 @@ def test_every_key_is_explained() -> None:
         ({"stop": {"device_s": 0}}, r"stop\.device_s", ""),
         ({"replay": "nb201"}, "one of the two", ""),
         ({"data": ""}, "one of the two", ""),
+        ({"data": {"pool": 2}}, "one of the two", ""),
+        ({"data": {"path": "digits", "pol": 2}}, r"no key data\.pol", "did you mean pool?"),
+        ({"data": {"path": "digits", "pool": 0}}, r"data\.pool: .*greater than or equal to 1", ""),
+        ({"data": {"path": "digits", "limit": "few"}}, r"data\.limit", ""),
+        ({"data": 5}, "data: ", ""),
         ({"data": "", "replay": "x.parquet"}, "a recorded table brings its own", ""),
         ({"seed": -1}, "seed", ""),
         ({"objectives": []}, "objectives", ""),
