@@ -10,7 +10,6 @@ from orchestrator import jobs
 from protos import contract
 from protos.gauntlet.v1 import agent_pb2, device_pb2, failure_pb2, measurement_pb2
 
-_MAX_DESCRIPTION_BYTES = 16 * 1024
 _MAX_AGENT_BYTES = 4 * 1024
 _MAX_EPOCH = 200
 #: Beside the largest specification, and its attempts, a job still fits into a message.
@@ -96,9 +95,10 @@ def check_devices(descriptions: Iterable[device_pb2.DeviceDescription]) -> None:
                 f"device id {device_id[:80]!r} of class {description.device_class[:80]!r} is malformed or given twice\n"
                 "ids and classes have 1-64 letters, digits, '.', '_' or '-'",
             )
-        if description.ByteSize() > _MAX_DESCRIPTION_BYTES:
+        if description.ByteSize() > contract.MAX_DESCRIPTION_BYTES:
             raise SessionRefusedError(
                 grpc.StatusCode.INVALID_ARGUMENT,
-                f"device {device_id}: a description has at most {_MAX_DESCRIPTION_BYTES} bytes\ngive it fewer labels",
+                f"device {device_id}: a description has at most {contract.MAX_DESCRIPTION_BYTES} bytes\n"
+                "give it fewer labels",
             )
         seen.add(device_id)

@@ -16,6 +16,8 @@ DIGEST_PATTERN = re.compile(r"[0-9a-f]{64}")
 
 #: gRPC messages stay under this; files travel as artifacts, in chunks.
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+#: Of one device; an agent that has a larger one is refused.
+MAX_DESCRIPTION_BYTES = 16 * 1024
 #: 256 KiB uploads are two to three times faster than 16 KiB ones.
 CHUNK_BYTES = 256 * 1024
 

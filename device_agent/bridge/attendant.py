@@ -13,20 +13,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Awaitable, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Set
 
 from device_agent.bridge.adb import AdbError, AdbGone, AdbHung, AdbPhone, AdbProgram
-from device_agent.bridge.discovery import Tracker, file_name
+from device_agent.bridge.discovery import Tracker
 from device_agent.bridge.listing import Attached
 from device_agent.bridge.phone import NotReadyError, PhoneDevice
 from device_agent.bridge.recovery import Reviver
 from device_agent.errors import MeasurementError
 from device_agent.runner import Pool
 from device_agent.workers import Outcome
+from protos import contract
 from protos.gauntlet.v1 import device_pb2, failure_pb2, measurement_pb2
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ class Attendant:
         adb: to speak with them.
         devices: told of each.
         make_bench: see there.
-        folder: mirrors of phones, and when they were rebooted.
+        folder: keeps when phones were rebooted.
         manner: see there.
         clock: seconds, monotonic.
     """
@@ -158,7 +159,8 @@ class Attendant:
         for key, reason in changes.left:
             self._part(key, reason)
         for key, attached in changes.came:
-            self._tasks[key] = asyncio.ensure_future(self._attend(key, attached))
+            task = self._tasks[key] = asyncio.ensure_future(self._attend(key, attached))
+            task.add_done_callback(partial(self._ended, key))
 
     async def _list(self) -> Optional[List[Attached]]:
         try:
@@ -201,14 +203,14 @@ class Attendant:
     async def _welcome(self, key: str, attached: Attached, phone: AdbPhone) -> PhoneDevice:
         """Make a device of a phone."""
         manner = self._manner
-        mirror = self._folder / f"mirror-{file_name(key)}"
-        shutil.rmtree(mirror, ignore_errors=True)
-        device = PhoneDevice(phone, mirror)
+        device = PhoneDevice(phone)
         facts = {**manner.facts, "serial": attached.serial, **({"usb": attached.usb} if attached.usb else {})}
         description = await device.describe(manner.names.get(key, ""), manner.labels, facts)
-        self._reviver(key).well()
+        self._revivers.pop(key, None)
         bench = await self._make_bench(device)
         _offer(description, bench)
+        if description.ByteSize() > contract.MAX_DESCRIPTION_BYTES:  # the lab would refuse the bridge, with all phones
+            raise AdbError(f"it describes itself in {description.ByteSize()} bytes, more than the lab takes")
         if any(other.device_id == description.device_id for other in self._present.values()):
             raise AdbError(f"another phone is {description.device_id}\nname one of them: --phone SERIAL=NAME")
         self._present[key] = _Present(device, description.device_id)
@@ -218,7 +220,7 @@ class Attendant:
 
     def _part(self, key: str, reason: str) -> None:
         """It is no device any more; what it worked on is stopped beside what goes on with the others."""
-        task = self._tasks.pop(key, None)
+        task = self._tasks.get(key)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
         present = self._present.pop(key, None)
@@ -233,9 +235,14 @@ class Attendant:
         present = self._present.pop(key, None)
         if present is not None:
             log.info("device %s left: %s", present.device_id, reason)
-            await self._devices.detach(present.device_id, reason)
+            # First of all: meanwhile it may be pulled out and come back, which then is another attachment.
             self._part(key, reason)
             self._tracker.lost(key, self._clock())
+            await self._devices.detach(present.device_id, reason)
+
+    def _ended(self, key: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(key) is task:
+            del self._tasks[key]
 
     def _reviver(self, key: str) -> Reviver:
         if key not in self._revivers:

@@ -79,6 +79,7 @@ class Tracker:
             now_s: seconds, monotonic.
         """
         usable, reasons, notices = self._sort(listed)
+        self._forget(now_s)
         left = []
         for key, known in list(self._known.items()):
             present = usable.get(key)
@@ -90,7 +91,7 @@ class Tracker:
         came = []
         for key, attached in usable.items():
             known = self._known.setdefault(key, _Known(attached, now_s))
-            steady = now_s - known.since_s >= self._settle_s(key, now_s)
+            steady = now_s - known.since_s >= self._settle_s(key)
             if not known.wanted and steady and now_s >= known.not_before_s:
                 known.wanted = True
                 came.append((key, attached))
@@ -139,11 +140,14 @@ class Tracker:
         return usable, reasons, notices
 
     def _departed(self, key: str, now_s: float) -> None:
-        recent = [at for at in self._departures.get(key, []) if now_s - at < FLAPPING_S]
-        self._departures[key] = [*recent, now_s]
+        self._departures.setdefault(key, []).append(now_s)
 
-    def _settle_s(self, key: str, now_s: float) -> float:
-        times = sum(now_s - at < FLAPPING_S for at in self._departures.get(key, []))
+    def _forget(self, now_s: float) -> None:
+        recent = {key: [at for at in times if now_s - at < FLAPPING_S] for key, times in self._departures.items()}
+        self._departures = {key: times for key, times in recent.items() if times}
+
+    def _settle_s(self, key: str) -> float:
+        times = len(self._departures.get(key, []))
         return min(MOST_SETTLE_S, SETTLE_S * 2.0 ** min(times - 1, 10)) if times else 0.0
 
 

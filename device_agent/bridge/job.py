@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,9 +82,8 @@ async def take_hold(phone: Phone, threads: int, wanted: bool, remark: Callable[[
         remark("not held to cores: the phone has no taskset")
         return Hands(has_timeout=has_timeout)
     online = parsed(_read(snapshot, _CPU[1:] + "/online") or _read(snapshot, _CPU[1:] + "/present"))
-    with tempfile.TemporaryDirectory(prefix="gauntlet-cores-") as folder:
-        snapshot.lay_out(Path(folder))
-        chosen = choose_cores(online, threads, Path(folder))
+    with snapshot.laid_out() as root:
+        chosen = choose_cores(online, threads, root)
     if chosen is None:
         remark(f"not held to cores: {threads} threads on {len(online)} cores that are online")
         return Hands(has_timeout=has_timeout)

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import AsyncIterator, Awaitable, Callable, List, Mapping, Optional, Sequence
 
 from device_agent.bridge import describe, gates
@@ -36,6 +35,8 @@ from protos.timed import timed_parts
 FOLDER = "/data/local/tmp"
 _LOOK_TIMEOUT_S = 15.0
 _LOOK_AGAIN_S = 2.0
+#: That tell what holds a phone back: a heartbeat carries them.
+_MOST_PHRASES = 16
 #: How long a job waits for a phone to cool down, unless it says.
 COOL_MAX_S = 60.0
 COOLING_STEP = "cooling down"
@@ -88,13 +89,11 @@ class PhoneDevice:
 
     Args:
         phone: to speak with it.
-        mirror: a folder of its own here; the phone's kernel files are laid out below it.
         clock: seconds, monotonic.
     """
 
-    def __init__(self, phone: Phone, mirror: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, phone: Phone, clock: Callable[[], float] = time.monotonic) -> None:
         self.phone = phone
-        self._mirror = mirror
         self._clock = clock
         self._snapshot = Snapshot({})
         self._vitals: Optional[Vitals] = None
@@ -256,8 +255,9 @@ class PhoneDevice:
         return self._vitals
 
     def _host_state(self, snapshot: Snapshot, heat: Heat) -> measurement_pb2.HostState:
-        snapshot.lay_out(self._mirror)
-        state = HostReader(self._mirror).state()
+        with snapshot.laid_out() as root:
+            state = HostReader(root).state()
+        del state.throttling[_MOST_PHRASES:]
         if heat.cpu_c is not None:
             # Of the vendor's own choice of sensors; the kernel's zones have names that only he understands.
             state.temperature_c.CopyFrom(figures.measured(heat.cpu_c))

@@ -24,7 +24,7 @@ LIMITS = Limits(after_troubles=2, min_interval_s=600.0, max_per_day=3, settle_s=
 
 
 class Reviver:
-    """Brings one phone back, over all the times that it is attached.
+    """Brings one phone back, over all the times that it is attached; forget it when the phone answers.
 
     Args:
         key: of the phone, see `discovery.Tracker`.
@@ -40,10 +40,6 @@ class Reviver:
         self._clock = clock
         self._state = runs.load(self._file, Recovery(LIMITS, int(may_reboot)), clock())
 
-    def well(self) -> None:
-        """It answers."""
-        self._state = self._state.well()
-
     async def revive(self, phone: AdbPhone) -> None:
         """It hangs: do the next thing about it, and say so."""
         self._state, hook = self._state.trouble(self._clock())
@@ -53,6 +49,7 @@ class Reviver:
                 log.warning("phone %s: reconnecting it%s", self._key, f"; no reboot: {why_not}" if why_not else "")
                 await phone.reconnect()
             else:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
                 runs.save(self._file, self._state)
                 made = f"{len(self._state.runs)} of at most {LIMITS.max_per_day} times in 24 hours"
                 log.warning("phone %s: rebooting it, %s", self._key, made)

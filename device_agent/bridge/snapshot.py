@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Iterable, Iterator, List, Mapping, Sequence
@@ -100,19 +101,18 @@ class Snapshot:
         known = {path for name in (*self._files, *self._unreadable) for path in _up(name)}
         return sorted(path for path in known if path.count("/") == depth and _matches(path, pattern))
 
-    def lay_out(self, root: Path) -> None:
-        """Write the kernel's files below a folder, for those who read folders; others that are there go."""
-        kernel = {name: content for name, content in self._files.items() if name.startswith(("proc/", "sys/"))}
-        for path in [path for path in root.glob("**/*") if path.is_file()]:
-            if str(path.relative_to(root)) not in kernel:
-                path.unlink()
-        for name, content in kernel.items():
-            path = root / name
-            # Whatever a phone names: never outside of the folder, and never a reason to fail.
-            if ".." not in path.parts:
-                with contextlib.suppress(OSError, ValueError):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(content + "\n", encoding="utf-8")
+    @contextlib.contextmanager
+    def laid_out(self) -> Iterator[Path]:
+        """The kernel's files below a folder, for those who read folders; it is gone afterwards."""
+        with tempfile.TemporaryDirectory(prefix="gauntlet-phone-") as folder:
+            for name, content in self._files.items():
+                path = Path(folder) / name
+                # Whatever a phone names: never outside of the folder, and never a reason to fail.
+                if name.startswith(("proc/", "sys/")) and ".." not in path.parts:
+                    with contextlib.suppress(OSError, ValueError):
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        path.write_text(content + "\n", encoding="utf-8")
+            yield Path(folder)
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -95,7 +95,6 @@ class Bridge:
 @pytest.fixture
 async def bridge(phones: FakePhones, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bridge]:
     monkeypatch.setattr("device_agent.bridge.discovery.SETTLE_S", 0.1)
-    (tmp_path / "state").mkdir()
     made = Bridge(phones, tmp_path / "state")
     yield made
     await made.stop()
@@ -260,6 +259,29 @@ async def test_a_phone_that_starts_up_is_waited_for(bridge: Bridge, caplog: pyte
     assert bridge.devices.events == []
     phone.set_properties(sys__boot_completed="1")
     await bridge.devices.until(lambda d: d.pools)
+
+
+async def test_a_phone_that_tells_too_much_of_itself_costs_itself_and_not_the_bridge(
+    bridge: Bridge, caplog: pytest.LogCaptureFixture
+) -> None:
+    bridge.phones.add("4A2B").set_properties(ro__soc__model="x" * 20_000)
+    bridge.phones.add("77", usb="1-3")
+    with caplog.at_level(logging.ERROR):
+        bridge.start()
+        await bridge.devices.until(lambda d: "pixel8-77" in d.pools and caplog.records)
+    assert "phone 4A2B (usb:1-1) cannot be used: it describes itself in" in caplog.text
+    assert "pixel8-4A2B" not in bridge.devices.described
+
+
+async def test_of_a_phone_that_left_for_good_nothing_is_kept(bridge: Bridge, tmp_path: Path) -> None:
+    bridge.phones.add("4A2B")
+    attendant = bridge.start()
+    await bridge.devices.until(lambda d: d.pools)
+    bridge.phones.unplug("4A2B")
+    await bridge.devices.until(lambda d: not d.pools)
+    await bridge.devices.until(lambda _: not attendant._tasks and not attendant._leaving)
+    assert (attendant._present, attendant._revivers) == ({}, {})
+    assert not (tmp_path / "state").exists()
 
 
 async def test_two_phones_with_one_name_are_told_to_a_person(bridge: Bridge, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_agent.bridge.discovery import ANEW, GONE, MOST_SETTLE_S, SETTLE_S, Tracker, file_name
+from device_agent.bridge.discovery import ANEW, FLAPPING_S, GONE, MOST_SETTLE_S, SETTLE_S, Tracker, file_name
 from device_agent.bridge.listing import Attached
 
 
@@ -120,6 +120,13 @@ def test_what_was_lost_otherwise_settles_anew_and_does_not_leave_twice() -> None
     changes = tracker.see([a_phone()], 1.5)
     assert (changes.came, changes.left) == ([], [])
     assert came(tracker, [a_phone()], 1.5 + SETTLE_S) == ["4A2B"]
+
+
+def test_phones_that_never_come_back_are_forgotten() -> None:
+    tracker = Tracker({})
+    for number in range(100):  # adb over the network names a phone by a port that is another one each time
+        tracker.see([a_phone(f"10.0.0.7:{number}")], 2.0 * FLAPPING_S * number)
+    assert len(tracker._departures) == 1
 
 
 _LISTING = st.lists(

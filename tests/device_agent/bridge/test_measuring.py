@@ -50,7 +50,7 @@ def handset(phones: FakePhones) -> FakePhone:
 def device(phones: FakePhones, handset: FakePhone, tmp_path: Path) -> PhoneDevice:
     """It, as the bridge sees it."""
     phone = AdbProgram(phones.command).phone(Attached(SERIAL, "device", "", {}))
-    return PhoneDevice(phone, tmp_path / "mirror")
+    return PhoneDevice(phone)
 
 
 @pytest.fixture

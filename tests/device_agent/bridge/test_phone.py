@@ -47,7 +47,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def device(phones: FakePhones, phone: FakePhone, tmp_path: Path, clock: Clock) -> PhoneDevice:
     adb = AdbProgram(phones.command)
-    return PhoneDevice(adb.phone((await adb.devices())[0]), tmp_path / "mirror", clock)
+    return PhoneDevice(adb.phone((await adb.devices())[0]), clock)
 
 
 async def test_it_says_what_it_is(device: PhoneDevice) -> None:

@@ -62,7 +62,7 @@ async def test_a_phone_is_listed_and_described(desk: Desk, tmp_path: Path) -> No
     assert (listed.serial, listed.state) == (f"127.0.0.1:{desk.adbd.port}", "device")
     assert listed.properties["model"] == "Pixel_8"
     assert listed.transport_id
-    described = await PhoneDevice(phone, tmp_path / "mirror").describe("", {}, {})
+    described = await PhoneDevice(phone).describe("", {}, {})
     assert described.device_class == "pixel8"
     assert described.hardware.memory_bytes == 7634212 * 1024
 

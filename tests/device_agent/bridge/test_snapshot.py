@@ -60,13 +60,11 @@ def test_what_the_phone_says_may_not_be_read_is_there_all_the_same() -> None:
         snapshot.read("sys/bus/iio/devices/iio:device0/energy_value")
 
 
-def test_laid_out_it_is_a_folder_of_the_kernels_files_and_what_went_is_gone(tmp_path: Path) -> None:
-    Snapshot({"proc/loadavg": "1.0", "sys/a/b": "2", "battery": "x"}).lay_out(tmp_path)
-    assert (tmp_path / "proc/loadavg").read_text() == "1.0\n"
-    assert not (tmp_path / "battery").exists()
-    Snapshot({"proc/loadavg": "3.0"}).lay_out(tmp_path)
-    assert (tmp_path / "proc/loadavg").read_text() == "3.0\n"
-    assert not (tmp_path / "sys/a/b").exists()
+def test_laid_out_it_is_a_folder_of_the_kernels_files_which_is_gone_afterwards() -> None:
+    with Snapshot({"proc/loadavg": "1.0", "sys/a/b": "2", "battery": "x"}).laid_out() as root:
+        assert (root / "proc/loadavg").read_text() == "1.0\n"
+        assert not (root / "battery").exists()
+    assert not root.exists()
 
 
 @given(st.text(alphabet=st.sampled_from("=><sysproc/. \nab12")))
@@ -77,11 +75,9 @@ def test_any_text_is_read_without_an_error_and_lays_out_nothing_outside(text: st
 
 
 @pytest.mark.parametrize("path", ["sys/../../escaped", "sys/a/b/c", "sys/\0"])
-def test_a_path_that_makes_no_sense_is_not_laid_out_and_the_others_are(tmp_path: Path, path: str) -> None:
-    inner = tmp_path / "inner"
-    Snapshot.parse(f"==> /sys/a/b <==\n1\n==> /{path} <==\nx\n==> /sys/z <==\n2\n").lay_out(inner)
-    assert [str(file.relative_to(inner)) for file in sorted(inner.glob("**/*")) if file.is_file()] == [
-        "sys/a/b",
-        "sys/z",
-    ]
-    assert not (tmp_path / "escaped").exists()
+def test_a_path_that_makes_no_sense_is_not_laid_out_and_the_others_are(path: str) -> None:
+    snapshot = Snapshot.parse(f"==> /sys/a/b <==\n1\n==> /{path} <==\nx\n==> /sys/z <==\n2\n")
+    with snapshot.laid_out() as root:
+        files = [str(file.relative_to(root)) for file in sorted(root.glob("**/*")) if file.is_file()]
+        assert files == ["sys/a/b", "sys/z"]
+        assert not (root.parent / "escaped").exists()
