@@ -24,12 +24,14 @@ class Losses(NamedTuple):
         clean: of the network without faults.
         faulty: of the network with them.
         hits: faults that were put in.
+        outputs: of the network without faults, detached.
     """
 
     total: Tensor
     clean: Tensor
     faulty: Tensor
     hits: int
+    outputs: Tensor
 
 
 class FaultTolerantLoss:
@@ -77,8 +79,9 @@ class FaultTolerantLoss:
         """
         module = self._injector.sites.module
         run: Forward = module if forward is None else forward
-        clean = self._criterion(run(images), labels)
+        outputs = run(images)
+        clean = self._criterion(outputs, labels)
         with kept_statistics(module), self._injector.inject(step) as injection:
             faulty = self._criterion(run(images), labels)
         total = (1 - self._alpha) * clean + self._alpha * faulty
-        return Losses(total, clean.detach(), faulty.detach(), injection.hits)
+        return Losses(total, clean.detach(), faulty.detach(), injection.hits, outputs.detach())

@@ -153,6 +153,7 @@ def training(config: CampaignConfig) -> TrainSettings:
         method=chosen.method,
         random_subnets=chosen.random_subnets,
         label_share=chosen.label_share,
+        faults=None if chosen.faults is None else chosen.faults.settings(),
         seed=config.seed,
         threads=chosen.threads,
     )
@@ -162,7 +163,11 @@ def training_alone(config: CampaignConfig) -> TrainSettings:
     """Of a candidate in a space without a supernet."""
     chosen = config.training
     return TrainSettings(
-        epochs=chosen.epochs, batch=chosen.batch, learning_rate=chosen.learning_rate, weight_decay=5e-4
+        epochs=chosen.epochs,
+        batch=chosen.batch,
+        learning_rate=chosen.learning_rate,
+        weight_decay=5e-4,
+        faults=None if chosen.faults is None else chosen.faults.settings(),
     )
 
 

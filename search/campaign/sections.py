@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 from orchestrator.protocol import DEFAULT, Protocol
 from orchestrator.protocol_files import ProtocolError, flat, resolve, with_defaults
 from search.errors import SearchError
+from search.fault_training import FaultTraining
 from search.strategies import registry
 
 
@@ -107,6 +108,28 @@ SpaceConfig = Annotated[
 ]
 
 
+class FaultTrainingConfig(Section):
+    """Faults that networks are trained under, so that they survive them (FTT-NAS)."""
+
+    model: str = Field(description="what strikes and its rate, for example adSAF(p=0.08)")
+    alpha: Annotated[float, Field(ge=0, le=1)] = Field(0.7, description="share of the loss under faults")
+    clean_epochs: Annotated[int, Field(ge=0)] = Field(0, description="without faults, at first")
+    ramp_epochs: Annotated[int, Field(ge=0)] = Field(0, description="in which the rate then rises")
+
+    @model_validator(mode="after")
+    def _can_be(self) -> FaultTrainingConfig:
+        self.settings()
+        return self
+
+    def settings(self) -> FaultTraining:
+        """What they mean.
+
+        Raises:
+            ValueError: no fault model, or none with a rate that rises.
+        """
+        return FaultTraining(**self.model_dump())
+
+
 class SupernetConfig(Section):
     """The training of the shared weights."""
 
@@ -125,6 +148,15 @@ class SupernetConfig(Section):
         2, description="drawn in each step of a sandwich, besides largest and smallest"
     )
     threads: Count = Field(1, description="of torch; one is fastest on small networks")
+    faults: FaultTrainingConfig | None = Field(
+        None, description="{model, alpha, clean_epochs, ramp_epochs}: to train under, with alpha of the loss"
+    )
+
+    @model_validator(mode="after")
+    def _faults_strike(self) -> SupernetConfig:
+        if self.faults is not None:
+            self.faults.settings().check(self.epochs)
+        return self
 
 
 class TrainingConfig(Section):
@@ -133,6 +165,15 @@ class TrainingConfig(Section):
     epochs: Count = Field(3, description="passes over the training images")
     batch: Annotated[int, Field(ge=2)] = Field(64, description="images a step")
     learning_rate: Annotated[float, Field(gt=0)] = Field(0.1, description="at its peak")
+    faults: FaultTrainingConfig | None = Field(
+        None, description="{model, alpha, clean_epochs, ramp_epochs}: to train under, with alpha of the loss"
+    )
+
+    @model_validator(mode="after")
+    def _faults_strike(self) -> TrainingConfig:
+        if self.faults is not None:
+            self.faults.settings().check(self.epochs)
+        return self
 
 
 class SearchConfig(Section):

@@ -1,5 +1,6 @@
 """Supernets: one training for all networks of a space, and how far its ranking can be trusted."""
 
+from search.fault_training import FaultTraining
 from search.supernet.accuracy import Accuracy, evaluate, wilson
 from search.supernet.audit import Audit, AuditedSubnet, audit, rank_quality
 from search.supernet.checkpoint import load_weights
@@ -14,6 +15,7 @@ __all__ = [
     "Audit",
     "AuditedSubnet",
     "CheckpointError",
+    "FaultTraining",
     "Progress",
     "Supernet",
     "SupernetError",

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from search.fault_training import FaultTraining
+
 MethodName = Literal["sandwich", "single-path"]
 """What a supernet is taught in a step; see :mod:`search.supernet.methods`."""
 
@@ -27,7 +29,8 @@ class TrainSettings:
         label_share: how much of what smaller networks of the sandwich learn from is the label, 0–1; the rest is what
             the largest says. BigNAS takes 0, which in a training as short as this one passes on a teacher that knows
             little: on the digits 0.5 brings three points of inherited accuracy.
-        seed: decides the order of the images and the networks drawn; not negative.
+        faults: to train under; None: none.
+        seed: decides the order of the images, the networks drawn and the faults; not negative.
         threads: of torch. Results are bit-identical only among runs with the same number; on small networks one is
             fastest.
     """
@@ -42,6 +45,7 @@ class TrainSettings:
     method: MethodName = "sandwich"
     random_subnets: int = 2
     label_share: float = 0.5
+    faults: FaultTraining | None = None
     seed: int = 0
     threads: int = 1
 
@@ -64,6 +68,8 @@ class TrainSettings:
         for name in ("momentum", "warmup", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1: {getattr(self, name)}")
+        if self.faults is not None:
+            self.faults.check(self.epochs)
 
     def steps_per_epoch(self, images: int) -> int:
         """Steps of an epoch over so many training images; one smaller batch if they do not fill any."""

@@ -1,7 +1,7 @@
 """Training: a supernet by one of several methods (see `methods`), and single networks for comparison.
 
 Nothing is drawn from a running generator: the order of an epoch's images comes from (seed, epoch), the networks of a
-step from (seed, step). So a training that is resumed goes on exactly as if it had never stopped.
+step and its faults from (seed, step). So a training that is resumed goes on exactly as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 from torch import Tensor, nn
 
+from fault_injection.pytorch import Losses
 from search.data import Data, Split
 from search.spaces.base import Architecture, Space
 from search.supernet.checkpoint import Identity, TrainState, load, save
 from search.supernet.elastic import Supernet
 from search.supernet.errors import TrainingDivergedError
-from search.supernet.methods import METHODS, Method
+from search.supernet.faulty import TrainingLoss
+from search.supernet.methods import METHODS
 from search.supernet.settings import Progress, TrainSettings
 
 _ORDER, _NETWORKS = 0, 1
@@ -60,6 +63,7 @@ def train(
     Raises:
         CheckpointError: the checkpoint cannot be read, or belongs to another training.
         TrainingDivergedError: the loss became NaN or infinite.
+        SearchError: the faults to train under find nothing to strike.
     """
     identity = Identity(supernet.space.name, data.digest, settings)
     optimizer = _optimizer(supernet, settings)
@@ -70,7 +74,7 @@ def train(
     per_epoch = settings.steps_per_epoch(len(data.train))
     steps = settings.epochs * per_epoch
     meter = _Meter(steps, per_epoch, settings, min(settings.batch, len(data.train)), state)
-    written = time.monotonic()
+    written, losses = time.monotonic(), TrainingLoss(settings, per_epoch)
 
     def keep() -> None:
         if checkpoint is not None:
@@ -79,9 +83,8 @@ def train(
 
     with _threads(settings.threads):
         for step, images, labels in _batches(data.train, settings, state.step, steps):
-            rng = np.random.default_rng([settings.seed, _NETWORKS, step])
             optimizer.zero_grad(set_to_none=True)
-            loss, accuracy, trouble = _teach(supernet, images, labels, METHODS[settings.method], settings, rng)
+            loss, accuracy, trouble = _teach(supernet, images, labels, step, settings, losses)
             norm = float(nn.utils.clip_grad_norm_(supernet.parameters(), settings.clip))
             trouble = trouble or (None if math.isfinite(norm) else ("the gradient's norm", norm))
             if trouble is not None:
@@ -127,6 +130,7 @@ def train_alone(
 
     Raises:
         TrainingDivergedError: the loss became NaN or infinite.
+        SearchError: the faults to train under find nothing to strike.
     """
     settings = replace(settings, seed=seed)
     with torch.random.fork_rng(devices=[]):
@@ -134,46 +138,52 @@ def train_alone(
         network = space.module(architecture).train()
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(network, settings)
-    steps = settings.epochs * settings.steps_per_epoch(len(data.train))
+    per_epoch = settings.steps_per_epoch(len(data.train))
+    steps, losses = settings.epochs * per_epoch, TrainingLoss(settings, per_epoch)
     with _threads(settings.threads):
         for step, images, labels in _batches(data.train, settings, 0, steps):
             with around():
                 optimizer.zero_grad(set_to_none=True)
-                loss = F.cross_entropy(network(images), labels)
-                loss.backward()  # type: ignore[no-untyped-call]
-                if not math.isfinite(loss.item()):
-                    raise TrainingDivergedError(step + 1, loss.item(), f"the loss of {architecture}", None)
+                found = losses(network, images, labels, step, network)
+                found.total.backward()  # type: ignore[no-untyped-call]
+                trouble = _not_finite(found, str(architecture))
+                if trouble is not None:
+                    where, value = trouble
+                    raise TrainingDivergedError(step + 1, value, where, None)
                 nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
                 _take_step(optimizer, settings.rate(step, steps))
     return network.eval()
 
 
 def _teach(
-    supernet: Supernet,
-    images: Tensor,
-    labels: Tensor,
-    method: Method,
-    settings: TrainSettings,
-    rng: np.random.Generator,
+    supernet: Supernet, images: Tensor, labels: Tensor, step: int, settings: TrainSettings, losses: TrainingLoss
 ) -> tuple[float, float, tuple[str, float] | None]:
     """Add up the gradients of one step.
 
     Returns:
-        Loss and accuracy of the first network, and which loss was not finite.
+        Loss and accuracy of the first network without faults, and which loss was not finite.
     """
-    lessons = method(supernet.space, labels, settings, rng)
-    lesson, losses, accuracy = next(lessons), list[tuple[str, float]](), math.nan
+    rng = np.random.default_rng([settings.seed, _NETWORKS, step])
+    lessons = METHODS[settings.method](supernet.space, labels, settings, rng)
+    lesson, seen, trouble = next(lessons), list[tuple[float, float]](), None
     while True:
-        logits = supernet(images, lesson.architecture)
-        loss = F.cross_entropy(logits, lesson.target)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if not losses:
-            accuracy = float((logits.argmax(1) == labels).float().mean())
-        losses.append((f"the loss of {lesson.name}", loss.item()))
+        run = partial(supernet, architecture=lesson.architecture)
+        found = losses(supernet, images, lesson.target, step, run)
+        found.total.backward()  # type: ignore[no-untyped-call]
+        seen.append((found.clean.item(), float((found.outputs.argmax(1) == labels).float().mean())))
+        trouble = trouble or _not_finite(found, lesson.name)
         try:
-            lesson = lessons.send(logits.detach())
+            lesson = lessons.send(found.outputs)
         except StopIteration:
-            return losses[0][1], accuracy, next((entry for entry in losses if not math.isfinite(entry[1])), None)
+            return *seen[0], trouble
+
+
+def _not_finite(losses: Losses, name: str) -> tuple[str, float] | None:
+    """Which of a network's losses is not finite, and what it is."""
+    for what, loss in (("the loss", losses.clean.item()), ("the loss under faults", losses.faulty.item())):
+        if not math.isfinite(loss):
+            return f"{what} of {name}", loss
+    return None
 
 
 def _batches(split: Split, settings: TrainSettings, first: int, steps: int) -> Iterator[tuple[int, Tensor, Tensor]]:
