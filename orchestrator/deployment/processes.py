@@ -10,7 +10,8 @@ _END = """
 folder=$(cat)
 running() { printf '%s\\n' "$folder" | grep -lsFf - /proc/[0-9]*/cmdline; }
 n=0
-while files=$(running); do
+# Not by its status: to grep it is an error when some other process ends meanwhile.
+while files=$(running); [ -n "$files" ]; do
   for file in $files; do
     pid=${file#/proc/}
     kill -s KILL "${pid%/cmdline}" 2>/dev/null
