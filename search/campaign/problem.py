@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from search.campaign.config import NB201, CampaignConfig
-from search.campaign.sections import ChoicesConfig, FttConfig, MobileConfig
-from search.data import Data, DataError, load
+from search.campaign.sections import AugmentConfig, ChoicesConfig, FttConfig, MobileConfig
+from search.data import Augmentation, Data, DataError, load
 from search.errors import SearchError
 from search.evaluations import Evaluation
 from search.pareto import front
@@ -60,6 +60,7 @@ class Problem:
             members = table.members(config.quantities())
             return cls(config, None, table, restricted(table.space, members, "table"))
         data = load_data(config)
+        _check_augmentation(config, data)
         return cls(config, data, None, space(config, data.image_shape, data.classes))
 
     @property
@@ -97,6 +98,18 @@ def load_data(config: CampaignConfig) -> Data:
         return load(config.data.path, config.seed, pool=config.data.pool, limit=config.data.limit)
     except DataError as error:
         raise SearchError(f"data: {error}", "see docs/search.md for what a data set must hold") from error
+
+
+def _check_augmentation(config: CampaignConfig, data: Data) -> None:
+    section = "supernet" if config.has_supernet else "training"
+    try:
+        _augmentation(getattr(config, section).augment).check(data.image_shape)
+    except DataError as error:
+        raise SearchError(f"{section}.{error}", "or leave it out") from error
+
+
+def _augmentation(given: AugmentConfig | None) -> Augmentation:
+    return Augmentation() if given is None else given.settings()
 
 
 def space(config: CampaignConfig, image_shape: tuple[int, int, int], classes: int) -> Space:
@@ -154,6 +167,7 @@ def training(config: CampaignConfig) -> TrainSettings:
         random_subnets=chosen.random_subnets,
         label_share=chosen.label_share,
         faults=None if chosen.faults is None else chosen.faults.settings(),
+        augment=_augmentation(chosen.augment),
         seed=config.seed,
         threads=chosen.threads,
     )
@@ -168,13 +182,18 @@ def training_alone(config: CampaignConfig) -> TrainSettings:
         learning_rate=chosen.learning_rate,
         weight_decay=5e-4,
         faults=None if chosen.faults is None else chosen.faults.settings(),
+        augment=_augmentation(chosen.augment),
     )
 
 
 def audit_training(config: CampaignConfig) -> TrainSettings:
     """Of networks trained alone."""
     return TrainSettings(
-        epochs=config.audit.epochs, learning_rate=0.1, weight_decay=5e-4, threads=config.supernet.threads
+        epochs=config.audit.epochs,
+        learning_rate=0.1,
+        weight_decay=5e-4,
+        threads=config.supernet.threads,
+        augment=_augmentation(config.supernet.augment),
     )
 
 

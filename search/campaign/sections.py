@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_val
 
 from orchestrator.protocol import DEFAULT, Protocol
 from orchestrator.protocol_files import ProtocolError, flat, resolve, with_defaults
+from search.data import Augmentation
 from search.errors import SearchError
 from search.fault_training import FaultTraining
 from search.strategies import registry
@@ -130,6 +131,18 @@ class FaultTrainingConfig(Section):
         return FaultTraining(**self.model_dump())
 
 
+class AugmentConfig(Section):
+    """What may happen to a training image each time that it is seen; nothing by default."""
+
+    crop: Annotated[int, Field(ge=0)] = Field(0, description="most cells that it is shifted by, 4 is usual")
+    flip: bool = Field(False, description="mirror every second one; not for digits or letters")
+    cutout: Annotated[int, Field(ge=0)] = Field(0, description="side of a square that becomes black, in cells")
+
+    def settings(self) -> Augmentation:
+        """What they mean."""
+        return Augmentation(**self.model_dump())
+
+
 class SupernetConfig(Section):
     """The training of the shared weights."""
 
@@ -148,6 +161,7 @@ class SupernetConfig(Section):
         2, description="drawn in each step of a sandwich, besides largest and smallest"
     )
     threads: Count = Field(1, description="of torch; one is fastest on small networks")
+    augment: AugmentConfig | None = Field(None, description="{crop, flip, cutout}: what may happen to a training image")
     faults: FaultTrainingConfig | None = Field(
         None, description="{model, alpha, clean_epochs, ramp_epochs}: to train under, with alpha of the loss"
     )
@@ -165,6 +179,7 @@ class TrainingConfig(Section):
     epochs: Count = Field(3, description="passes over the training images")
     batch: Annotated[int, Field(ge=2)] = Field(64, description="images a step")
     learning_rate: Annotated[float, Field(gt=0)] = Field(0.1, description="at its peak")
+    augment: AugmentConfig | None = Field(None, description="{crop, flip, cutout}: what may happen to a training image")
     faults: FaultTrainingConfig | None = Field(
         None, description="{model, alpha, clean_epochs, ramp_epochs}: to train under, with alpha of the loss"
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from search.data import Augmentation
 from search.fault_training import FaultTraining
 
 MethodName = Literal["sandwich", "single-path"]
@@ -30,6 +31,7 @@ class TrainSettings:
             the largest says. BigNAS takes 0, which in a training as short as this one passes on a teacher that knows
             little: on the digits 0.5 brings three points of inherited accuracy.
         faults: to train under; None: none.
+        augment: what may happen to the training images.
         seed: decides the order of the images, the networks drawn and the faults; not negative.
         threads: of torch. Results are bit-identical only among runs with the same number; on small networks one is
             fastest.
@@ -46,6 +48,7 @@ class TrainSettings:
     random_subnets: int = 2
     label_share: float = 0.5
     faults: FaultTraining | None = None
+    augment: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
     threads: int = 1
 

@@ -1,7 +1,8 @@
 """Training: a supernet by one of several methods (see `methods`), and single networks for comparison.
 
-Nothing is drawn from a running generator: the order of an epoch's images comes from (seed, epoch), the networks of a
-step and its faults from (seed, step). So a training that is resumed goes on exactly as if it had never stopped.
+Nothing is drawn from a running generator: an epoch's images, their order and variations, come from (seed, epoch), the
+networks of a step and its faults from (seed, step). So a training that is resumed goes on exactly as if it had never
+stopped.
 """
 
 from __future__ import annotations
@@ -193,8 +194,10 @@ def _batches(split: Split, settings: TrainSettings, first: int, steps: int) -> I
         epoch, place = divmod(step, per_epoch)
         if place == 0 or step == first:
             order = np.random.default_rng([settings.seed, _ORDER, epoch]).permutation(len(split))
-        chosen = torch.from_numpy(order[place * size : (place + 1) * size])
-        yield step, split.images[chosen].contiguous(memory_format=torch.channels_last), split.labels[chosen]
+        places = order[place * size : (place + 1) * size]
+        chosen = torch.from_numpy(places)
+        images = settings.augment(split.images[chosen], places, seed=settings.seed, epoch=epoch)
+        yield step, images.contiguous(memory_format=torch.channels_last), split.labels[chosen]
 
 
 def _optimizer(module: nn.Module, settings: TrainSettings) -> torch.optim.SGD:

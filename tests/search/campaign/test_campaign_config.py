@@ -11,8 +11,10 @@ import yaml
 
 from search.campaign.config import CampaignConfig, load, parse
 from search.campaign.keys import explain
-from search.campaign.problem import load_data
+from search.campaign.problem import Problem, load_data, training, training_alone
 from search.campaign.sections import ConfigError
+from search.data import Augmentation
+from search.errors import SearchError
 from tests.search.campaign import tiny
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -189,3 +191,19 @@ def test_a_protocol_may_be_a_file_beside_the_campaigns(tmp_path: Path) -> None:
     assert caught.value.remedy
     (tmp_path / "careful.yaml").write_text("memory: {runs: 9}")
     assert load(path).measure.full_protocol().memory.runs == 9
+
+
+@pytest.mark.parametrize("section", ["supernet", "training"])
+def test_images_are_varied_as_the_file_says(tmp_path: Path, section: str) -> None:
+    config = load(tiny.write(tmp_path, **{section: {"augment": {"crop": 2, "flip": True}}}))
+    settings = training(config) if section == "supernet" else training_alone(config)
+    assert settings.augment == Augmentation(crop=2, flip=True)
+    assert parse(config.model_dump(mode="json"), "log") == config
+
+
+def test_variations_that_leave_nothing_are_refused(tmp_path: Path) -> None:
+    config = load(tiny.write(tmp_path, supernet={"augment": {"crop": 8}}))
+    with pytest.raises(SearchError, match=r"supernet.augment.crop of 8 may leave nothing of images of 8 × 8"):
+        Problem.of(config)
+    with pytest.raises(ConfigError, match=r"no key supernet\.augment\.cut"):
+        load(tiny.write(tmp_path, supernet={"augment": {"cut": 8}}))
