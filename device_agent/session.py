@@ -20,6 +20,7 @@ import grpc
 from device_agent.runner import DeviceRunner, gone
 from device_agent.spool import Spool
 from device_agent.uplink import Stream, Uplink
+from device_agent.waiting import within
 from protos import artifacts, contract
 from protos.gauntlet.v1 import agent_pb2, device_pb2
 
@@ -173,7 +174,7 @@ class Agent:
 
     async def _session(self, stream: Stream) -> None:
         stream.send(hello=self._hello())
-        first = await asyncio.wait_for(stream.receive(), _WELCOME_TIMEOUT_S)
+        first = await within(stream.receive(), _WELCOME_TIMEOUT_S)
         if first is None or first.WhichOneof("command") != "welcome":
             return
         log.info("connected as %s", self._description.agent_id)

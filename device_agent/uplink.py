@@ -9,6 +9,7 @@ from typing import Any, AsyncIterator, Iterable, Optional, Set, Tuple
 
 import grpc
 
+from device_agent.waiting import within
 from protos import contract
 from protos.credentials import Credentials
 from protos.gauntlet.v1 import agent_pb2, agent_pb2_grpc, artifact_pb2, artifact_pb2_grpc
@@ -104,7 +105,7 @@ class Stream:
     async def flush(self, timeout_s: float) -> None:
         """Wait until what was queued is written."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._outbox.join(), timeout_s)
+            await within(self._outbox.join(), timeout_s)
 
     async def finish(self) -> None:
         """Say all that is queued, then no more: the orchestrator ends the stream."""

@@ -17,6 +17,7 @@ from typing import Callable, Dict, List, Optional, Sequence
 import psutil
 
 import device_agent
+from device_agent.waiting import within
 from device_agent.worker import protocol
 from protos.gauntlet.v1 import failure_pb2, worker_pb2
 from protos.gauntlet.v1.failure_pb2 import Failure
@@ -174,7 +175,7 @@ class WorkerProcess:
         """Kill the whole group, reap it, and remove its folder."""
         self._kill()
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _REAP_S)
+            await within(self._process.wait(), _REAP_S)
         self._stderr_task.cancel()
         for transport in self._transports:
             transport.close()
@@ -196,7 +197,7 @@ class WorkerProcess:
 
     async def _await_ready(self, timeout_s: float) -> None:
         try:
-            response = await asyncio.wait_for(self._receive(), timeout_s)
+            response = await within(self._receive(), timeout_s)
         except asyncio.TimeoutError as error:
             failure = _unfit(f"a worker was not ready within {timeout_s:g} s")
             failure.stderr_tail = self.stderr_tail()
@@ -247,13 +248,12 @@ class WorkerProcess:
     async def _crash(self) -> Failure:
         """What a worker died of that closed its pipe without an answer."""
         try:
-            code = await asyncio.wait_for(self._process.wait(), _REAP_S)
+            code = await within(self._process.wait(), _REAP_S)
         except asyncio.TimeoutError:
             self._kill()
             return self._failed(failure_pb2.FAILURE_KIND_CRASHED, "the worker closed its pipe and went on").failure
         # Its last words may still be in the pipe.
-        with contextlib.suppress(asyncio.TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(asyncio.shield(self._stderr_task), 1.0)
+        await asyncio.wait({self._stderr_task}, timeout=1.0)
         if code >= 0:
             return self._failed(failure_pb2.FAILURE_KIND_CRASHED, f"the worker ended with status {code}").failure
         number = -code
