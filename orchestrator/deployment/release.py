@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.deployment.errors import CommandError, NoSpaceError
 from orchestrator.deployment.layout import Layout
 from orchestrator.deployment.ports import Remote
 from orchestrator.deployment.processes import end_processes
@@ -33,6 +32,7 @@ _INSTALL = """
 set -eu
 release=$1 python=$2 pip=$3; shift 3
 rm -rf "$release"
+trap 'rm -rf "$release"' EXIT
 "$python" -I - "$release" <<'END'
 import os, sys
 # The Python itself, where this one is of a virtual environment.
@@ -46,11 +46,13 @@ with open(os.path.join(release, "pyvenv.cfg"), "w") as file:
 END
 "$release/bin/python" -I "$pip/pip" install --quiet --no-index --no-cache-dir --no-compile --no-input \\
   --disable-pip-version-check --no-warn-script-location --root-user-action=ignore "$@"
+trap - EXIT
 """
 # What the agent loads, so that a library that does not fit this board is found out now. It is also compiled now: a
 # hardened service may not write here.
 _TRY = """
 set -eu
+trap 'rm -rf "$1"' EXIT
 "$1/bin/python" -I -c '
 import sys
 import device_agent.service, device_agent.worker.__main__
@@ -58,6 +60,7 @@ from device_agent.cli import main
 sys.exit(main(["doctor", "--json", "--state-dir", sys.argv[1]]))
 ' "$2" >/dev/null
 printf '%s\\n' "$3" > "$1/complete"
+trap - EXIT
 """
 _SWITCH = 'ln -sfn "releases/$2" "$1/current.new" && mv -fT "$1/current.new" "$1/current"'
 _PRUNE = """
@@ -151,16 +154,14 @@ class Releases:
         release = f"{self._layout.releases}/{name}"
         paths = {wheel.name: f"{self._layout.wheels}/{self._place(wheel)}" for wheel in wheels}
         pip = paths.pop(INSTALLER)
-        end_processes(self._remote, f"{release}/")  # an installation that was cut off goes on
-        try:
-            what = f"installing {name}"
-            self._shell(what, _INSTALL, release, python, pip, *paths.values(), timeout_s=_INSTALL_TIMEOUT_S)
-            description = json.dumps({"python": python, "wheels": sorted(wheel.path.name for wheel in wheels)})
-            what = f"trying {name} there"
-            self._shell(what, _TRY, release, self._layout.state, description, timeout_s=_TRY_TIMEOUT_S)
-        except (CommandError, NoSpaceError):
-            self._remote.run(["rm", "-rf", release], timeout_s=_TRY_TIMEOUT_S, check=False)
-            raise
+        # An installation that was cut off goes on, and somebody else's is ended. What fails removes on the board what
+        # it made, before it has ended: later that would be another's.
+        end_processes(self._remote, release)
+        what = f"installing {name}"
+        self._shell(what, _INSTALL, release, python, pip, *paths.values(), timeout_s=_INSTALL_TIMEOUT_S)
+        description = json.dumps({"python": python, "wheels": sorted(wheel.path.name for wheel in wheels)})
+        what = f"trying {name} there"
+        self._shell(what, _TRY, release, self._layout.state, description, timeout_s=_TRY_TIMEOUT_S)
 
     def switch(self, name: str) -> None:
         """Use this one from now on, in one step."""

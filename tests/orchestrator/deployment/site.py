@@ -70,7 +70,15 @@ class SmallWheels(Wheelhouses):
         super().__init__(folder)
         borrowed = f"{_borrowed(folder.parent / 'borrowed')}\n{ROOT}\n"
         wheel = make_wheel(folder, "gauntlet", "0.1.0", files={"borrowed.pth": borrowed, **(files or {})})
-        self._made = [Wheel.of(wheel), Wheel.of(make_wheel(folder, "pip", files={"pip/__main__.py": _UNPACKER}))]
+        self._made = [Wheel.of(wheel), self._installer(folder, "")]
+
+    @staticmethod
+    def _installer(folder: Path, before: str) -> Wheel:
+        return Wheel.of(make_wheel(folder, "pip", files={"pip/__main__.py": before + _UNPACKER}))
+
+    def replace_installer(self, before: str) -> None:
+        """Let what unpacks the wheels do this first."""
+        self._made[1] = self._installer(self._made[1].path.parent, before)
 
     def is_ready(self, target: Target) -> bool:
         return True

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import tarfile
-from collections.abc import AsyncIterator, Callable
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,7 +19,10 @@ from orchestrator.client import ClientError
 from orchestrator.deployment import rollout, unit
 from orchestrator.deployment.enrolment import Enrolment
 from orchestrator.deployment.errors import DeploymentError, HostKeyError, NoSpaceError, UnfitError, UnreachableError
+from orchestrator.deployment.hosts import Host
 from orchestrator.deployment.layout import Layout
+from orchestrator.deployment.ports import Output, Remote
+from orchestrator.deployment.rollout import Options, Rollout
 from orchestrator.deployment.steps import AgentDownError, HostReport, Outcome
 from protos.gauntlet.v1 import device_pb2
 from tests.orchestrator.deployment.site import BROKEN, SILENT, Seen, Site, a_site, outcomes, prepare, tree
@@ -405,6 +411,52 @@ async def test_a_file_that_is_no_python_for_the_board_is_refused(
     failed = error(await site.deploy(site.host(sshd, python=archive)))
     assert message in failed.message
     assert failed.remedy
+
+
+_WAITS_ONCE = """
+import os, time
+try:
+    os.close(os.open(os.path.expanduser("~/begun"), os.O_CREAT | os.O_EXCL))
+    time.sleep(40)
+except FileExistsError:
+    pass
+"""
+
+
+def appears(file: Path) -> None:
+    while not file.exists():
+        time.sleep(0.05)
+
+
+async def test_of_two_who_deploy_at_once_the_second_gets_through_and_the_first_spoils_nothing(
+    site: Site, sshd: Sshd
+) -> None:
+    host = site.host(sshd)
+    wheels, done = site.small("waits"), threading.Event()
+    wheels.replace_installer(_WAITS_ONCE)
+
+    def far_away(host: Host) -> Remote:
+        """Who notices late what happened, and then removes something."""
+        remote = site.dialer.connect(host)
+        run = remote.run
+
+        def slow(command: Sequence[str], *words: Any, **more: Any) -> Output:
+            if command[0] == "rm":
+                done.wait(60)
+            return run(command, *words, **more)
+
+        remote.run = slow  # type: ignore[method-assign]
+        return remote
+
+    rollout = Rollout(host, far_away, site.side, wheels, Options(), Seen(), threading.Event())
+    first = asyncio.create_task(asyncio.to_thread(rollout.run))
+    await asyncio.to_thread(appears, sshd.home / "begun")
+    fine(await site.deploy(host, wheels))
+    done.set()
+    ended = error(await first)
+    assert (sshd.home / ".local/share/gauntlet/current/complete").exists()
+    assert ended.message.startswith("installing 0.1.0-")
+    assert len(agents(sshd)) == 1
 
 
 async def test_twenty_boards_at_once(site: Site, make_sshd: Callable[..., Sshd]) -> None:
