@@ -23,7 +23,7 @@ from device_agent.bridge.vitals import (
     parse_properties,
     parse_wakefulness,
 )
-from device_agent.errors import MeasurementError
+from device_agent.errors import MeasurementError, one_line
 from device_agent.hoststate import HostReader
 from device_agent.measure.meters.android import find_battery, find_odpm
 from device_agent.telemetry import EnergyCount
@@ -257,7 +257,7 @@ class PhoneDevice:
     def _host_state(self, snapshot: Snapshot, heat: Heat) -> measurement_pb2.HostState:
         with snapshot.laid_out() as root:
             state = HostReader(root).state()
-        del state.throttling[_MOST_PHRASES:]
+        state.throttling[:] = [one_line(phrase) for phrase in state.throttling[:_MOST_PHRASES]]
         if heat.cpu_c is not None:
             # Of the vendor's own choice of sensors; the kernel's zones have names that only he understands.
             state.temperature_c.CopyFrom(figures.measured(heat.cpu_c))

@@ -108,6 +108,16 @@ async def test_its_state_is_that_of_a_host_with_the_heat_that_its_vendor_tells(
     assert list(state.throttling) == ["cooling device thermal-cpufreq-0 at 3 of 8", "thermal status 1 (light)"]
 
 
+async def test_a_phone_that_finds_reasons_without_end_does_not_fill_the_bridges_heartbeat(
+    device: PhoneDevice, phone: FakePhone
+) -> None:
+    for number in range(40):
+        phone.write(f"/sys/class/thermal/cooling_device{number}/type", f"{number}" * 5000)
+        phone.write(f"/sys/class/thermal/cooling_device{number}/cur_state", "1\n")
+    await device.describe("", {}, {})
+    assert device.telemetry("d").ByteSize() < 16 * 1024
+
+
 async def test_energy_is_counted_by_rails_and_not_told_by_a_battery(device: PhoneDevice, phone: FakePhone) -> None:
     rails = "/sys/bus/iio/devices/iio:device0/energy_value"
     phone.write(rails, "t=1000\nCH3(T=1000)[S2M_VDD_CPUCL2], 1000000\n")
