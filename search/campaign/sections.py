@@ -135,7 +135,7 @@ class AugmentConfig(Section):
     """What may happen to a training image each time that it is seen; nothing by default."""
 
     crop: Annotated[int, Field(ge=0)] = Field(0, description="most cells that it is shifted by, 4 is usual")
-    flip: bool = Field(False, description="mirror every second one; not for digits or letters")
+    flip: bool = Field(False, description="mirror half of them, by chance; not for digits or letters")
     cutout: Annotated[int, Field(ge=0)] = Field(0, description="side of a square that becomes black, in cells")
 
     def settings(self) -> Augmentation:
