@@ -30,13 +30,14 @@ def test_a_function_that_has_changed_since_builds_other_networks(tmp_path: Path)
         "space": {"kind": "choices", "builder": "mine.py:build", "choices": {"width": [4, 6, 8]}},
         "objectives": ["accuracy", "latency_s@local"],
     }
-    path.write_text(yaml.safe_dump({**plain, "warm_start": ["earlier"]}))
+    path.write_text(yaml.safe_dump(plain))
     (tmp_path / "mine.py").write_text(BUILDER.format(change=""))
     with create(tmp_path / "earlier", load(path)) as log:
         log.note("space", Problem.of(load(path)).space.name)
         log.asked(["width4"])
         figures = {"accuracy": Value(0.5), "latency_s@local": Value(0.001)}
         log.told(Evaluation(0, "width4", 1, 1, figures=figures))
+    path.write_text(yaml.safe_dump({**plain, "warm_start": ["earlier"]}))
     for change, known in (("", 1), ("  # another", 0)):
         (tmp_path / "mine.py").write_text(BUILDER.format(change=change))
         with create(tmp_path / f"later{known}", load(path)) as log:
