@@ -132,7 +132,7 @@ class PhoneDevice:
         properties = parse_properties(_said(snapshot, "properties"))
         if properties.get("sys.boot_completed", "1") != "1":
             raise NotReadyError("it is starting up")
-        vitals = self._take(snapshot)
+        vitals = await self._take(snapshot)
         meters = [find_odpm(self), find_battery(self)]
         # Every phone has a battery: where nothing can be metered its reason is the one to mend.
         meter = next((meter for meter in meters if not meter.unavailable), meters[-1])
@@ -157,7 +157,7 @@ class PhoneDevice:
         Raises:
             AdbError: it does not answer.
         """
-        return self._take(await self._read_all(LIVE, _PROGRAMS))
+        return await self._take(await self._read_all(LIVE, _PROGRAMS))
 
     async def refresh(self) -> None:
         """Look, unless it measures.
@@ -240,11 +240,13 @@ class PhoneDevice:
         output = await self.phone.shell(["sh", "-c", script(patterns, programs)], _LOOK_TIMEOUT_S)
         return Snapshot.parse(output.stdout.decode(errors="replace"))
 
-    def _take(self, snapshot: Snapshot) -> Vitals:
-        self._snapshot = snapshot
+    async def _take(self, snapshot: Snapshot) -> Vitals:
         heat = parse_heat(_said(snapshot, "heat"))
+        # Hundreds of small files: on a slow disk that takes tenths of a second, which the other phones do not wait for.
+        host = await asyncio.to_thread(_host_state, snapshot, heat)
+        self._snapshot = snapshot
         self._vitals = Vitals(
-            host=self._host_state(snapshot, heat),
+            host=host,
             battery=parse_battery(_said(snapshot, "battery")),
             heat=heat,
             screen=parse_wakefulness(_said(snapshot, "screen")),
@@ -254,17 +256,18 @@ class PhoneDevice:
             self._energy = self._count.read()
         return self._vitals
 
-    def _host_state(self, snapshot: Snapshot, heat: Heat) -> measurement_pb2.HostState:
-        with snapshot.laid_out() as root:
-            state = HostReader(root).state()
-        state.throttling[:] = [one_line(phrase) for phrase in state.throttling[:_MOST_PHRASES]]
-        if heat.cpu_c is not None:
-            # Of the vendor's own choice of sensors; the kernel's zones have names that only he understands.
-            state.temperature_c.CopyFrom(figures.measured(heat.cpu_c))
-        if heat.status:
-            state.throttling.append(f"thermal status {heat.status} ({heat.word})")
-        state.background_cores.CopyFrom(figures.unavailable("not looked at on phones"))
-        return state
+
+def _host_state(snapshot: Snapshot, heat: Heat) -> measurement_pb2.HostState:
+    with snapshot.laid_out() as root:
+        state = HostReader(root).state()
+    state.throttling[:] = [one_line(phrase) for phrase in state.throttling[:_MOST_PHRASES]]
+    if heat.cpu_c is not None:
+        # Of the vendor's own choice of sensors; the kernel's zones have names that only he understands.
+        state.temperature_c.CopyFrom(figures.measured(heat.cpu_c))
+    if heat.status:
+        state.throttling.append(f"thermal status {heat.status} ({heat.word})")
+    state.background_cores.CopyFrom(figures.unavailable("not looked at on phones"))
+    return state
 
 
 def _figure(value: Optional[float], why_not: str) -> figure_pb2.Figure:
