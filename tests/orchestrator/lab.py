@@ -64,6 +64,7 @@ class ScriptedAgent:
         self.epoch = epoch
         self._channel = channel or grpc.aio.insecure_channel(address)
         self._call = agent_pb2_grpc.AgentServiceStub(self._channel).Session()
+        self._speaking = asyncio.Lock()  # gRPC takes one write of a stream at a time
 
     async def hello(self, *devices: device_pb2.DeviceDescription, held: tuple[str, ...] = (), version: int = 0) -> Any:
         """Introduce itself; the welcome."""
@@ -83,7 +84,8 @@ class ScriptedAgent:
         return await self.hear("welcome")
 
     async def say(self, **event: Any) -> None:
-        await self._call.write(agent_pb2.SessionRequest(**event))
+        async with self._speaking:
+            await self._call.write(agent_pb2.SessionRequest(**event))
 
     async def hear(self, kind: str) -> Any:
         """The next command of this kind; others are passed over."""

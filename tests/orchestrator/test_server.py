@@ -175,14 +175,16 @@ async def test_a_silent_device_is_lost_and_its_job_goes_elsewhere(address: str, 
     [submitted] = await client.submit([await a_job(client)])
     lost = await silent.hear("lease")
     await sound.hello(device("d2"))
+    held: list[str] = []
 
     async def beat() -> None:
         while True:
-            await sound.say(heartbeat=agent_pb2.Heartbeat())
+            await sound.say(heartbeat=agent_pb2.Heartbeat(held_lease_ids=held))
             await asyncio.sleep(0.2)
 
     beating = asyncio.ensure_future(beat())
     lease = await sound.hear("lease")
+    held.append(lease.lease_id)
     assert lease.job_id == submitted.job_id
     assert await state_of(client, "d1") == device_pb2.DEVICE_STATE_LOST
     await silent.refusal()
