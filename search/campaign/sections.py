@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -143,6 +143,22 @@ class AugmentConfig(Section):
         return Augmentation(**self.model_dump())
 
 
+Augment = Annotated[
+    AugmentConfig | None, Field(description="{crop, flip, cutout}: what may happen to a training image")
+]
+Faults = Annotated[
+    FaultTrainingConfig | None,
+    Field(description="{model, alpha, clean_epochs, ramp_epochs}: to train under, with alpha of the loss"),
+]
+_Trained = TypeVar("_Trained", "SupernetConfig", "TrainingConfig")
+
+
+def _check_faults(section: _Trained) -> _Trained:
+    if section.faults is not None:
+        section.faults.settings().check(section.epochs)
+    return section
+
+
 class SupernetConfig(Section):
     """The training of the shared weights."""
 
@@ -161,16 +177,10 @@ class SupernetConfig(Section):
         2, description="drawn in each step of a sandwich, besides largest and smallest"
     )
     threads: Count = Field(1, description="of torch; one is fastest on small networks")
-    augment: AugmentConfig | None = Field(None, description="{crop, flip, cutout}: what may happen to a training image")
-    faults: FaultTrainingConfig | None = Field(
-        None, description="{model, alpha, clean_epochs, ramp_epochs}: to train under, with alpha of the loss"
-    )
+    augment: Augment = None
+    faults: Faults = None
 
-    @model_validator(mode="after")
-    def _faults_strike(self) -> SupernetConfig:
-        if self.faults is not None:
-            self.faults.settings().check(self.epochs)
-        return self
+    _faults_strike = model_validator(mode="after")(_check_faults)
 
 
 class TrainingConfig(Section):
@@ -179,16 +189,10 @@ class TrainingConfig(Section):
     epochs: Count = Field(3, description="passes over the training images")
     batch: Annotated[int, Field(ge=2)] = Field(64, description="images a step")
     learning_rate: Annotated[float, Field(gt=0)] = Field(0.1, description="at its peak")
-    augment: AugmentConfig | None = Field(None, description="{crop, flip, cutout}: what may happen to a training image")
-    faults: FaultTrainingConfig | None = Field(
-        None, description="{model, alpha, clean_epochs, ramp_epochs}: to train under, with alpha of the loss"
-    )
+    augment: Augment = None
+    faults: Faults = None
 
-    @model_validator(mode="after")
-    def _faults_strike(self) -> TrainingConfig:
-        if self.faults is not None:
-            self.faults.settings().check(self.epochs)
-        return self
+    _faults_strike = model_validator(mode="after")(_check_faults)
 
 
 class SearchConfig(Section):
