@@ -5,12 +5,11 @@ from __future__ import annotations
 import enum
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gauntlet.cli.output import JsonOption, LabDirOption, LabOption, open_lab, print_json, stderr, stdout
+from gauntlet.cli.output import DirOption, JsonOption, LabDirOption, LabOption, open_lab, print_json, stderr, stdout
 
 _FIRST_TOKEN_S = 3600.0
 _DEFAULT_LIFE = {"join": "1h", "api": "30d"}
@@ -25,15 +24,7 @@ class Role(enum.Enum):
 
 
 def init(
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--dir",
-            metavar="DIR",
-            envvar="GAUNTLET_LAB_DIR",
-            help="Folder of the lab.  [dim]\\[default: ~/.local/state/gauntlet/lab][/]",
-        ),
-    ] = None,
+    folder: DirOption = None,
     names: Annotated[
         list[str] | None,
         typer.Option("--name", metavar="HOST", help="Name or address by which others reach this server; repeatable."),

@@ -9,20 +9,10 @@ from typing import Annotated
 
 import typer
 
-from gauntlet.cli.output import JsonOption, print_json, stderr, stdout
+from gauntlet.cli.output import DirOption, JsonOption, print_json, stderr, stdout
 
 _MIB = 1024 * 1024
 _SHOWN = 3
-
-DirOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--dir",
-        metavar="DIR",
-        envvar="GAUNTLET_LAB_DIR",
-        help="Folder of the lab.  [dim]\\[default: ~/.local/state/gauntlet/lab][/]",
-    ),
-]
 
 
 def backup(

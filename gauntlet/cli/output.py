@@ -32,6 +32,15 @@ LabOption = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+DirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--dir",
+        metavar="DIR",
+        envvar="GAUNTLET_LAB_DIR",
+        help="Folder of the lab.  [dim]\\[default: ~/.local/state/gauntlet/lab][/]",
+    ),
+]
 LabDirOption = Annotated[
     Path | None,
     typer.Option(
