@@ -10,7 +10,7 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Coroutine, Dict, Optional, Sequence, Tuple
 
 from protos import contract, logs
 from protos.addresses import AddressError, check_form, check_local, split
@@ -62,62 +62,61 @@ def _fail(error: Exception, code: int, debug: bool) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     logs.set_up(options.log_format, logging.DEBUG if options.debug else logging.INFO)
-    from device_agent.identity import StateError
     from device_agent.service import Settings, serve  # loads gRPC: not for --help
 
     _check_ids(("agent id", options.agent_id), ("device id", options.device_id), ("class", options.device_class))
-    address, held = _lab(options)
     settings = Settings(
-        orchestrator=address,
-        state_folder=options.state_dir.expanduser().resolve(),
-        agent_id=held.name if held else options.agent_id,
+        **_of_any_agent(options),
         device_id=options.device_id,
         device_class=options.device_class,
-        labels=_labels(options.label),
-        cache_bytes=options.cache_mb * 1024**2,
         worker_memory_bytes=options.worker_memory_mb * 1024**2 if options.worker_memory_mb else None,
-        lifeline=options.lifeline,
         allow_pt2=options.allow_pt2,
         allow_setup=options.allow_setup,
         setup_root=options.setup_root,
         fitness=not options.no_fitness,
         noise_floor_every_s=options.noise_floor_every * 3600,
-        metrics_address=options.metrics_address,
-        credentials=held,
     )
-    try:
-        asyncio.run(serve(settings))
-    except StateError as error:
-        raise UsageError(str(error)) from error
-    return 0
+    return _run_agent(serve(settings))
 
 
 def _bridge(options: argparse.Namespace) -> int:
     logs.set_up(options.log_format, logging.DEBUG if options.debug else logging.INFO)
     from device_agent.bridge.service import BridgeSettings, serve_bridge
-    from device_agent.identity import StateError
 
     _check_ids(("agent id", options.agent_id))
     if options.runner is not None and not options.runner.is_file():
         raise UsageError(f"there is no runner {options.runner}\nname a file, see docs/phones.md")
-    address, held = _lab(options)
     settings = BridgeSettings(
-        orchestrator=address,
-        state_folder=options.state_dir.expanduser().resolve(),
-        agent_id=held.name if held else options.agent_id,
+        **_of_any_agent(options),
         adb=options.adb,
         adb_port=options.adb_port,
         names=_phone_names(options.phone),
-        labels=_labels(options.label),
         runner=options.runner,
         allow_reboot=options.allow_reboot,
-        cache_bytes=options.cache_mb * 1024**2,
-        lifeline=options.lifeline,
-        metrics_address=options.metrics_address,
-        credentials=held,
     )
+    return _run_agent(serve_bridge(settings))
+
+
+def _of_any_agent(options: argparse.Namespace) -> Dict[str, Any]:
+    """The fields of `AgentSettings`."""
+    address, held = _lab(options)
+    return {
+        "orchestrator": address,
+        "state_folder": options.state_dir.expanduser().resolve(),
+        "agent_id": held.name if held else options.agent_id,
+        "labels": _labels(options.label),
+        "cache_bytes": options.cache_mb * 1024**2,
+        "lifeline": options.lifeline,
+        "credentials": held,
+        "metrics_address": options.metrics_address,
+    }
+
+
+def _run_agent(running: Coroutine[Any, Any, None]) -> int:
+    from device_agent.identity import StateError
+
     try:
-        asyncio.run(serve_bridge(settings))
+        asyncio.run(running)
     except StateError as error:
         raise UsageError(str(error)) from error
     return 0

@@ -11,7 +11,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ContextManager, Coroutine, Mapping, Optional, Sequence
+from typing import Any, AsyncIterator, ContextManager, Coroutine, Mapping, Optional, Sequence, Tuple
 
 from device_agent import enrolment, runtimes
 from device_agent.cache import ArtifactCache
@@ -37,44 +37,53 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How an agent runs.
+class AgentSettings:
+    """How any agent runs, whatever its devices are.
 
     Attributes:
         orchestrator: its address.
         state_folder: identity, cache, unsent results.
         agent_id: empty: the one kept in the folder, or the host's name.
-        device_id: empty: the agent's id.
-        device_class: empty: found out.
-        labels: of the device.
+        labels: of its devices.
         cache_bytes: cap of the artifact cache.
-        worker_memory_bytes: address space of a worker; None: most of the machine's memory.
         lifeline: stop when standard input ends.
-        allow_pt2: take exported programs of torch, which can run code where they are loaded.
-        allow_setup: let jobs change governor, clocks and power mode while they measure.
-        setup_root: of the file system that is set up, or of a made-up one.
-        fitness: check now and then that the device is what it was.
         credentials: of the lab that it has joined; None: without TLS.
-        noise_floor_every_s: longest age of its noise floor; 0: never measure it.
         metrics_address: where Prometheus finds its own /metrics; empty: nowhere.
     """
 
     orchestrator: str
     state_folder: Path
     agent_id: str
-    device_id: str
-    device_class: str
     labels: Mapping[str, str]
     cache_bytes: int
-    worker_memory_bytes: Optional[int]
     lifeline: bool
+    credentials: Optional[Credentials]
+    metrics_address: str
+
+
+@dataclass(frozen=True)
+class Settings(AgentSettings):
+    """How an agent with this machine as its one device runs.
+
+    Attributes:
+        device_id: empty: the agent's id.
+        device_class: empty: found out.
+        worker_memory_bytes: address space of a worker; None: most of the machine's memory.
+        allow_pt2: take exported programs of torch, which can run code where they are loaded.
+        allow_setup: let jobs change governor, clocks and power mode while they measure.
+        setup_root: of the file system that is set up, or of a made-up one.
+        fitness: check now and then that the device is what it was.
+        noise_floor_every_s: longest age of its noise floor; 0: never measure it.
+    """
+
+    device_id: str
+    device_class: str
+    worker_memory_bytes: Optional[int]
     allow_pt2: bool = False
     allow_setup: bool = False
     setup_root: Path = Path("/")
     fitness: bool = True
     noise_floor_every_s: float = 24 * 3600.0
-    credentials: Optional[Credentials] = None
-    metrics_address: str = ""
 
 
 async def serve(settings: Settings) -> None:
@@ -83,14 +92,7 @@ async def serve(settings: Settings) -> None:
     Raises:
         StateError: the state folder cannot be used, or its certificate has expired.
     """
-    if settings.credentials is not None:
-        await enrolment.ready(settings.credentials)
-    with (
-        contextlib.closing(StateFolder(settings.state_folder, settings.agent_id)) as state,
-        logs.known(agent_id=state.agent_id),
-    ):
-        work = state.root / "work"
-        shutil.rmtree(work, ignore_errors=True)  # measurements of an earlier life
+    async with at_home(settings) as (state, work):
         journal = state.root / "setup.json"
         tuner = Tuner(journal, settings.setup_root)
         # Of an earlier life, which may have been allowed more than this one.
@@ -119,6 +121,24 @@ async def serve(settings: Settings) -> None:
             await pool.close()
             await _restore(tuner)
             await uplink.close()
+
+
+@contextlib.asynccontextmanager
+async def at_home(settings: AgentSettings) -> AsyncIterator[Tuple[StateFolder, Path]]:
+    """Own the state folder, once the clock is right: the folder, and in it the empty one of measurements.
+
+    Raises:
+        StateError: the state folder cannot be used, or its certificate has expired.
+    """
+    if settings.credentials is not None:
+        await enrolment.ready(settings.credentials)
+    with (
+        contextlib.closing(StateFolder(settings.state_folder, settings.agent_id)) as state,
+        logs.known(agent_id=state.agent_id),
+    ):
+        work = state.root / "work"
+        shutil.rmtree(work, ignore_errors=True)  # measurements of an earlier life
+        yield state, work
 
 
 async def renew(held: Optional[Credentials], state: StateFolder, uplink: Uplink, agent: Agent) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Mapping, Optional
 
-from device_agent import enrolment
 from device_agent.bridge.adb import AdbError, AdbProgram
 from device_agent.bridge.attendant import Attendant, Bench, Manner, NoBench
 from device_agent.bridge.measuring import PhoneBench
@@ -20,13 +18,11 @@ from device_agent.cache import ArtifactCache
 from device_agent.fitness.care import Care
 from device_agent.identity import StateFolder
 from device_agent.runner import DeviceRunner, Pool
-from device_agent.service import describe_agent, exporting, renew, run_until_stopped
+from device_agent.service import AgentSettings, at_home, describe_agent, exporting, renew, run_until_stopped
 from device_agent.session import Agent
 from device_agent.spool import Spool
 from device_agent.telemetry import SharedTelemetry
 from device_agent.uplink import Uplink
-from protos import logs
-from protos.credentials import Credentials
 from protos.gauntlet.v1 import device_pb2
 
 log = logging.getLogger(__name__)
@@ -35,39 +31,23 @@ _KILL_SERVER_S = 10.0
 
 
 @dataclass(frozen=True)
-class BridgeSettings:
+class BridgeSettings(AgentSettings):
     """How a bridge runs.
 
     Attributes:
-        orchestrator: its address.
-        state_folder: identity, cache, unsent results.
-        agent_id: empty: the one kept in the folder, or the host's name.
         adb: the program.
         adb_port: of its server; 0: the usual one. Another one is started, and ended with the bridge.
         names: of phones, by serial number or port ("usb:1-2").
-        labels: of all phones.
         runner: the program that runs models on a phone, a file here; None: phones are shown and take no jobs.
         allow_reboot: may a phone that hangs be rebooted?
-        cache_bytes: cap of the artifact cache.
-        lifeline: stop when standard input ends.
-        credentials: of the lab that it has joined; None: without TLS.
-        metrics_address: where it serves its own /metrics; empty: nowhere.
         poll_s: between two looks at which phones there are.
     """
 
-    orchestrator: str
-    state_folder: Path
-    agent_id: str
     adb: Path
     adb_port: int
     names: Mapping[str, str]
-    labels: Mapping[str, str]
     runner: Optional[Path]
     allow_reboot: bool
-    cache_bytes: int
-    lifeline: bool
-    credentials: Optional[Credentials] = None
-    metrics_address: str = ""
     poll_s: float = 1.0
 
 
@@ -78,14 +58,7 @@ async def serve_bridge(settings: BridgeSettings) -> None:
         StateError: the state folder cannot be used, or its certificate has expired.
         AdbError: there is no adb, or its server does not start.
     """
-    if settings.credentials is not None:
-        await enrolment.ready(settings.credentials)
-    with (
-        contextlib.closing(StateFolder(settings.state_folder, settings.agent_id)) as state,
-        logs.known(agent_id=state.agent_id),
-    ):
-        work = state.root / "work"
-        shutil.rmtree(work, ignore_errors=True)  # measurements of an earlier life
+    async with at_home(settings) as (state, work):
         adb = AdbProgram(settings.adb, settings.adb_port)
         await adb.devices()  # what is wrong with it is better said now than each second
         uplink = Uplink(settings.orchestrator, settings.credentials)
