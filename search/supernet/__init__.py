@@ -1,7 +1,7 @@
 """Supernets: one training for all networks of a space, and how far its ranking can be trusted."""
 
 from search.fault_training import FaultTraining
-from search.supernet.accuracy import Accuracy, evaluate, wilson
+from search.supernet.accuracy import Accuracy, FaultyAccuracy, evaluate, evaluate_under, wilson
 from search.supernet.audit import Audit, AuditedSubnet, audit, rank_quality
 from search.supernet.checkpoint import load_weights
 from search.supernet.elastic import Supernet
@@ -16,6 +16,7 @@ __all__ = [
     "AuditedSubnet",
     "CheckpointError",
     "FaultTraining",
+    "FaultyAccuracy",
     "Progress",
     "Supernet",
     "SupernetError",
@@ -23,6 +24,7 @@ __all__ = [
     "TrainingDivergedError",
     "audit",
     "evaluate",
+    "evaluate_under",
     "load_weights",
     "rank_quality",
     "recalibrate",
