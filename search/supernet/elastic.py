@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from search.spaces import Architecture, MobileSpace
 from search.spaces.network import Bottleneck, Network, Plain
 from search.spaces.plan import BlockPlan
+from search.supernet.base import SharedWeights
 from search.supernet.recalibration import recalibrate
 
 
@@ -102,7 +103,7 @@ class ElasticPlain(nn.Module):
         self.conv.cut(block.conv, block.bn)
 
 
-class Supernet(nn.Module):
+class Supernet(SharedWeights):
     """The shared weights.
 
     Args:
@@ -112,7 +113,7 @@ class Supernet(nn.Module):
 
     def __init__(self, space: MobileSpace, seed: int = 0) -> None:
         super().__init__()
-        self.space = space
+        self.space: MobileSpace = space
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.stem = ElasticConvolution(space.image_shape[0], space.stem, 3)
