@@ -85,14 +85,15 @@ class Augmentation:
         if self == Augmentation():
             return images
         height, width = images.shape[2:]
-        draws = _draws(places, seed, epoch)
+        draws, device = _draws(places, seed, epoch), images.device
         if self.crop:
             span = 2 * self.crop + 1
-            images = shifted(images, self.crop, _below(draws[_DOWN], span), _below(draws[_ACROSS], span))
+            down, across = _below(draws[_DOWN], span, device), _below(draws[_ACROSS], span, device)
+            images = shifted(images, self.crop, down, across)
         if self.flip:
-            images = mirrored(images, _below(draws[_MIRRORED], 2) == 1)
+            images = mirrored(images, _below(draws[_MIRRORED], 2, device) == 1)
         if self.cutout:
-            down, across = _below(draws[_HOLE_DOWN], height), _below(draws[_HOLE_ACROSS], width)
+            down, across = _below(draws[_HOLE_DOWN], height, device), _below(draws[_HOLE_ACROSS], width, device)
             images = holed(images, self.cutout, down, across)
         return images
 
@@ -112,7 +113,7 @@ def shifted(images: Tensor, frame: int, down: Tensor, across: Tensor) -> Tensor:
     n, _, height, width = images.shape
     # A view of all windows, of which indexing copies one of each image: no loop, and no table of cells.
     windows = F.pad(images, [frame] * 4).unfold(2, height, 1).unfold(3, width, 1)
-    return windows.permute(0, 2, 3, 1, 4, 5)[torch.arange(n), down, across]
+    return windows.permute(0, 2, 3, 1, 4, 5)[torch.arange(n, device=images.device), down, across]
 
 
 def mirrored(images: Tensor, which: Tensor) -> Tensor:
@@ -140,7 +141,7 @@ def holed(images: Tensor, side: int, down: Tensor, across: Tensor) -> Tensor:
 def _within(cells: int, side: int, centre: Tensor) -> Tensor:
     """(N, cells): whether the square reaches there."""
     first = (centre - side // 2)[:, None]
-    place = torch.arange(cells)
+    place = torch.arange(cells, device=centre.device)
     return (place >= first) & (place < first + side)
 
 
@@ -155,6 +156,7 @@ def _draws(places: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.uint6
     return result
 
 
-def _below(draws: NDArray[np.uint64], end: int) -> Tensor:
+def _below(draws: NDArray[np.uint64], end: int, device: torch.device) -> Tensor:
     """(N,), int64, 0 … end − 1, from the upper half of each draw; uneven by less than end / 2³²."""
-    return torch.from_numpy((((draws >> np.uint64(32)) * np.uint64(end)) >> np.uint64(32)).astype(np.int64))
+    numbers = ((draws >> np.uint64(32)) * np.uint64(end)) >> np.uint64(32)
+    return torch.from_numpy(numbers.astype(np.int64)).to(device)

@@ -5,7 +5,13 @@ from search.supernet.accuracy import Accuracy, FaultyAccuracy, evaluate, evaluat
 from search.supernet.audit import Audit, AuditedSubnet, audit, rank_quality
 from search.supernet.checkpoint import load_weights
 from search.supernet.elastic import Supernet
-from search.supernet.errors import CheckpointError, SupernetError, TrainingDivergedError
+from search.supernet.errors import (
+    BatchTooLargeError,
+    CheckpointError,
+    SupernetError,
+    TrainingDivergedError,
+    TrainingStopped,
+)
 from search.supernet.recalibration import recalibrate
 from search.supernet.settings import Progress, TrainSettings
 from search.supernet.training import train, train_alone
@@ -14,6 +20,7 @@ __all__ = [
     "Accuracy",
     "Audit",
     "AuditedSubnet",
+    "BatchTooLargeError",
     "CheckpointError",
     "FaultTraining",
     "FaultyAccuracy",
@@ -22,6 +29,7 @@ __all__ = [
     "SupernetError",
     "TrainSettings",
     "TrainingDivergedError",
+    "TrainingStopped",
     "audit",
     "evaluate",
     "evaluate_under",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from search.supernet.elastic import Supernet
+from search.fault_training import FaultTraining
+from search.supernet.base import SharedWeights
 from search.supernet.errors import CheckpointError
-from search.supernet.settings import TrainSettings
+from search.supernet.settings import NOT_BITWISE, TrainSettings
 
 _VERSION = 1
 
@@ -23,12 +27,25 @@ class Identity:
     Attributes:
         space: the space's name.
         data: the data set's digest.
-        settings: of the training.
+        settings: of the training; the device is not part of it.
+        network: the architecture of one that is trained alone; empty: a supernet.
+        begin: digest of the weights that it began from, see :func:`digest_of`; empty: random ones, from the seed.
+        steps: if other than the settings' epochs have; 0: all of those.
     """
 
     space: str
     data: str
     settings: TrainSettings
+    network: str = ""
+    begin: str = ""
+    steps: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """In plain words and numbers."""
+        found = asdict(self)
+        for name in NOT_BITWISE:
+            found["settings"].pop(name)
+        return found
 
 
 @dataclass(frozen=True)
@@ -40,22 +57,39 @@ class TrainState:
         loss: running average, for the progress shown.
         accuracy: running average.
         optimizer: the optimizer's state.
+        scaler: that of the loss's scale; empty where it has none.
     """
 
     step: int
     loss: float
     accuracy: float
     optimizer: dict[str, Any]
+    scaler: dict[str, Any] = field(default_factory=dict)
 
 
-def save(path: Path, supernet: Supernet, state: TrainState, identity: Identity) -> None:
+def digest_of(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of weights with their names, hexadecimal."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def save(path: Path, weights: Mapping[str, Tensor], state: TrainState, identity: Identity) -> None:
     """Write a checkpoint in place of the one before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "version": _VERSION,
-        "identity": {**asdict(identity)},
-        "weights": supernet.state_dict(),
-        "state": {"step": state.step, "loss": state.loss, "accuracy": state.accuracy, "optimizer": state.optimizer},
+        "identity": identity.document(),
+        "weights": dict(weights),
+        "state": {
+            "step": state.step,
+            "loss": state.loss,
+            "accuracy": state.accuracy,
+            "optimizer": state.optimizer,
+            "scaler": state.scaler,
+        },
     }
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -73,47 +107,61 @@ def save(path: Path, supernet: Supernet, state: TrainState, identity: Identity) 
         os.close(folder)
 
 
-def load(path: Path, supernet: Supernet, identity: Identity) -> TrainState:
-    """Read a checkpoint's weights into a supernet.
+def load(path: Path, module: nn.Module, identity: Identity) -> TrainState:
+    """Read a checkpoint's weights into a supernet, or into a network that is trained alone.
 
     Raises:
         CheckpointError: it cannot be read or belongs to another training.
     """
     content = _read(path)
-    found, wanted = content["identity"], asdict(identity)
-    # A setting that came later is not in earlier files; its default is what was done then.
-    found["settings"] = {**asdict(TrainSettings()), **found["settings"]}
+    found, wanted = _completed(content["identity"]), identity.document()
     for what in wanted:
         if found[what] != wanted[what]:
-            raise CheckpointError(
-                f"{path} belongs to another training: {what} is {found[what]}, not {wanted[what]}; remove it to begin "
-                "anew"
-            )
-    supernet.load_state_dict(content["weights"])
+            differs = f"{what} is {found[what]}, not {wanted[what]}"
+            if what == "settings":
+                there, here = found[what], wanted[what]
+                parts = [f"{key} is {there.get(key)}, not {here[key]}" for key in here if there.get(key) != here[key]]
+                differs = f"{what}: {', '.join(parts)}"
+            raise CheckpointError(f"{path} belongs to another training: {differs}; remove it to begin anew")
+    module.load_state_dict(content["weights"])
     return TrainState(**content["state"])
 
 
-def load_weights(path: Path, supernet: Supernet) -> None:
+def _completed(found: dict[str, Any]) -> dict[str, Any]:
+    """A setting that came later is not in earlier files; its default is what was done then."""
+    usual = Identity("", "", TrainSettings()).document()
+    settings = {**usual["settings"], **found["settings"]}
+    for name in NOT_BITWISE:
+        settings.pop(name, None)
+    if settings["faults"] is not None:
+        settings["faults"] = {**asdict(FaultTraining(settings["faults"]["model"])), **settings["faults"]}
+    return {**usual, **found, "settings": settings}
+
+
+def load_weights(path: Path, supernet: SharedWeights) -> None:
     """Read the weights alone, of whatever training over the same space.
 
     Raises:
         CheckpointError: it cannot be read or belongs to another space.
     """
     content = _read(path)
-    if content["identity"]["space"] != supernet.space.name:
-        raise CheckpointError(f"{path} holds weights of another space: {content['identity']['space']}")
+    of = content["identity"]
+    if of["space"] != supernet.space.name:
+        raise CheckpointError(f"{path} holds weights of another space: {of['space']}")
+    if of.get("network"):
+        raise CheckpointError(f"{path} holds one network that was trained alone, {of['network']}, and no supernet")
     supernet.load_state_dict(content["weights"])
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = torch.load(path, weights_only=True)  # data only: nothing in the file is executed
+        content = torch.load(path, map_location="cpu", weights_only=True)  # data only: nothing in the file is executed
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except Exception as error:  # on files of another kind torch's reader fails with whatever it stumbles over
         raise CheckpointError(f"{path} cannot be read as a checkpoint: {error}") from error
     if not isinstance(content, dict) or "version" not in content:
-        raise CheckpointError(f"{path} is no checkpoint of a supernet")
+        raise CheckpointError(f"{path} is no checkpoint of a training")
     if content["version"] != _VERSION:
         raise CheckpointError(
             f"{path} is of version {content['version']}, this program reads {_VERSION}; remove it to begin anew"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -11,6 +12,11 @@ from search.fault_training import FaultTraining
 
 MethodName = Literal["sandwich", "single-path"]
 """What a supernet is taught in a step; see :mod:`search.supernet.methods`."""
+PrecisionName = Literal["none", "bf16", "fp16"]
+"""In which floats layers compute where torch deems it safe; none: in 32 bits throughout."""
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
+NOT_BITWISE = ("device",)
+"""Settings that another run of the same training may change: what they leave different is rounding."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,10 @@ class TrainSettings:
         seed: decides the order of the images, the networks drawn and the faults; not negative.
         threads: of torch. Results are bit-identical only among runs with the same number; on small networks one is
             fastest.
+        device: where to compute: cpu, cuda, cuda:1, …, or auto, a graphics processor if there is one. Results on a
+            graphics processor need not repeat to the bit, so that a training may go on elsewhere than it began.
+        mixed_precision: bf16 or fp16, or none. It is autocast, weights stay in 32 bits; for fp16 the loss is scaled,
+            and a step whose gradients overflow all the same is left out.
     """
 
     epochs: int = 10
@@ -51,6 +61,8 @@ class TrainSettings:
     augment: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
     threads: int = 1
+    device: str = "cpu"
+    mixed_precision: PrecisionName = "none"
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -66,6 +78,11 @@ class TrainSettings:
                 raise ValueError(f"{name} must be positive: {getattr(self, name)}")
         if self.method not in get_args(MethodName):
             raise ValueError(f"method must be one of {', '.join(get_args(MethodName))}: {self.method}")
+        if self.mixed_precision not in get_args(PrecisionName):
+            known = ", ".join(get_args(PrecisionName))
+            raise ValueError(f"mixed_precision must be one of {known}: {self.mixed_precision}")
+        if not _DEVICE.fullmatch(self.device):
+            raise ValueError(f"device must be auto, cpu, cuda or cuda:NUMBER: {self.device}")
         if not 0 <= self.label_share <= 1:
             raise ValueError(f"label_share must be 0 to 1: {self.label_share}")
         for name in ("momentum", "warmup", "weight_decay"):

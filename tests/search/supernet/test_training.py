@@ -10,6 +10,7 @@ from search.data import Data, Split
 from search.spaces import MobileSpace
 from search.supernet import (
     CheckpointError,
+    FaultTraining,
     Supernet,
     TrainingDivergedError,
     TrainSettings,
@@ -183,6 +184,21 @@ def test_a_checkpoint_of_another_version_is_refused(data, space, tmp_path, monke
         train(Supernet(space), data, SHORT, checkpoint=tmp_path / "state")
 
 
+def test_a_checkpoint_from_before_there_were_further_settings_goes_on(data, space, tmp_path):
+    path, seen, settings = tmp_path / "state", [], replace(SHORT, faults=FaultTraining("adSAF(p=0.1)"))
+    train(Supernet(space), data, settings, checkpoint=path, progress=seen.append, stop=lambda: len(seen) == 4)
+    content = torch.load(path, weights_only=True)
+    for part in ("network", "begin", "steps"):
+        del content["identity"][part]
+    del content["state"]["scaler"]
+    del content["identity"]["settings"]["mixed_precision"]
+    torch.save(content, path)
+    straight, resumed = Supernet(space), Supernet(space)
+    train(straight, data, settings)
+    assert train(resumed, data, settings, checkpoint=path)
+    assert same(weights(straight), weights(resumed))
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 not really"])
 def test_a_file_that_is_no_checkpoint_is_refused(data, space, tmp_path, content):
     (tmp_path / "state").write_bytes(content)
@@ -200,7 +216,7 @@ def test_a_truncated_checkpoint_is_refused(data, space, tmp_path):
 
 def test_a_torch_file_of_something_else_is_refused(data, space, tmp_path):
     torch.save({"weights": torch.zeros(3)}, tmp_path / "state")
-    with pytest.raises(CheckpointError, match="no checkpoint of a supernet"):
+    with pytest.raises(CheckpointError, match="no checkpoint of a training"):
         train(Supernet(space), data, SHORT, checkpoint=tmp_path / "state")
 
 
