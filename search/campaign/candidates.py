@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from protos import contract
-from protos.hostlock import HostLock
 from search.data import Data
 from search.export import ExportedModel, ExportError, export_tflite, outputs_of, verify
 from search.supernet import evaluate
+from search.timed_windows import outside_timed_windows
 from search.values import Origin, Value
 
 #: Images for the ranges of int8, for the comparison with the network, and for that on the device before it is timed.
@@ -32,7 +32,6 @@ _VERIFIED_IMAGES = 64
 REFERENCE_IMAGES = 16
 #: An int8 file that agrees less often than this with its network is broken, not rounded.
 _LEAST_AGREEMENT = 0.5
-_POLL_S = 0.005
 
 TFLITE = "model/tflite"
 
@@ -122,15 +121,3 @@ def timed(stage_s: dict[str, float], stage: str) -> Iterator[None]:
         yield
     finally:
         stage_s[stage] = stage_s.get(stage, 0.0) + time.monotonic() - began
-
-
-@contextmanager
-def outside_timed_windows() -> Iterator[None]:
-    """Compute only while no device of this host is being timed: a busy neighbour multiplies its 99th percentile."""
-    lock = HostLock()
-    while not lock.try_acquire(shared=True):
-        time.sleep(_POLL_S)
-    try:
-        yield
-    finally:
-        lock.release()

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from search.campaign.candidates import Candidate, CandidateError, export, outside_timed_windows, timed
+from search.campaign.candidates import Candidate, CandidateError, export, timed
 from search.campaign.config import CampaignConfig
 from search.campaign.problem import Problem, training, training_alone
 from search.data import Data
@@ -20,6 +20,7 @@ from search.replay.table import Table
 from search.spaces.base import Architecture, Space
 from search.spaces.mobile import MobileSpace
 from search.supernet import Progress, Supernet, TrainingDivergedError, train, train_alone
+from search.timed_windows import outside_timed_windows
 
 #: Figures that the host finds out.
 _OF_THE_FILE = frozenset({*NOTED, "model_bytes"})
