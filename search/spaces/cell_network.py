@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,31 +19,46 @@ def _relu_conv_bn(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn
     return nn.Sequential(nn.ReLU(), convolution(inputs, outputs, kernel, stride), nn.BatchNorm2d(outputs))
 
 
+def edge_operation(operation: int, channels: int) -> nn.Module:
+    """What an edge does, a skip or more: (N, C, H, W) → the same."""
+    if operation == SKIP:
+        return nn.Identity()
+    if OPERATIONS[operation].startswith("nor_conv"):
+        return _relu_conv_bn(channels, channels, int(OPERATIONS[operation][-1]))
+    # Padding does not count, as in the benchmark, and as TFLite's SAME pooling has it.
+    return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+
+
+def cell_output(x: Tensor, edges: Iterable[tuple[int, int, Callable[[Tensor], Tensor]]]) -> Tensor:
+    """What a cell makes of (N, C, H, W): the same shape; zeros if no path is live.
+
+    Args:
+        x: the cell's input.
+        edges: the live ones in the order of :data:`~search.spaces.nb201.EDGES`: from, to, and what they do.
+    """
+    maps: dict[int, Tensor] = {0: x}
+    for source, target, operation in edges:
+        value = operation(maps[source])
+        maps[target] = maps[target] + value if target in maps else value
+    return maps[3] if 3 in maps else torch.zeros_like(x)
+
+
 class CellModule(nn.Module):
     """One cell; edges that are not live are left out, for they change nothing."""
 
     def __init__(self, cell: Cell, channels: int) -> None:
         super().__init__()
-        self._live = [
-            (str(index), *EDGES[index], operation)
-            for index, operation in enumerate(live_edges(cell))
-            if operation != NONE
-        ]
-        self.edges = nn.ModuleDict()
-        for name, _, _, operation in self._live:
-            if OPERATIONS[operation].startswith("nor_conv"):
-                self.edges[name] = _relu_conv_bn(channels, channels, int(OPERATIONS[operation][-1]))
-            elif operation != SKIP:
-                # Padding does not count, as in the benchmark, and as TFLite's SAME pooling has it.
-                self.edges[name] = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+        self.edges = nn.ModuleDict(
+            {
+                str(index): edge_operation(operation, channels)
+                for index, operation in enumerate(live_edges(cell))
+                if operation != NONE
+            }
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → the same; zeros if no path is live."""
-        maps: dict[int, Tensor] = {0: x}
-        for name, source, target, operation in self._live:
-            value = maps[source] if operation == SKIP else self.edges[name](maps[source])
-            maps[target] = maps[target] + value if target in maps else value
-        return maps[3] if 3 in maps else torch.zeros_like(x)
+        return cell_output(x, ((*EDGES[int(index)], operation) for index, operation in self.edges.items()))
 
 
 class Reduction(nn.Module):

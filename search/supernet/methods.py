@@ -1,25 +1,30 @@
 """What a supernet is taught in a step, as published methods have it.
 
-A method is a generator that the engine (:func:`~search.supernet.training.train`) drives: it yields one lesson after
+A method is a generator of lessons that the engine (:func:`~search.supernet.training.train`) drives: it yields one after
 another and is sent what the network answered, so that a later lesson may build on an earlier one. Everything else,
 gradients and their check, optimizer, checkpoints and progress, is the engine's and the same for all methods::
 
     method    ── Lesson(network, target) ──►  engine: forward, loss, backward
               ◄──── logits, detached ───────
+
+What a method needs of a space or of a supernet is a protocol here, and asked for before the first step.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 (its name everywhere)
 from torch import Tensor
 
-from search.spaces import Architecture, MobileSpace
+from search.errors import SearchError
+from search.spaces.base import Architecture, Space
+from search.supernet.base import SharedWeights
 from search.supernet.settings import MethodName, TrainSettings
 
 
@@ -38,11 +43,32 @@ class Lesson:
     name: str
 
 
-class Method(Protocol):
+@runtime_checkable
+class Nested(Protocol):
+    """A space in which one network holds all others."""
+
+    def largest(self, rng: np.random.Generator) -> Architecture:
+        """The network that holds the others; what makes none larger is drawn."""
+        ...
+
+    def smallest(self, rng: np.random.Generator) -> Architecture:
+        """The network that all others hold."""
+        ...
+
+
+class Method(ABC):
     """Makes the lessons of a step; their gradients are added up."""
 
+    def check(self, supernet: SharedWeights) -> None:  # noqa: B027  # most can teach any
+        """Can it teach this supernet?
+
+        Raises:
+            SearchError: it cannot.
+        """
+
+    @abstractmethod
     def __call__(
-        self, space: MobileSpace, labels: Tensor, settings: TrainSettings, rng: np.random.Generator
+        self, space: Space, labels: Tensor, settings: TrainSettings, rng: np.random.Generator
     ) -> Generator[Lesson, Tensor, None]:
         """Yield at least one lesson.
 
@@ -57,33 +83,47 @@ class Method(Protocol):
         Yields:
             Lessons; each is answered with the logits (N, C) of its network, detached.
         """
-        ...
 
 
-def sandwich(
-    space: MobileSpace, labels: Tensor, settings: TrainSettings, rng: np.random.Generator
-) -> Generator[Lesson, Tensor, None]:
+class Sandwich(Method):
     """*Sandwich rule* and *inplace distillation* (BigNAS, Yu et al. 2020).
 
     The largest network learns from the labels; the smallest and some random ones from a mixture of the labels and what
     the largest says (as OFA does too, Cai et al. 2020).
     """
-    logits = yield Lesson(space.largest(rng), labels, "the largest network")
-    certain = F.one_hot(labels, space.classes)
-    target = torch.lerp(logits.softmax(1), certain.float(), settings.label_share)
-    for architecture in [space.smallest(rng), *(space.sample(rng) for _ in range(settings.random_subnets))]:
-        yield Lesson(architecture, target, str(architecture))
+
+    def check(self, supernet: SharedWeights) -> None:
+        """See :class:`Method`; there must be a largest and a smallest network."""
+        if not isinstance(supernet.space, Nested):
+            raise SearchError(
+                f"the sandwich needs a largest and a smallest network, of which {supernet.space.name} has none",
+                "train by single-path, or by close",
+            )
+
+    def __call__(
+        self, space: Space, labels: Tensor, settings: TrainSettings, rng: np.random.Generator
+    ) -> Generator[Lesson, Tensor, None]:
+        """See :class:`Method`."""
+        assert isinstance(space, Nested)
+        logits = yield Lesson(space.largest(rng), labels, "the largest network")
+        certain = F.one_hot(labels, space.classes)
+        target = torch.lerp(logits.softmax(1), certain.float(), settings.label_share)
+        for architecture in [space.smallest(rng), *(space.sample(rng) for _ in range(settings.random_subnets))]:
+            yield Lesson(architecture, target, str(architecture))
 
 
-def single_path(
-    space: MobileSpace, labels: Tensor, settings: TrainSettings, rng: np.random.Generator
-) -> Generator[Lesson, Tensor, None]:
+class SinglePath(Method):
     """One network, drawn with each of its choices even, learns from the labels (SPOS, Guo et al. 2019).
 
     A step costs about the training of one network, a fourth of the usual sandwich's.
     """
-    architecture = space.sample(rng)
-    yield Lesson(architecture, labels, str(architecture))
+
+    def __call__(
+        self, space: Space, labels: Tensor, settings: TrainSettings, rng: np.random.Generator
+    ) -> Generator[Lesson, Tensor, None]:
+        """See :class:`Method`."""
+        architecture = space.sample(rng)
+        yield Lesson(architecture, labels, str(architecture))
 
 
-METHODS: Mapping[MethodName, Method] = {"sandwich": sandwich, "single-path": single_path}
+METHODS: Mapping[MethodName, Method] = {"sandwich": Sandwich(), "single-path": SinglePath()}

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from search.supernet import Supernet, TrainSettings, checkpoint, evaluate, train
-from search.supernet.methods import METHODS, sandwich, single_path
+from search.supernet.methods import METHODS
 from search.supernet.settings import MethodName
 
 SHORT = TrainSettings(epochs=2, batch=40, seed=3)
@@ -54,7 +54,7 @@ def test_the_default_is_bit_for_bit_the_sandwich_written_out(data, space):
 @pytest.mark.parametrize("random_subnets", [0, 3])
 def test_a_sandwich_is_largest_smallest_and_random_ones_between(space, random_subnets):
     labels, settings = torch.tensor([0, 2]), TrainSettings(random_subnets=random_subnets, label_share=0.25)
-    lessons, again = sandwich(space, labels, settings, np.random.default_rng(0)), np.random.default_rng(0)
+    lessons, again = METHODS["sandwich"](space, labels, settings, np.random.default_rng(0)), np.random.default_rng(0)
     first = next(lessons)
     assert first.architecture == space.largest(again)
     assert torch.equal(first.target, labels)
@@ -70,7 +70,7 @@ def test_a_sandwich_is_largest_smallest_and_random_ones_between(space, random_su
 def test_a_single_path_is_drawn_evenly_and_learns_from_the_labels(space):
     labels, kernels = torch.tensor([0, 2]), Counter()
     for step in range(300):
-        (lesson,) = single_path(space, labels, SHORT, np.random.default_rng(step))
+        (lesson,) = METHODS["single-path"](space, labels, SHORT, np.random.default_rng(step))
         assert torch.equal(lesson.target, labels)
         kernels.update([space.plan(lesson.architecture).blocks[0].kernel])
     assert set(kernels) == {3, 5, 7}
