@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Coroutine, Iterator, Sequence
@@ -12,9 +13,12 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from orchestrator.client.aio import Client
+from orchestrator.client.errors import ClientError
 from protos.gauntlet.v1 import admin_pb2, artifact_pb2, campaign_pb2, fleet_pb2, job_pb2
 
 T = TypeVar("T")
+#: Who interrupts a program waits no longer than this for jobs to be cancelled of which no answer came yet.
+_WITHDRAWING_S = 2.0
 
 
 class SyncClient:
@@ -80,8 +84,18 @@ class SyncClient:
         return self._do(self._client.get_artifact(digest))
 
     def submit(self, specs: Sequence[job_pb2.JobSpec]) -> list[fleet_pb2.SubmittedJob]:
-        """See `Client.submit`."""
-        return self._do(self._client.submit(specs))
+        """See `Client.submit`. If it is interrupted, what was queued by then is cancelled."""
+        try:
+            return self._do(self._client.submit(specs))
+        except (KeyboardInterrupt, SystemExit):
+            with contextlib.suppress(ClientError, TimeoutError):
+                self._do(asyncio.wait_for(self._withdraw(specs), _WITHDRAWING_S))
+            raise
+
+    async def _withdraw(self, specs: Sequence[job_pb2.JobSpec]) -> None:
+        """Cancel jobs whose ids were never heard: submitted again under the same keys, they are found."""
+        known = [spec for spec in specs if spec.idempotency_key]
+        await self._client.cancel([job.job_id for job in await self._client.submit(known)])
 
     def job(self, job_id: str) -> job_pb2.Job:
         """See `Client.job`."""

@@ -17,6 +17,7 @@ def test_restarts_in_order_under_load_cost_no_job_an_attempt(lab: Lab, small_mod
         lab.start_agent(name)
     ids = lab.submit(small_model, count=16, seconds=0.1)
     for _ in range(2):
+        lab.client.wait_ready(20)  # before, a signal is no stop in order
         time.sleep(1.0)  # let some be measured
         lab.orchestrator.terminate()
         assert lab.orchestrator.wait(20) == 0
