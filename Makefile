@@ -21,8 +21,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab,dev]'
 	touch $(STAMP)
 
+# Most tests wait for processes: several at once, whoever is done takes from the others. WORKERS=0 for one at a time.
+WORKERS ?= 3
 test: venv
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 lint: venv
 	$(BIN)/ruff check .
