@@ -22,8 +22,9 @@ def _note_fork() -> None:
 
 
 os.register_at_fork(before=_note_fork)
-# Timed windows of these tests need not wait for those of an agent, or of other tests, on this machine.
-os.environ.setdefault("GAUNTLET_HOST_LOCK", str(Path(tempfile.mkdtemp(prefix="gauntlet-tests-")) / "host.lock"))
+# Timed windows of these tests need not wait for those of an agent, or of other tests, on this machine. Those that run
+# side by side inherit the variable, and still have each a lock of their own.
+os.environ["GAUNTLET_HOST_LOCK"] = str(Path(tempfile.mkdtemp(prefix="gauntlet-tests-")) / "host.lock")
 
 # Agents that tests start check their device only where that is what is tested: each check takes a second.
 os.environ.setdefault("GAUNTLET_FITNESS", "0")
