@@ -47,6 +47,7 @@ class HostLock(hostlock.HostLock):
                 if not told:
                     on_wait()
                     told = True
+                self.want(True)
                 if clock() - begin >= wait_s:
                     holder = self.holder()
                     who = f"process {holder}" if holder else "another process"
@@ -62,4 +63,6 @@ class HostLock(hostlock.HostLock):
                 f"cannot open the lock for timed windows {self._path}: {error.strerror}",
                 f"make it readable, or set {PATH_VARIABLE} to one path for all agents of this host",
             ) from error
+        finally:
+            self.want(False)
         return clock() - begin

@@ -1,7 +1,11 @@
 """One lock for the whole host around timed and energy windows, so that nobody disturbs what is being timed.
 
 flock(2) on one fixed file that every user may open for reading: the kernel lets go of it when the holder dies, however
-it dies. Whoever starts processes or computes beside the agents holds the lock shared meanwhile.
+it dies.
+
+Whoever starts processes or computes beside the agents holds the lock shared meanwhile, again and again. So that a
+window need not wait for a moment in which nobody does, its agent says that it wants the lock, by a lock on a second
+file, and nobody takes a share then.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ class HostLock:
     def __init__(self, path: Optional[Path] = None) -> None:
         self._path = path or lock_path()
         self._fd: Optional[int] = None
+        self._wish: Optional[int] = None
 
     @property
     def held(self) -> bool:
@@ -39,20 +44,18 @@ class HostLock:
         return self._fd is not None
 
     def try_acquire(self, shared: bool = False) -> bool:
-        """Take it if it is free.
+        """Take it if it is free. A share is not free while somebody wants the whole.
 
         Raises:
             OSError: the file cannot be opened or made.
         """
+        if shared and self._fd is None and self._is_wanted():
+            return False
         while self._fd is None:
-            fd = self._open()
-            try:
-                fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            except OSError as error:
+            fd = _open(self._path)
+            if not _locked(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
                 os.close(fd)
-                if error.errno in (errno.EWOULDBLOCK, errno.EINTR):
-                    return False
-                raise
+                return False
             if self._is_current(fd):
                 self._fd = fd
             else:
@@ -65,6 +68,23 @@ class HostLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def want(self, wanted: bool) -> None:
+        """Let others take no share of it, or let them again. Who wants it takes it as soon as the last share is given
+        back.
+
+        Raises:
+            OSError: the second file cannot be opened or made.
+        """
+        if not wanted and self._wish is not None:
+            os.close(self._wish)
+            self._wish = None
+        elif wanted and self._wish is None:
+            fd = _open(self._wishes)
+            if _locked(fd, fcntl.LOCK_SH):
+                self._wish = fd
+            else:
+                os.close(fd)  # somebody looks just now: say it again
 
     def holder(self) -> Optional[int]:
         """Id of a process that holds it, as far as this one may know."""
@@ -81,20 +101,15 @@ class HostLock:
                 return int(fields[4])
         return None
 
-    def _open(self) -> int:
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-        while True:
-            try:
-                # Without O_CREAT: the kernel refuses it for other users' files in /tmp (fs.protected_regular).
-                return os.open(self._path, flags)
-            except FileNotFoundError:
-                pass
-            try:
-                fd = os.open(self._path, flags | os.O_CREAT | os.O_EXCL, 0o644)
-            except FileExistsError:
-                continue
-            os.fchmod(fd, 0o644)
-            return fd
+    @property
+    def _wishes(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.wanted")
+
+    def _is_wanted(self) -> bool:
+        fd = _open(self._wishes)
+        free = _locked(fd, fcntl.LOCK_EX)
+        os.close(fd)
+        return not free
 
     def _is_current(self, fd: int) -> bool:
         try:
@@ -102,3 +117,35 @@ class HostLock:
         except FileNotFoundError:
             return False
         return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    while True:
+        try:
+            # Without O_CREAT: the kernel refuses it for other users' files in /tmp (fs.protected_regular).
+            return os.open(path, flags)
+        except FileNotFoundError:
+            pass
+        try:
+            fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileExistsError:
+            continue
+        os.fchmod(fd, 0o644)
+        return fd
+
+
+def _locked(fd: int, kind: int) -> bool:
+    """Lock an open file if nobody is in the way.
+
+    Raises:
+        OSError: it cannot be locked at all; it is closed then.
+    """
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EINTR):
+            return False
+        os.close(fd)
+        raise
+    return True

@@ -63,6 +63,42 @@ def test_spawners_share_it_and_keep_windows_out(tmp_path: Path) -> None:
     assert not one.try_acquire(shared=True)
 
 
+def test_nobody_takes_a_share_of_what_a_window_waits_for(tmp_path: Path) -> None:
+    working, next_one, window = (HostLock(tmp_path / "lock") for _ in range(3))
+    assert working.try_acquire(shared=True)
+    offered: List[bool] = []
+
+    def while_waiting(_: float) -> None:
+        offered.append(next_one.try_acquire(shared=True))
+        working.release()
+
+    window.acquire(sleep=while_waiting)
+    assert offered == [False]
+    assert window.held
+    window.release()
+    assert next_one.try_acquire(shared=True)
+
+
+def test_who_gave_up_waiting_wants_it_no_longer(tmp_path: Path) -> None:
+    working, next_one = HostLock(tmp_path / "lock"), HostLock(tmp_path / "lock")
+    assert working.try_acquire(shared=True)
+    with pytest.raises(MeasurementError):
+        HostLock(tmp_path / "lock").acquire(0)
+    assert next_one.try_acquire(shared=True)
+
+
+def test_the_wish_of_a_dead_process_counts_no_longer(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    wanting = HOLDER.replace("assert lock.try_acquire()", "lock.want(True)")
+    share = HostLock(path)
+    with subprocess.Popen([sys.executable, "-c", wanting, str(path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        assert not share.try_acquire(shared=True)
+        process.kill()
+    assert share.try_acquire(shared=True)
+
+
 def test_a_removed_lock_file_is_noticed(tmp_path: Path) -> None:
     first, second = HostLock(tmp_path / "lock"), HostLock(tmp_path / "lock")
     assert first.try_acquire()
