@@ -40,6 +40,7 @@ class BuiltinOperator(enum.IntEnum):
     CONCATENATION = 2
     CONV_2D = 3
     DEPTHWISE_CONV_2D = 4
+    DEQUANTIZE = 6
     FULLY_CONNECTED = 9
     MAX_POOL_2D = 17
     MUL = 18

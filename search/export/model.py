@@ -12,7 +12,6 @@ from fault_injection.sites import SiteLink
 from search.export.graph import Shape
 
 Format = Literal["tflite", "onnx"]
-Precision = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class ExportedModel:
     Attributes:
         data: the file.
         format: ``tflite`` or ``onnx``.
-        precision: element type of input and output, and what the arithmetic is done in.
+        precision: a :class:`~search.export.precision.Precision`, or "mixed".
         input_name: of the input in the file's (signature's) own words.
         output_name: of the output, likewise.
         input_shape: as the file wants it: (N, H, W, C) in ``.tflite``, (N, C, H, W) in ``.onnx``.
@@ -34,7 +33,7 @@ class ExportedModel:
 
     data: bytes = field(repr=False)
     format: Format
-    precision: Precision
+    precision: str
     input_name: str
     output_name: str
     input_shape: Shape

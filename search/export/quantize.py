@@ -1,9 +1,9 @@
-"""Full integer quantization: activations and weights to int8, biases to int32.
+"""Integer quantization: weights to int8, activations to int8 or int16, biases to int32 or int64.
 
-Whatever the scheme, a file keeps to TFLite's 8-bit specification
+Whatever the scheme, a file keeps to TFLite's specification
 (https://ai.google.dev/edge/litert/models/quantization_spec): weights are symmetric in [−127, 127], activations in
-[−128, 127], and a bias has the scale of its input times that of its weights. Ranges are the extremes seen on the
-calibration images.
+[−128, 127] or symmetric in [−32767, 32767], and a bias has the scale of its input times that of its weights. Ranges are
+the extremes seen on the calibration images.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from search.export.reference import evaluate, single_thread
 
 # Small batches stay in the cache; channels that lie innermost suit the convolutions: together a third faster.
 _BATCH = 16
-# Leaves the accumulator, which adds products to the bias, room within its 32 bits.
-_BIAS_LIMIT = 2.0**30
+# Leaves the accumulator, which adds products to the bias, room within its 32 bits; beside int16 within the 48 that are
+# rescaled.
+_BIAS_LIMIT, _WIDE_BIAS_LIMIT = 2.0**30, 2.0**46
 
 
 class Scheme(enum.Enum):
@@ -68,6 +69,12 @@ class Affine:
         return Affine(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
 
     @staticmethod
+    def words(low: float, high: float) -> Affine:
+        """16 bits for values between ``low`` and ``high``, symmetric."""
+        peak = max(-low, high)
+        return Affine(float(np.float32(peak / 32767.0)) if peak > 0 else 1.0 / 32767.0, 0)
+
+    @staticmethod
     def fixed_point(low: float, high: float) -> Affine:
         """For values between ``low`` and ``high``, symmetric, with a power of two as its step."""
         return Affine(power_of_two_step(max(-low, high)), 0)
@@ -79,12 +86,14 @@ class Quantization:
 
     Attributes:
         scheme: the rules.
-        values: of every value of the graph.
+        values: of every value of the graph, in 8 bits.
+        words: of every value in 16 bits; empty for the scheme of powers of two.
         bias_shifts: what to add to every bias of a layer, by the layer's name.
     """
 
     scheme: Scheme
     values: dict[str, Affine]
+    words: dict[str, Affine] = field(default_factory=dict)
     bias_shifts: dict[str, float] = field(default_factory=dict)
 
 
@@ -94,12 +103,12 @@ class IntegerWeights:
 
     weight: NDArray[np.int8]
     scale: NDArray[np.float32]
-    bias: NDArray[np.int32]
+    bias: NDArray[np.int32] | NDArray[np.int64]
     bias_scale: NDArray[np.float32]
 
 
 def integer_weights(
-    weight: Weights, bias: Weights, input_scale: float, *, per_channel: bool, scheme: Scheme
+    weight: Weights, bias: Weights, input_scale: float, *, per_channel: bool, scheme: Scheme, wide: bool = False
 ) -> IntegerWeights:
     """Quantize a layer.
 
@@ -110,10 +119,11 @@ def integer_weights(
         per_channel: one scale per output channel, else one for all (which older runtimes ask of dense layers). The
             scheme of powers of two has one for all in any case.
         scheme: what scales there may be.
+        wide: the layer reads 16 bits, so that its bias has 64.
     """
     magnitude = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
     # A channel whose weights are all but zero would have a scale at which its bias overflows.
-    least = np.abs(bias) / (input_scale * _BIAS_LIMIT)
+    least = np.abs(bias) / (input_scale * (_WIDE_BIAS_LIMIT if wide else _BIAS_LIMIT))
     if scheme is Scheme.POWER_OF_TWO:
         scale = np.array([power_of_two_step(float(np.maximum(magnitude, 128.0 * least).max()))], np.float32)
     else:
@@ -126,7 +136,7 @@ def integer_weights(
     return IntegerWeights(
         np.clip(np.rint(weight / spread), -127, 127).astype(np.int8),
         scale,
-        np.rint(bias.astype(np.float64) / bias_scale).astype(np.int32),
+        np.rint(bias.astype(np.float64) / bias_scale).astype(np.int64 if wide else np.int32),
         bias_scale,
     )
 
@@ -177,9 +187,14 @@ def calibrate(graph: Graph, images: Tensor, scheme: Scheme) -> Quantization:
     for name, first in leader.items():
         lows[first], highs[first] = min(lows[first], lows[name]), max(highs[first], highs[name])
     if scheme is Scheme.DEPLOYED:
-        return Quantization(scheme, {name: Affine.covering(lows[leader[name]], highs[leader[name]]) for name in lows})
+        ranges = {name: (lows[leader[name]], highs[leader[name]]) for name in lows}
+        return Quantization(
+            scheme,
+            {name: Affine.covering(*bounds) for name, bounds in ranges.items()},
+            {name: Affine.words(*bounds) for name, bounds in ranges.items()},
+        )
     values = {name: Affine.fixed_point(lows[leader[name]], highs[leader[name]]) for name in lows}
-    return Quantization(scheme, values, _against_ties(graph, values))
+    return Quantization(scheme, values, bias_shifts=_against_ties(graph, values))
 
 
 def _against_ties(graph: Graph, values: dict[str, Affine]) -> dict[str, float]:

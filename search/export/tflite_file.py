@@ -2,11 +2,13 @@
 
 Torch's layouts become TFLite's: feature maps (N, H, W, C), weights (out, height, width, in), depthwise ones (1,
 height, width, out). Operator versions are the oldest that do the job, so that tflite-runtime 2.13 loads the files
-too.
+too. Where operations compute in other numbers than those that they read from, a border converts the value, once for
+all that read it so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +22,8 @@ from fault_injection.tflite import schema as s
 from search.export import graph as g
 from search.export.borders import border_factors, fits_same, needs_rescaling
 from search.export.errors import UnsupportedModuleError
-from search.export.quantize import Quantization, Scheme, integer_weights, power_of_two_step
+from search.export.precision import Form, Precision
+from search.export.quantize import Affine, Quantization, Scheme, integer_weights, power_of_two_step
 
 SIGNATURE = "serving_default"
 OUTPUT = "output"
@@ -53,24 +56,57 @@ _INT8_VERSIONS: dict[int, int] = {
     _Op.RELU: 2,
     _Op.RELU6: 2,
 }
+_INT16_VERSIONS: dict[int, int] = {
+    _Op.ADD: 3,
+    _Op.AVERAGE_POOL_2D: 3,
+    _Op.CONCATENATION: 3,
+    _Op.CONV_2D: 4,
+    _Op.DEPTHWISE_CONV_2D: 5,
+    _Op.FULLY_CONNECTED: 7,
+    _Op.MAX_POOL_2D: 3,
+    _Op.MEAN: 3,
+    _Op.MUL: 4,
+    _Op.PAD: 3,
+    _Op.PADV2: 3,
+    _Op.RELU: 3,
+    _Op.RELU6: 3,
+}
+_VERSIONS: dict[Form, dict[int, int]] = {Form.FLOAT32: {}, Form.INT8: _INT8_VERSIONS, Form.INT16: _INT16_VERSIONS}
+# From a form to another. tflite-runtime 2.14 has no QUANTIZE from 8 to 16 bits: those go by way of float32.
+_BORDERS: dict[tuple[Form, Form], tuple[_Op, int]] = {
+    (Form.FLOAT32, Form.INT8): (_Op.QUANTIZE, 1),
+    (Form.FLOAT32, Form.INT16): (_Op.QUANTIZE, 2),
+    (Form.INT16, Form.INT8): (_Op.QUANTIZE, 2),
+    (Form.INT8, Form.FLOAT32): (_Op.DEQUANTIZE, 2),
+    (Form.INT16, Form.FLOAT32): (_Op.DEQUANTIZE, 3),
+}
+_FLOAT16_DEQUANTIZE_VERSION = 3
 _GROUPED_CONV_VERSION = 6
 _DILATED_DEPTHWISE_VERSION = 2
 
-_TYPES = {np.dtype(np.float32): s.TensorType.FLOAT32, np.dtype(np.int8): s.TensorType.INT8}
-_TYPES[np.dtype(np.int32)] = s.TensorType.INT32
+_TYPES = {
+    np.dtype(np.float32): s.TensorType.FLOAT32,
+    np.dtype(np.float16): s.TensorType.FLOAT16,
+    np.dtype(np.int8): s.TensorType.INT8,
+    np.dtype(np.int16): s.TensorType.INT16,
+    np.dtype(np.int32): s.TensorType.INT32,
+    np.dtype(np.int64): s.TensorType.INT64,
+}
+_STORED: dict[Form, np.dtype[Any]] = {form: np.dtype(form.value) for form in Form}
 
 
-def write_tflite(graph: g.Graph, quantization: Quantization | None) -> bytes:
+def write_tflite(graph: g.Graph, precisions: Mapping[str, Precision], quantization: Quantization | None) -> bytes:
     """The file's bytes.
 
     Args:
         graph: the network.
-        quantization: for an int8 file; None for a float32 one.
+        precisions: of every value.
+        quantization: of values; None where all is floating point.
 
     Raises:
         UnsupportedModuleError: flattening with height and width left, for anything but a dense layer.
     """
-    return _Writer(graph, quantization).write()
+    return _Writer(graph, precisions, quantization).write()
 
 
 def site_links(graph: g.Graph) -> tuple[SiteLink, ...]:
@@ -99,15 +135,19 @@ class _Windowed:
 
 
 class _Writer:
-    def __init__(self, graph: g.Graph, quantization: Quantization | None) -> None:
+    def __init__(self, graph: g.Graph, precisions: Mapping[str, Precision], quantization: Quantization | None) -> None:
         self.graph = graph
+        self.precisions = precisions
         self.quantization = quantization
+        self.forms = {name: precision.form for name, precision in precisions.items()}
         self.producers = {node.name: node for node in graph.nodes}
         self.tensors: list[s.Tensor] = []
         self.buffers = [s.Buffer()]
         self.operators: list[s.Operator] = []
         self.codes: dict[tuple[int, int], int] = {}
-        self.index: dict[str, int] = {}
+        self.index: dict[tuple[str, Form], int] = {}
+        self.form = Form.FLOAT32
+        """Of the operation at hand."""
 
     def write(self) -> bytes:
         self.value(self.graph.input)
@@ -115,8 +155,8 @@ class _Writer:
             self.node(node)
         graph = s.SubGraph(
             tensors=self.tensors,
-            inputs=[self.index[self.graph.input]],
-            outputs=[self.index[self.graph.output]],
+            inputs=[self.value(self.graph.input)],
+            outputs=[self.value(self.graph.output)],
             operators=self.operators,
             name="main",
         )
@@ -144,20 +184,42 @@ class _Writer:
     # ---- tensors
 
     def value(self, name: str) -> int:
-        """The tensor of a value of the graph."""
-        if name not in self.index:
-            self.index[name] = self.computed(name, _nhwc(self.graph.shapes[name]), name)
-        return self.index[name]
+        """The tensor of a value of the graph, as it is computed."""
+        key = (name, self.forms[name])
+        if key not in self.index:
+            self.index[key] = self.computed(name, _nhwc(self.graph.shapes[name]), name, self.forms[name])
+        return self.index[key]
 
-    def computed(self, name: str, shape: g.Shape, like: str) -> int:
-        """A tensor that is not constant, quantized as the value ``like`` is."""
-        made = s.Tensor(shape=list(shape), type=s.TensorType.FLOAT32, name=name)
-        if self.quantization is not None:
-            affine = self.quantization.values[like]
-            made.type = s.TensorType.INT8
-            made.quantization = s.Quantization(
-                scale=np.array([affine.scale], np.float32), zero_point=np.array([affine.zero_point], np.int64)
-            )
+    def read(self, name: str, reader: g.Node) -> int:
+        """The tensor of a value as an operation can read it: behind a border, if it computes in other numbers."""
+        return self.bordered(name, self.forms[name], self.forms[reader.name])
+
+    def bordered(self, name: str, made: Form, wanted: Form) -> int:
+        """A value that is there in one form in another one."""
+        source = self.value(name) if made is self.forms[name] else self.index[name, made]
+        if made is wanted:
+            return source
+        if (made, wanted) not in _BORDERS:
+            self.bordered(name, made, Form.FLOAT32)
+            return self.bordered(name, Form.FLOAT32, wanted)
+        key = (name, wanted)
+        if key not in self.index:
+            self.index[key] = self.computed(f"{name}/{wanted.value}", _nhwc(self.graph.shapes[name]), name, wanted)
+            code, version = _BORDERS[made, wanted]
+            self.operator(code, [source], self.index[key], version=version)
+        return self.index[key]
+
+    def affine(self, name: str, form: Form) -> Affine:
+        """How a value is stored in integers."""
+        assert self.quantization is not None
+        return (self.quantization.words if form is Form.INT16 else self.quantization.values)[name]
+
+    def computed(self, name: str, shape: g.Shape, like: str, form: Form) -> int:
+        """A tensor that is not constant, in the scale of the value ``like``."""
+        made = s.Tensor(shape=list(shape), type=_TYPES[_STORED[form]], name=name)
+        if form is not Form.FLOAT32:
+            affine = self.affine(like, form)
+            made.quantization = _quantization(affine.scale, affine.zero_point)
         self.tensors.append(made)
         return len(self.tensors) - 1
 
@@ -178,15 +240,14 @@ class _Writer:
     def operator(
         self, code: int, inputs: list[int], output: int, options: Record | None = None, version: int = 1
     ) -> None:
-        if self.quantization is not None:
-            version = max(version, _INT8_VERSIONS.get(code, 1))
-        key = (int(code), version)
+        key = (int(code), max(version, _VERSIONS[self.form].get(code, 1)))
         opcode = self.codes.setdefault(key, len(self.codes))
         self.operators.append(s.Operator(opcode_index=opcode, inputs=inputs, outputs=[output], builtin_options=options))
 
     # ---- operations
 
     def node(self, node: g.Node) -> None:
+        self.form = self.forms[node.name]
         if isinstance(node, g.Conv):
             self.conv(node)
         elif isinstance(node, g.Dense):
@@ -196,7 +257,7 @@ class _Writer:
         elif isinstance(node, g.Zeros):
             self.zeros(node)
         else:
-            inputs = [self.value(name) for name in node.inputs]
+            inputs = [self.read(name, node) for name in node.inputs]
             if isinstance(node, g.Add):
                 options = s.AddOptions(fused_activation_function=_ACTIVATIONS[node.activation])
                 self.operator(_Op.ADD, inputs, self.value(node.name), options)
@@ -220,7 +281,7 @@ class _Writer:
                 raise AssertionError(f"no rule for {type(node).__name__}")
 
     def unary(self, node: g.Unary) -> None:
-        inputs, output = [self.value(node.inputs[0])], self.value(node.name)
+        inputs, output = [self.read(node.inputs[0], node)], self.value(node.name)
         fixed_point = self.quantization is not None and self.quantization.scheme is Scheme.POWER_OF_TWO
         if fixed_point and node.kind in g.FUSIBLE and len(self.graph.shapes[node.name]) == 4:
             # XNNPACK takes no RELU of int8: each would end a part that it runs, which costs a ResNet-20 five times its
@@ -239,13 +300,7 @@ class _Writer:
 
     def zeros(self, node: g.Zeros) -> None:
         shape = _nhwc(self.graph.shapes[node.name])
-        if self.quantization is None:
-            self.index[node.name] = self.constant(node.name, np.zeros(shape, np.float32))
-            return
-        affine = self.quantization.values[node.name]
-        self.index[node.name] = self.constant(
-            node.name, np.full(shape, affine.zero_point, np.int8), _quantization(affine.scale, affine.zero_point)
-        )
+        self.index[node.name, self.form] = self.filled(node.name, node.name, shape, 0)
 
     def flatten(self, node: g.Flatten) -> None:
         _, channels, height, width = self.graph.shapes[node.inputs[0]]
@@ -259,23 +314,28 @@ class _Writer:
             )
         shape = list(self.graph.shapes[node.name])
         target = self.constant(f"{node.name}/shape", np.array(shape, np.int32))
-        inputs = [self.value(node.inputs[0]), target]
+        inputs = [self.read(node.inputs[0], node), target]
         self.operator(_Op.RESHAPE, inputs, self.value(node.name), s.ReshapeOptions(new_shape=shape))
 
     def weights(self, node: g.Conv | g.Dense) -> list[int]:
         """Constants of a layer."""
         site = _site_link(self.graph, node)
-        if self.quantization is None:
-            return [
-                self.constant(site.weight, site.in_file_order(node.weight)),
-                self.constant(f"{node.name}.bias", node.bias),
-            ]
+        precision = self.precisions[node.name]
+        if self.form is Form.FLOAT32:
+            weight = site.in_file_order(node.weight)
+            if precision is Precision.FLOAT16:
+                made_ = self.float16(site.weight, weight)
+            else:
+                made_ = self.constant(site.weight, weight)
+            return [made_, self.constant(f"{node.name}.bias", node.bias)]
+        assert self.quantization is not None
         made = integer_weights(
             node.weight,
             node.bias + np.float32(self.quantization.bias_shifts.get(node.name, 0.0)),
-            self.quantization.values[node.inputs[0]].scale,
+            self.affine(node.inputs[0], self.form).scale,
             per_channel=isinstance(node, g.Conv),
             scheme=self.quantization.scheme,
+            wide=self.form is Form.INT16,
         )
         axis = 3 if site.kind == sites.DEPTHWISE and len(made.scale) > 1 else 0
         return [
@@ -283,9 +343,16 @@ class _Writer:
             self.constant(f"{node.name}.bias", made.bias, _quantization(made.bias_scale, 0)),
         ]
 
+    def float16(self, name: str, weight: NDArray[np.float32]) -> int:
+        """Weights of which the file holds half the bits; a runtime widens them once, when it loads the file."""
+        narrow = self.constant(name, weight.astype(np.float16))
+        self.tensors.append(s.Tensor(shape=list(weight.shape), type=s.TensorType.FLOAT32, name=f"{name}/float32"))
+        self.operator(_Op.DEQUANTIZE, [narrow], len(self.tensors) - 1, version=_FLOAT16_DEQUANTIZE_VERSION)
+        return len(self.tensors) - 1
+
     def dense(self, node: g.Dense) -> None:
         options = s.FullyConnectedOptions(fused_activation_function=_ACTIVATIONS[node.activation])
-        inputs = [self.value(node.inputs[0]), *self.weights(node)]
+        inputs = [self.read(node.inputs[0], node), *self.weights(node)]
         self.operator(_Op.FULLY_CONNECTED, inputs, self.value(node.name), options)
 
     def conv(self, node: g.Conv) -> None:
@@ -324,7 +391,7 @@ class _Writer:
             return
         # Zeros were counted in; windows over the border are scaled up to the mean of the cells that are there.
         shape = _nhwc(self.graph.shapes[node.name])
-        counted = self.computed(f"{node.name}/counted", shape, node.inputs[0])
+        counted = self.computed(f"{node.name}/counted", shape, node.inputs[0], self.form)
         self.operator(code, [source.tensor], counted, options)
         factors = self.border_factors(node)
         self.operator(_Op.MUL, [counted, factors], self.value(node.name), s.MulOptions())
@@ -332,25 +399,26 @@ class _Writer:
     def border_factors(self, node: g.Pool) -> int:
         factors = border_factors(self.graph, node)[None, :, :, None]
         name = f"{node.name}/factors"
-        if self.quantization is None:
+        if self.form is Form.FLOAT32:
             return self.constant(name, factors)
-        peak = float(factors.max())
-        scale = power_of_two_step(peak) if self.quantization.scheme is Scheme.POWER_OF_TWO else peak / 127
-        if peak / scale > 127.5:  # 4, the factor of a corner, is 128 steps; in twice the step it is exact
+        assert self.quantization is not None
+        peak, most = float(factors.max()), np.iinfo(_STORED[self.form]).max
+        scale = power_of_two_step(peak) if self.quantization.scheme is Scheme.POWER_OF_TWO else peak / most
+        if peak / scale > most + 0.5:  # 4, the factor of a corner, is 128 steps; in twice the step it is exact
             scale *= 2
-        return self.constant(name, np.rint(factors / scale).astype(np.int8), _quantization(scale, 0))
+        return self.constant(name, np.rint(factors / scale).astype(_STORED[self.form]), _quantization(scale, 0))
 
     def windowed(self, node: g.Conv | g.Pool) -> _Windowed:
         """Bring about a window operator's borders: by TFLite's own padding if that fits, else by an operator."""
         b, name = node.borders, node.inputs[0]
-        tensor = self.value(name)
+        tensor = self.read(name, node)
         if not b:
             return _Windowed(tensor, s.Padding.VALID)
         n, channels, height, width = self.graph.shapes[name]
         if fits_same(self.graph, node):
             return _Windowed(tensor, s.Padding.SAME)
         shape = (n, height + b.top + b.bottom, width + b.left + b.right, channels)
-        padded = self.computed(f"{node.name}/padded", shape, name)
+        padded = self.computed(f"{node.name}/padded", shape, name, self.form)
         sizes = np.array([[0, 0], [b.top, b.bottom], [b.left, b.right], [0, 0]], np.int32)
         inputs = [tensor, self.constant(f"{node.name}/borders", sizes)]
         if isinstance(node, g.Pool) and not node.average and not self.non_negative(name):
@@ -361,11 +429,24 @@ class _Writer:
         return _Windowed(padded, s.Padding.VALID)
 
     def lowest(self, node: g.Pool, name: str) -> int:
-        if self.quantization is None:
-            return self.constant(f"{node.name}/lowest", np.array([np.finfo(np.float32).min], np.float32))
-        affine = self.quantization.values[name]
-        quantization = _quantization(affine.scale, affine.zero_point)
-        return self.constant(f"{node.name}/lowest", np.array([-128], np.int8), quantization)
+        lowest = np.finfo(np.float32).min if self.form is Form.FLOAT32 else np.iinfo(_STORED[self.form]).min
+        return self.filled(f"{node.name}/lowest", name, (1,), lowest)
+
+    def filled(self, name: str, like: str, shape: g.Shape, content: float) -> int:
+        """A constant of one number, in the form at hand and the scale of a value.
+
+        Args:
+            name: of the tensor.
+            like: the value.
+            shape: of the tensor.
+            content: as it is stored, the zero point of integers for 0.
+        """
+        if self.form is Form.FLOAT32:
+            return self.constant(name, np.full(shape, content, np.float32))
+        affine = self.affine(like, self.form)
+        stored = affine.zero_point if content == 0 else content
+        made = np.full(shape, stored, _STORED[self.form])
+        return self.constant(name, made, _quantization(affine.scale, affine.zero_point))
 
     def non_negative(self, name: str) -> bool:
         """Whether a value can be seen never to be below zero."""

@@ -142,8 +142,9 @@ def _stored(values: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any]
     if detail["dtype"] is np.float32:
         return np.ascontiguousarray(values)
     scale, zero_point = detail["quantization"]
-    integers: NDArray[Any] = np.clip(np.rint(values / scale) + zero_point, -128, 127).astype(np.int8)
-    return integers
+    limits = np.iinfo(detail["dtype"])
+    integers: NDArray[Any] = np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max)
+    return integers.astype(detail["dtype"])
 
 
 def _real(stored: NDArray[Any], detail: dict[str, Any]) -> NDArray[np.float32]:
