@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -30,6 +30,7 @@ from search.campaign.sections import (
     StopConfig,
     SupernetConfig,
     TrainingConfig,
+    kind_of,
 )
 from search.conditions import canonical_condition
 from search.data import DIGITS
@@ -39,6 +40,8 @@ from search.rewards import parse_reward
 
 #: The recorded table that is found through `GAUNTLET_DATA`.
 NB201 = "nb201"
+#: The kind of space whose networks share weights unless told otherwise.
+MOBILE = "mobile"
 
 
 class CampaignConfig(Section):
@@ -56,6 +59,11 @@ class CampaignConfig(Section):
         (), description="run folders or recorded tables beside this file, whose measurements are learned from first"
     )
     space: SpaceConfig = MobileConfig()
+    weights: Literal["shared", "alone"] | None = Field(
+        None,
+        description="shared: candidates inherit them from a supernet; alone: each is trained by itself. If left out "
+        "the mobile space shares, others do not",
+    )
     supernet: SupernetConfig = SupernetConfig()
     training: TrainingConfig = TrainingConfig()
     search: SearchConfig = SearchConfig()
@@ -64,6 +72,18 @@ class CampaignConfig(Section):
     measure: MeasureConfig = MeasureConfig()
     faults: FaultsConfig = FaultsConfig()
     audit: AuditConfig = AuditConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_its_space_has_it(cls, given: Any) -> Any:
+        """Defaults that differ from space to space are written down, so that the log of a run says them."""
+        if not isinstance(given, dict) or given.get("replay"):
+            return given
+        kind, supernet = kind_of(given.get("space", {})), given.get("supernet", {})
+        weights = given.get("weights") or ("shared" if kind == MOBILE else "alone")
+        if weights == "shared" and kind != MOBILE and isinstance(supernet, dict):
+            supernet = {"method": "single-path", **supernet}
+        return {**given, "weights": weights, "supernet": supernet}
 
     @model_validator(mode="after")
     def _fits_together(self) -> CampaignConfig:
@@ -79,12 +99,27 @@ class CampaignConfig(Section):
         if self.measure.max_s < self.measure.min_s:
             raise ValueError("measure: max_s is smaller than min_s")
         self.measure.full_protocol()
+        self._check_weights()
         return self
+
+    def _check_weights(self) -> None:
+        if self.replay and self.weights:
+            raise ValueError("weights: a recorded table has none; leave it out")
+        if not self.has_supernet:
+            return
+        if isinstance(self.space, ChoicesConfig):
+            raise ValueError("weights: networks of a function of your own have nothing to share; write alone")
+        method = self.supernet.method
+        if method == "sandwich" and not isinstance(self.space, MobileConfig):
+            raise ValueError(
+                "supernet.method: the sandwich needs a largest and a smallest network, of which a space of cells has "
+                "none; write single-path"
+            )
 
     @property
     def has_supernet(self) -> bool:
         """Do candidates share weights? Otherwise each is trained alone, or replayed."""
-        return isinstance(self.space, MobileConfig) and not self.replay
+        return self.weights == "shared"
 
     def searches(self) -> dict[str, SearchConfig]:
         """One for each strategy that is compared, by its label; the only one if none is."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from torch import nn
 
 from search.campaign.candidates import Candidate, CandidateError, export, timed
 from search.campaign.config import CampaignConfig
@@ -18,8 +19,7 @@ from search.replay.fleet import RECORDED
 from search.replay.schema import NOTED
 from search.replay.table import Table
 from search.spaces.base import Architecture, Space
-from search.spaces.mobile import MobileSpace
-from search.supernet import Progress, Supernet, TrainingDivergedError, train, train_alone
+from search.supernet import Progress, TrainingDivergedError, make_supernet, train, train_alone
 from search.timed_windows import outside_timed_windows
 
 #: Figures that the host finds out.
@@ -53,23 +53,27 @@ class SupernetMaker:
 
     config: CampaignConfig
     data: Data
-    space: MobileSpace
+    space: Space
     checkpoint: Path
 
     def __post_init__(self) -> None:
-        self.supernet = Supernet(self.space, seed=self.config.seed)
+        self.supernet = make_supernet(self.space, self.config.seed)
 
     def train(self, progress: Callable[[Progress], None], stop: Callable[[], bool]) -> bool:
         """Train it, or go on; False when stopped."""
         settings = training(self.config)
         return train(self.supernet, self.data, settings, checkpoint=self.checkpoint, progress=progress, stop=stop)
 
-    def make(self, architecture: Architecture) -> Candidate:
+    def inherit(self, architecture: Architecture) -> nn.Module:
         """Cut it out, with BatchNorm statistics of its own."""
+        return self.supernet.subnet(architecture, self.data.train.head(_RECALIBRATION_IMAGES).images)
+
+    def make(self, architecture: Architecture) -> Candidate:
+        """The network with the weights that it inherits, as a file."""
         stage_s: dict[str, float] = {}
         torch.set_num_threads(1)
         with outside_timed_windows(), torch.inference_mode(), timed(stage_s, "recalibration"):
-            network = self.supernet.subnet(architecture, self.data.train.head(_RECALIBRATION_IMAGES).images)
+            network = self.inherit(architecture)
         return export(network, self.data, "inherited_accuracy", stage_s)
 
 
@@ -132,6 +136,6 @@ def maker_for(problem: Problem, checkpoint: Path) -> Maker:
     if problem.table is not None:
         return RecordedMaker(problem.table)
     assert problem.data is not None
-    if isinstance(problem.space, MobileSpace):
+    if problem.config.has_supernet:
         return SupernetMaker(problem.config, problem.data, problem.space, checkpoint)
     return AloneMaker(problem.config, problem.data, problem.space)

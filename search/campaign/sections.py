@@ -66,7 +66,7 @@ class MobileConfig(Section):
 
 
 class Nb201Config(Section):
-    """The cells of NAS-Bench-201, each trained alone."""
+    """The cells of NAS-Bench-201, trained alone unless `weights: shared` is said."""
 
     kind: Literal["nb201"] = Field(description="nb201")
     channels: Count = Field(16, description="of the first stage")
@@ -74,7 +74,7 @@ class Nb201Config(Section):
 
 
 class FttConfig(Section):
-    """The cells of FTT-NAS, each network trained alone."""
+    """The cells of FTT-NAS, trained alone unless `weights: shared` is said."""
 
     kind: Literal["ftt"] = Field(description="ftt")
     channels: Count = Field(20, description="of each step in the first cells")
@@ -95,7 +95,8 @@ class ChoicesConfig(Section):
     )
 
 
-def _kind_of(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """The kind of a space, from plain data or from its section."""
     kind = value.get("kind", "mobile") if isinstance(value, dict) else getattr(value, "kind", "mobile")
     return str(kind)
 
@@ -105,7 +106,7 @@ SpaceConfig = Annotated[
     | Annotated[Nb201Config, Tag("nb201")]
     | Annotated[FttConfig, Tag("ftt")]
     | Annotated[ChoicesConfig, Tag("choices")],
-    Discriminator(_kind_of),
+    Discriminator(kind_of),
 ]
 
 
@@ -165,7 +166,7 @@ class SupernetConfig(Section):
     method: Literal["sandwich", "single-path"] = Field(
         "sandwich",
         description="sandwich: largest, smallest and random networks in each step, with in-place distillation (BigNAS);"
-        " single-path: one random network (SPOS)",
+        " single-path: one random network (SPOS), what cells are trained by if this is left out",
     )
     epochs: Count = Field(10, description="passes over the training images")
     batch: Annotated[int, Field(ge=2)] = Field(64, description="images a step")
@@ -184,7 +185,7 @@ class SupernetConfig(Section):
 
 
 class TrainingConfig(Section):
-    """The training of each candidate alone, in spaces without a supernet."""
+    """The training of each candidate alone, where weights are not shared."""
 
     epochs: Count = Field(3, description="passes over the training images")
     batch: Annotated[int, Field(ge=2)] = Field(64, description="images a step")
@@ -339,3 +340,7 @@ class AuditConfig(Section):
     subnets: Annotated[int, Field(ge=0)] = Field(8, description="how many; 0: no audit")
     seeds: Count = Field(2, description="trainings of each; the second shows how much seeds alone differ")
     epochs: Count = Field(6, description="of each training")
+    patterns: Annotated[int, Field(ge=2)] = Field(
+        10, description="of faults, where the search chooses or trains by them"
+    )
+    workers: Annotated[int, Field(ge=0)] = Field(0, description="processes that train; 0: the campaign's own")

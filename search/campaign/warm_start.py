@@ -31,7 +31,7 @@ _NOTE = "warm start"
 #: Where a candidate came from, in its provenance.
 FROM = "warm start"
 #: What decides a candidate's weights and how its accuracy is measured.
-_TRAINED_ALIKE = ("data", "seed", "space", "supernet", "training", "measure", "faults")
+_TRAINED_ALIKE = ("data", "seed", "space", "weights", "supernet", "training", "measure", "faults")
 #: Figures that belong to weights and not to the architecture.
 _OF_WEIGHTS = ("accuracy", "inherited_accuracy", "trained_accuracy", "export_agreement")
 
