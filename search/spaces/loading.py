@@ -35,6 +35,18 @@ def load_space(
             other images or classes.
     """
     file = Path(path)
+    loaded = _loaded(file, name, image_shape, classes, choices)
+    loaded.loaded_by = load_space, (str(file.resolve()), name, image_shape, classes, choices)
+    return loaded
+
+
+def _loaded(
+    file: Path,
+    name: str,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    choices: Mapping[str, Sequence[Option]] | None,
+) -> UserSpace:
     found = getattr(_imported(file), name, None)
     where = f"{file.name}:{name}"
     if isinstance(found, UserSpace):

@@ -85,6 +85,17 @@ class UserSpace(ByDecisions):
             if name in inspect.signature(builder).parameters
         }
         self._probes: dict[str, Probe | BuildError] = {}
+        #: How another process loads it from its file: a function and its arguments; None if it is from none.
+        self.loaded_by: tuple[Callable[..., UserSpace], tuple[Any, ...]] | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., UserSpace], tuple[Any, ...]]:
+        """A process that is sent the space loads it from its file, for it cannot be sent a function."""
+        if self.loaded_by is None:
+            raise BuilderError(
+                f"{called(self.builder)} is not from a file, so that no other process can load it",
+                "write it into a Python file, and load it with load_space",
+            )
+        return self.loaded_by
 
     def __repr__(self) -> str:
         return f"<space {self.name}: {', '.join(self.choices)}>"

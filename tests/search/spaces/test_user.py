@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import re
 import textwrap
 from collections.abc import Callable
@@ -327,6 +328,23 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "beside.py").write_text("CELLS = 64\n")
     (tmp_path / "plain.py").write_text(PLAIN)
     return tmp_path
+
+
+@pytest.mark.parametrize("start", [".", "/"])
+def test_another_process_loads_a_space_from_its_file(folder: Path, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
+    monkeypatch.chdir(folder)
+    own = load_space("plain.py", "build", IMAGES, CLASSES, {"width": [4, 8], "depth": [1, 2]})
+    content = pickle.dumps(own)
+    monkeypatch.chdir(start)
+    there = pickle.loads(content)
+    assert there.name == own.name
+    assert there.decisions == own.decisions
+
+
+def test_a_space_without_a_file_cannot_be_sent() -> None:
+    with pytest.raises(BuilderError, match="no other process") as refused:
+        pickle.dumps(small)
+    assert "load_space" in refused.value.remedy
 
 
 def test_a_plain_function_takes_its_choices_from_outside(folder: Path) -> None:
