@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ class IntegerWeights:
 
     weight: NDArray[np.int8]
     scale: NDArray[np.float32]
-    bias: NDArray[np.int32] | NDArray[np.int64]
+    bias: NDArray[np.signedinteger[Any]]
     bias_scale: NDArray[np.float32]
 
 
@@ -136,7 +137,7 @@ def integer_weights(
     return IntegerWeights(
         np.clip(np.rint(weight / spread), -127, 127).astype(np.int8),
         scale,
-        np.rint(bias.astype(np.float64) / bias_scale).astype(np.int64 if wide else np.int32),
+        np.rint(bias.astype(np.float64) / bias_scale).astype(np.dtype(np.int64 if wide else np.int32)),
         bias_scale,
     )
 

@@ -430,7 +430,7 @@ class _Writer:
 
     def lowest(self, node: g.Pool, name: str) -> int:
         lowest = np.finfo(np.float32).min if self.form is Form.FLOAT32 else np.iinfo(_STORED[self.form]).min
-        return self.filled(f"{node.name}/lowest", name, (1,), lowest)
+        return self.filled(f"{node.name}/lowest", name, (1,), float(lowest))
 
     def filled(self, name: str, like: str, shape: g.Shape, content: float) -> int:
         """A constant of one number, in the form at hand and the scale of a value.

@@ -324,9 +324,7 @@ class MobileSpace:
         """Its convolutions, by kind and shape."""
         counts: dict[str, float] = {}
         for layer in self.plan(architecture).convolutions():
-            kind = "depthwise" if layer.depthwise else "conv"
-            key = f"{kind}{layer.kernel}x{layer.kernel} {layer.inputs}>{layer.outputs} @{layer.positions}"
-            counts[key] = counts.get(key, 0.0) + 1.0
+            counts[layer.key] = counts.get(layer.key, 0.0) + 1.0
         return counts
 
     @cached_property

@@ -27,6 +27,12 @@ class Convolution:
     depthwise: bool = False
 
     @property
+    def key(self) -> str:
+        """What its cost depends on."""
+        kind = "depthwise" if self.depthwise else "conv"
+        return f"{kind}{self.kernel}x{self.kernel} {self.inputs}>{self.outputs} @{self.positions}"
+
+    @property
     def weights(self) -> int:
         """Number of weights."""
         return (1 if self.depthwise else self.inputs) * self.outputs * self.kernel**2
