@@ -12,6 +12,7 @@ from torch import Tensor
 from fault_injection.sites import SiteLink
 
 _INT32 = 1 << 31
+_PLAIN = (torch.float32, torch.bool)
 
 
 def flat_memory(tensor: Tensor) -> Tensor:
@@ -115,4 +116,4 @@ def plain_memory(tensor: Tensor) -> Optional[NDArray[np.float32]]:
 
 def _plain(flat: Tensor) -> bool:
     """Numpy reads and writes it at a fraction of what torch's own indexing costs for few values."""
-    return flat.device.type == "cpu" and flat.dtype is torch.float32
+    return flat.device.type == "cpu" and flat.dtype in _PLAIN

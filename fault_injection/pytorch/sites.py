@@ -6,7 +6,7 @@ See :func:`~fault_injection.pytorch.finding.find_sites`, which makes them.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -151,11 +151,12 @@ class TorchSites:
         """Name of the parameter in whose memory, or faulty copy, these weights lie."""
         return self._owners.get(_address(weights))
 
-    def substitute(self, name: str, copy: Optional[Tensor]) -> None:
-        """From now on, give layers this copy of a parameter, or none."""
-        self.substitutes.pop(name, None)
-        if copy is not None:
-            self.substitutes[name] = copy
+    def substitute(self, copies: Mapping[str, Optional[Tensor]]) -> None:
+        """From now on, give layers these copies of parameters, by name; where there is None, the parameter itself."""
+        for name, copy in copies.items():
+            self.substitutes.pop(name, None)
+            if copy is not None:
+                self.substitutes[name] = copy
         self.look_up()
 
     def substitute_for(self, weights: Tensor) -> Optional[Tensor]:

@@ -54,9 +54,13 @@ class WeightInjector:
             faults = self._draw(pattern, samples) if given is None else given
             injection = Injection(list(faults))
             if torch.is_grad_enabled():
-                undo.enter_context(_SubstituteMode(self._sites))
+                copies: Dict[str, Tensor] = {}
                 for group in faults:
-                    injection.non_finite += self._substitute(group, parameters, undo)
+                    injection.non_finite += self._copy(group, parameters, copies, undo)
+                # All at once, and the mode last: it would see every call that looks up where a layer's weights lie.
+                undo.callback(self._sites.substitute, {name: self._sites.substitutes.get(name) for name in copies})
+                self._sites.substitute(copies)
+                undo.enter_context(_SubstituteMode(self._sites))
             else:
                 undo.callback(self._seen, parameters, faults)
                 for group in faults:
@@ -117,14 +121,12 @@ class WeightInjector:
             known = self._arrays[name] = (parameter.data_ptr(), plain_memory(parameter))
         return known[1]
 
-    def _substitute(self, group: Faults, parameters: Dict[str, Tensor], undo: ExitStack) -> int:
-        weight = self._sites.weights[group.site]
-        now = self._sites.substitutes.get(weight.parameter)
-        values, places = parameters[weight.parameter] if now is None else now, weight.places.take(group.elements)
+    def _copy(self, group: Faults, parameters: Dict[str, Tensor], copies: Dict[str, Tensor], undo: ExitStack) -> int:
+        name = self._sites.weights[group.site].parameter
+        places = self._sites.weights[group.site].places.take(group.elements)
+        values = copies.get(name, self._sites.substitutes.get(name, parameters[name]))
         faulty, bad = self._break(group, read(values, places), undo)
-        hit: Tensor = HitWeights.apply(values, places, faulty)  # type: ignore[no-untyped-call]
-        undo.callback(self._sites.substitute, weight.parameter, now)
-        self._sites.substitute(weight.parameter, hit)
+        copies[name] = HitWeights.apply(values, places, faulty)  # type: ignore[no-untyped-call]
         return bad
 
     def _seen(self, parameters: Dict[str, Tensor], faults: Sequence[Faults]) -> None:

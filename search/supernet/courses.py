@@ -84,6 +84,8 @@ class SupernetCourse:
     """
 
     def __init__(self, supernet: SharedWeights, settings: TrainSettings, images: int) -> None:
+        self._method = METHODS[settings.method]
+        self._method.check(supernet)
         per_epoch = settings.steps_per_epoch(images)
         self.module: nn.Module = supernet
         self.steps = settings.epochs * per_epoch
@@ -92,7 +94,8 @@ class SupernetCourse:
     def teach(self, descent: Descent, images: Tensor, labels: Tensor, step: int) -> Taught:
         """See :class:`Course`; the first network is the first lesson's."""
         rng = np.random.default_rng([self._settings.seed, _NETWORKS, step])
-        lessons = METHODS[self._settings.method](self._supernet.space, labels, self._settings, rng)
+        lessons = self._method(self._supernet.space, labels, self._settings, rng)
+        self._method.prepare(self._supernet, self._settings.stage(step, self.steps)[0], rng)
         lesson, taught = next(lessons), Taught()
         while True:
             run = descent.machine.running(partial(self._supernet, architecture=lesson.architecture))
@@ -108,7 +111,7 @@ class SupernetCourse:
         """See :class:`Course`; the network is one that a further step would teach."""
         rng = np.random.default_rng([self._settings.seed, _NETWORKS, self.steps])
         labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-        lesson = next(METHODS[self._settings.method](self._supernet.space, labels, self._settings, rng))
+        lesson = next(self._method(self._supernet.space, labels, self._settings, rng))
         return lesson.name, self._supernet(images, lesson.architecture)
 
 
@@ -127,7 +130,7 @@ class NetworkCourse:
         per_epoch = settings.steps_per_epoch(images)
         self.module = network
         self.steps = steps or settings.epochs * per_epoch
-        self._name, self._losses = name, TrainingLoss(settings, per_epoch)
+        self._name, self._losses = name, TrainingLoss(settings, per_epoch, one_way=True)
 
     def teach(self, descent: Descent, images: Tensor, labels: Tensor, step: int) -> Taught:
         """See :class:`Course`."""

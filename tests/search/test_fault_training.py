@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 
 from fault_injection.errors import InvalidFaultModelError
 from fault_injection.models import parse
+from fault_injection.plan import FaultPlan, Position, Scale
 from search.fault_training import FaultTraining
 
 
 def rates(faults, steps, per_epoch):
-    found = [faults.at(step, per_epoch) for step in range(steps)]
-    return [None if model is None else model.p for model in found]
+    found = [faults.at(step, per_epoch, 5) for step in range(steps)]
+    return [None if plan is None else plan.model.p for plan in found]
 
 
 def test_a_constant_rate_strikes_in_every_step():
@@ -34,11 +35,19 @@ def test_a_rate_never_falls_and_ends_as_it_is_written(clean, ramp, per_epoch):
     assert risen == sorted(risen)
     assert risen[0] > 0
     assert risen[-1] == 0.08
-    assert faults.at(epochs * per_epoch - 1, per_epoch) == parse(faults.model)
+    assert faults.at(epochs * per_epoch - 1, per_epoch, 5) == FaultPlan(parse(faults.model), seed=5)
 
 
 def test_two_spellings_are_the_same_training():
     assert FaultTraining("iBF(p=1e-3)") == FaultTraining("iBF( p = 0.001, per=bit )")
+
+
+def test_position_and_scale_are_those_of_the_plan():
+    assert FaultTraining("MiBB(p_m=1e-4)").position == "after"
+    assert FaultTraining("iBF(p=1e-3)").position == "weights"
+    plan = FaultTraining("MiBB(p_m=1e-4)", position="before", scale="power-of-two").at(0, 1, 0)
+    assert (plan.position, plan.scale) == (Position.BEFORE_ACTIVATION, Scale.POWER_OF_TWO)
+    assert FaultTraining("iBF(p=1e-3)", position="weights") == FaultTraining("iBF(p=1e-3)")
 
 
 @pytest.mark.parametrize(
@@ -49,6 +58,10 @@ def test_two_spellings_are_the_same_training():
         ({"alpha": 1.5}, "alpha must be 0 to 1: 1.5"),
         ({"alpha": float("nan")}, "alpha must be 0 to 1: nan"),
         ({"clean_epochs": -1}, "clean_epochs must be 0 or more: -1"),
+        ({"position": "inside"}, "position must be one of weights, before, after: inside"),
+        ({"position": "before"}, "adSAF does not strike features"),
+        ({"model": "MiBB(p_m=1e-4)", "position": "weights"}, "MiBB does not strike weights"),
+        ({"scale": "linear"}, "scale must be one of deployed, power-of-two: linear"),
         ({"ramp_epochs": -1}, "ramp_epochs must be 0 or more: -1"),
         ({"model": "drift(t=100)", "ramp_epochs": 2}, "drift has no rate that rises from 0: leave ramp_epochs out"),
     ],

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from fault_injection.models import parse
-from fault_injection.plan import FaultPlan
+from fault_injection.plan import FaultPlan, Position, Scale
 from fault_injection.pytorch import Injector, find_sites
 from fault_injection.pytorch import evaluate as evaluate_under_faults
 from search.data import load_digits
@@ -133,6 +133,38 @@ def test_the_loss_is_mixed_by_alpha(data, space):
     assert losses.clean.item() == F.cross_entropy(run(images), labels).item()
     assert losses.faulty.item() != losses.clean.item()
     assert losses.total.item() == pytest.approx(0.75 * losses.clean.item() + 0.25 * losses.faulty.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("position", ["before", "after"])
+@pytest.mark.parametrize("scale", ["deployed", "power-of-two"])
+def test_features_are_struck_where_and_in_the_steps_that_are_wanted(data, space, position, scale):
+    supernet, architecture = Supernet(space), drawn(space)
+    run, images, labels = partial(supernet, architecture=architecture), data.train.images[:40], data.train.labels[:40]
+    settings = replace(SHORT, faults=replace(BIASED, position=position, scale=scale, alpha=1.0))
+    losses = TrainingLoss(settings, 5)(supernet, images, labels, 3, run)
+    sites = find_sites(supernet, images[:32], forward=run)
+    plan = FaultPlan(parse(BIASED.model), Position(position), Scale(scale), seed=3_000_003)
+    follow = scale == "power-of-two"  # the paper's steps are those of each batch
+    with torch.no_grad(), Injector(sites, plan, follow_ranges=follow).inject(3) as injection:
+        expected = F.cross_entropy(run(images), labels).item()
+    assert losses.hits == injection.hits > 0
+    assert losses.faulty.item() == pytest.approx(expected, rel=1e-5)
+    assert losses.clean.item() != losses.faulty.item()
+
+
+@pytest.mark.parametrize("faults", [STUCK, replace(BIASED, scale="power-of-two"), BIASED])
+def test_sites_of_a_single_network_are_found_once_where_no_range_is_needed(data, space, monkeypatch, faults):
+    searches, network = [], space.module(drawn(space)).train()
+    plain, images, labels = find_sites, data.train.images[:40], data.train.labels[:40]
+    monkeypatch.setattr(
+        "search.supernet.faulty.find_sites", lambda *a, **k: searches.append(len(a[1])) or plain(*a, **k)
+    )
+    known, fresh = (TrainingLoss(replace(SHORT, faults=faults), 5, one_way=one_way) for one_way in (True, False))
+    for step in range(5, 9):
+        one, two = (loss(network, images, labels, step, network) for loss in (known, fresh))
+        assert one.hits == two.hits > 0
+        assert torch.equal(one.total, two.total)
+    assert searches == ([32] * 8 if faults == BIASED else [2] * 5)
 
 
 def test_a_loss_under_faults_that_is_not_finite_stops_the_training(data, space):
