@@ -91,7 +91,7 @@ class Evaluation:
         parameters: trainable numbers; None likewise.
         figures: by name: objectives ("latency_s@pi4") and whatever else is worth telling ("inherited_accuracy").
         faults: accuracy under each fault condition that was tried.
-        digests: SHA-256 of the model files, by what they are ("int8", "float32").
+        digests: SHA-256 of the file that devices measured, by its precision ("int8", "mixed"); empty if there is none.
         failure: why there is no result; None for a success. What was measured before the failure stays in `figures`.
         stage_s: where the time went, in seconds of wall time, by stage ("export", "timing", "faults").
         spent_j: joules that devices used for it, by their mean power while they measured; None where none has a meter.
@@ -118,6 +118,16 @@ class Evaluation:
             name: Value(float(count), origin=Origin.ESTIMATED) for name, count in counted.items() if count is not None
         }
         return {**static, **self.figures}
+
+    @property
+    def precision(self) -> str | None:
+        """Of the file that devices measured; None if there is none."""
+        return next(iter(self.digests), None)
+
+    @property
+    def model_digest(self) -> str | None:
+        """SHA-256 of the file that devices measured; None if there is none."""
+        return next(iter(self.digests.values()), None)
 
     def value(self, name: str) -> Value:
         """The figure of that name; a missing one says that nobody measured it."""

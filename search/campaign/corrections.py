@@ -50,7 +50,7 @@ async def correct(
     first = [job for job in suspect if not job.spec.repeats_job_id]
     corrections = 0
     for job in await client.settled(first):
-        told = {evaluation.digests.get("int8"): evaluation for evaluation in log.history.told.values()}
+        told = {evaluation.model_digest: evaluation for evaluation in log.history.told.values()}
         model = job.spec.measurement.model
         evaluation, task = told.get(model.digest) if is_candidate(model) else None, _task(job, targets)
         if evaluation is None or task is None:
