@@ -109,11 +109,16 @@ class CampaignConfig(Section):
             return
         if isinstance(self.space, ChoicesConfig):
             raise ValueError("weights: networks of a function of your own have nothing to share; write alone")
-        method = self.supernet.method
-        if method == "sandwich" and not isinstance(self.space, MobileConfig):
+        method, cells = self.supernet.method, not isinstance(self.space, MobileConfig)
+        if method == "close" and not cells:
+            raise ValueError(
+                "supernet.method: close needs operations that draw from sets of weights, as those of cells do; write "
+                "sandwich or single-path, or choose a space of kind nb201 or ftt"
+            )
+        if method == "sandwich" and cells:
             raise ValueError(
                 "supernet.method: the sandwich needs a largest and a smallest network, of which a space of cells has "
-                "none; write single-path"
+                "none; write single-path or close"
             )
 
     @property

@@ -57,7 +57,7 @@ class SupernetMaker:
     checkpoint: Path
 
     def __post_init__(self) -> None:
-        self.supernet = make_supernet(self.space, self.config.seed)
+        self.supernet = make_supernet(self.space, self.config.seed, sets=training(self.config).sets)
 
     def train(self, progress: Callable[[Progress], None], stop: Callable[[], bool]) -> bool:
         """Train it, or go on; False when stopped."""

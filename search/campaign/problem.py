@@ -164,6 +164,7 @@ def training(config: CampaignConfig) -> TrainSettings:
         batch=chosen.batch,
         learning_rate=chosen.learning_rate,
         method=chosen.method,
+        stages=chosen.stages,
         random_subnets=chosen.random_subnets,
         label_share=chosen.label_share,
         faults=None if chosen.faults is None else chosen.faults.settings(),

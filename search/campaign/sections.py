@@ -163,11 +163,13 @@ def _check_faults(section: _Trained) -> _Trained:
 class SupernetConfig(Section):
     """The training of the shared weights."""
 
-    method: Literal["sandwich", "single-path"] = Field(
+    method: Literal["sandwich", "single-path", "close"] = Field(
         "sandwich",
         description="sandwich: largest, smallest and random networks in each step, with in-place distillation (BigNAS);"
-        " single-path: one random network (SPOS), what cells are trained by if this is left out",
+        " single-path: one random network (SPOS), what cells are trained by if this is left out;"
+        " close: the same, of cells whose operations share their weights less and less (CLOSE)",
     )
+    stages: Count = Field(3, description="of close: sets of weights at last, one more in each stage")
     epochs: Count = Field(10, description="passes over the training images")
     batch: Annotated[int, Field(ge=2)] = Field(64, description="images a step")
     learning_rate: Annotated[float, Field(gt=0)] = Field(0.4, description="at its peak")
@@ -182,6 +184,12 @@ class SupernetConfig(Section):
     faults: Faults = None
 
     _faults_strike = model_validator(mode="after")(_check_faults)
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> SupernetConfig:
+        if self.method == "close" and self.stages > self.epochs:
+            raise ValueError(f"{self.stages} stages need as many epochs: lower them, or train longer")
+        return self
 
 
 class TrainingConfig(Section):

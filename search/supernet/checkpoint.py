@@ -150,7 +150,14 @@ def load_weights(path: Path, supernet: SharedWeights) -> None:
         raise CheckpointError(f"{path} holds weights of another space: {of['space']}")
     if of.get("network"):
         raise CheckpointError(f"{path} holds one network that was trained alone, {of['network']}, and no supernet")
-    supernet.load_state_dict(content["weights"])
+    try:
+        supernet.load_state_dict(content["weights"])
+    except RuntimeError as error:  # of the same space, and yet other names
+        method = of["settings"].get("method", TrainSettings.method)
+        raise CheckpointError(
+            f"{path} holds weights that are shared in another way: they were trained by {method}"
+            + (f" in {of['settings']['stages']} stages" if method == "close" else "")
+        ) from error
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -56,6 +56,21 @@ class Nested(Protocol):
         ...
 
 
+@runtime_checkable
+class Pooled(Protocol):
+    """A supernet whose operations draw their weights from sets.
+
+    Attributes:
+        sets: at last; None: each operation has weights of its own.
+    """
+
+    sets: int | None
+
+    def draw(self, sets: int, rng: np.random.Generator) -> None:
+        """Decide, among so many sets, what the networks of a step draw from."""
+        ...
+
+
 class Method(ABC):
     """Makes the lessons of a step; their gradients are added up."""
 
@@ -64,6 +79,15 @@ class Method(ABC):
 
         Raises:
             SearchError: it cannot.
+        """
+
+    def prepare(self, supernet: SharedWeights, sets: int, rng: np.random.Generator) -> None:  # noqa: B027  # likewise
+        """Before the lessons of a step; again before the same step when a training is resumed there.
+
+        Args:
+            supernet: that learns.
+            sets: of weights that are to be open; see :meth:`~search.supernet.settings.TrainSettings.stage`.
+            rng: of the step.
         """
 
     @abstractmethod
@@ -126,4 +150,29 @@ class SinglePath(Method):
         yield Lesson(architecture, labels, str(architecture))
 
 
-METHODS: Mapping[MethodName, Method] = {"sandwich": Sandwich(), "single-path": SinglePath()}
+class Close(SinglePath):
+    """Single paths under a curriculum on sharing extent (CLOSE, Zhou et al. 2022).
+
+    All operations of a kind begin with one set of weights for a whole cell, which is easily learned. In each further
+    stage there is one set more, which begins as a copy of the set before it (*weight inheritance*), while the learning
+    rate begins anew (*schedule restart*): networks share less and less. What draws from which set a gate learns, see
+    :mod:`search.supernet.cells_gate`, where it is said how that gate is simpler than the paper's. Here stages are of
+    equal length and each of them restarts the schedule; the published settings restart it in one.
+    """
+
+    def check(self, supernet: SharedWeights) -> None:
+        """See :class:`Method`; operations must draw from sets."""
+        if not isinstance(supernet, Pooled) or supernet.sets is None:
+            raise SearchError(
+                f"close needs operations that draw from sets of weights, which the supernet of {supernet.space.name} "
+                "has not got",
+                "choose a space of cells (kind nb201 or ftt), or another method",
+            )
+
+    def prepare(self, supernet: SharedWeights, sets: int, rng: np.random.Generator) -> None:
+        """See :class:`Method`."""
+        assert isinstance(supernet, Pooled)
+        supernet.draw(sets, rng)
+
+
+METHODS: Mapping[MethodName, Method] = {"sandwich": Sandwich(), "single-path": SinglePath(), "close": Close()}

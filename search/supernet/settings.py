@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from search.data import Augmentation
 from search.fault_training import FaultTraining
 
-MethodName = Literal["sandwich", "single-path"]
+MethodName = Literal["sandwich", "single-path", "close"]
 """What a supernet is taught in a step; see :mod:`search.supernet.methods`."""
 PrecisionName = Literal["none", "bf16", "fp16"]
 """In which floats layers compute where torch deems it safe; none: in 32 bits throughout."""
@@ -36,6 +36,7 @@ class TrainSettings:
         label_share: how much of what smaller networks of the sandwich learn from is the label, 0–1; the rest is what
             the largest says. BigNAS takes 0, which in a training as short as this one passes on a teacher that knows
             little: on the digits 0.5 brings three points of inherited accuracy.
+        stages: of CLOSE's curriculum, of equal length but for rounding: so many sets of weights there are at last.
         faults: to train under; None: none.
         augment: what may happen to the training images.
         seed: decides the order of the images, the networks drawn and the faults; not negative.
@@ -57,6 +58,7 @@ class TrainSettings:
     method: MethodName = "sandwich"
     random_subnets: int = 2
     label_share: float = 0.5
+    stages: int = 3
     faults: FaultTraining | None = None
     augment: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
@@ -70,7 +72,14 @@ class TrainSettings:
         Raises:
             ValueError: a setting outside its range.
         """
-        for name, least in (("epochs", 1), ("batch", 2), ("random_subnets", 0), ("seed", 0), ("threads", 1)):
+        for name, least in (
+            ("epochs", 1),
+            ("batch", 2),
+            ("random_subnets", 0),
+            ("stages", 1),
+            ("seed", 0),
+            ("threads", 1),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more: {getattr(self, name)}")
         for name in ("learning_rate", "clip"):
@@ -88,6 +97,8 @@ class TrainSettings:
         for name in ("momentum", "warmup", "weight_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1: {getattr(self, name)}")
+        if self.method == "close" and self.stages > self.epochs:
+            raise ValueError(f"{self.stages} stages need as many epochs: lower them, or train longer")
         if self.faults is not None:
             self.faults.check(self.epochs)
 
@@ -95,8 +106,29 @@ class TrainSettings:
         """Steps of an epoch over so many training images; one smaller batch if they do not fill any."""
         return max(1, images // self.batch)
 
+    @property
+    def sets(self) -> int | None:
+        """Sets of weights that a supernet for this method needs; None: each operation has its own."""
+        return self.stages if self.method == "close" else None
+
+    def stage(self, step: int, steps: int) -> tuple[int, int, int]:
+        """The stage of the curriculum that a step belongs to.
+
+        Args:
+            step: counted from 0.
+            steps: of the whole training.
+
+        Returns:
+            Its number, from 1, its first step, and the first one after it. Without a curriculum there is one stage.
+        """
+        stages = self.sets or 1
+        number = next(number for number in range(1, stages + 1) if step < number * steps // stages or number == stages)
+        return number, (number - 1) * steps // stages, number * steps // stages
+
     def rate(self, step: int, steps: int) -> float:
-        """The learning rate of a step, counted from 0."""
+        """The learning rate of a step, counted from 0; it begins anew in each stage of a curriculum."""
+        _, first, end = self.stage(step, steps)
+        step, steps = step - first, end - first
         rise = min(1.0, (step + 1) / max(1.0, self.warmup * steps))
         return self.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * step / steps))
 
@@ -123,5 +155,6 @@ class Progress:
     epochs: int
     loss: float
     accuracy: float
+    learning_rate: float
     images_per_s: float
     left_s: float

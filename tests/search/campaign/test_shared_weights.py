@@ -63,6 +63,11 @@ def test_what_was_left_out_is_in_the_log_and_old_logs_mean_what_they_did() -> No
             {"space": CELLS["ftt"], "weights": "shared", "supernet": {"method": "sandwich"}},
             r"supernet.method: the sandwich needs a largest and a smallest network.*write single-path",
         ),
+        ({"supernet": {"method": "close"}}, r"supernet.method: close needs operations .*choose a space of kind nb201"),
+        (
+            {"space": CELLS["ftt"], "weights": "shared", "supernet": {"method": "close", "stages": 4, "epochs": 3}},
+            "supernet: 4 stages need as many epochs: lower them, or train longer",
+        ),
         (
             {"data": "", "replay": NB201, "space": {}, "weights": "shared"},
             "weights: a recorded table has none; leave it out",
@@ -83,9 +88,13 @@ def problem(tmp_path: Path, **changes: Any) -> Problem:
 
 def test_candidates_get_their_weights_from_where_the_file_says(tmp_path: Path) -> None:
     for kind, supernet in (("nb201", Nb201Supernet), ("ftt", FttSupernet)):
-        maker = maker_for(problem(tmp_path, space=CELLS[kind], weights="shared"), tmp_path / "supernet.pt")
-        assert isinstance(maker, SupernetMaker)
-        assert isinstance(maker.supernet, supernet)
+        for method, sets in (("single-path", None), ("close", 2)):
+            how = {"method": method, "stages": 2, "epochs": 2}
+            asked = problem(tmp_path, space=CELLS[kind], weights="shared", supernet=how)
+            maker = maker_for(asked, tmp_path / "supernet.pt")
+            assert isinstance(maker, SupernetMaker)
+            assert isinstance(maker.supernet, supernet)
+            assert maker.supernet.sets == sets
         assert isinstance(maker_for(problem(tmp_path, space=CELLS[kind]), tmp_path / "supernet.pt"), AloneMaker)
     assert isinstance(maker_for(problem(tmp_path, weights="alone"), tmp_path / "supernet.pt"), AloneMaker)
 

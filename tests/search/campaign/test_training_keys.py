@@ -58,5 +58,5 @@ def test_a_wrong_key_is_one_clear_line_with_a_remedy(section: str, faults: dict[
 
 
 def test_a_method_that_there_is_not_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"supernet.method: .*'sandwich' or 'single-path'"):
+    with pytest.raises(ConfigError, match=r"supernet.method: .*'sandwich', 'single-path' or 'close'"):
         parse(document("supernet", method="fair"), "x")
