@@ -155,6 +155,5 @@ class Progress:
     epochs: int
     loss: float
     accuracy: float
-    learning_rate: float
     images_per_s: float
     left_s: float
