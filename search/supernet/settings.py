@@ -145,6 +145,7 @@ class Progress:
         loss: cross-entropy of the largest network, or of the only one of a step, averaged over about the last twenty
             steps.
         accuracy: of that network on its training batches, averaged alike, 0–1.
+        learning_rate: of the step.
         images_per_s: training images per second of the clock, each counted once however many networks saw it.
         left_s: seconds until the end at that rate.
     """
@@ -155,5 +156,6 @@ class Progress:
     epochs: int
     loss: float
     accuracy: float
+    learning_rate: float
     images_per_s: float
     left_s: float

@@ -297,6 +297,7 @@ class _Meter:
     def __init__(self, steps: int, settings: TrainSettings, images: int, state: TrainState) -> None:
         self.step, self.loss, self.accuracy = state.step, state.loss, state.accuracy
         self._steps, self._per_epoch, self._batch = steps, settings.steps_per_epoch(images), min(settings.batch, images)
+        self._settings = settings
         self._first, self._begun = state.step, time.monotonic()
 
     def count(self, loss: float, accuracy: float) -> None:
@@ -316,6 +317,7 @@ class _Meter:
             epochs=-(-self._steps // self._per_epoch),
             loss=self.loss,
             accuracy=self.accuracy,
+            learning_rate=self._settings.rate(self.step - 1, self._steps),
             images_per_s=per_s * self._batch,
             left_s=(self._steps - self.step) / per_s,
         )
