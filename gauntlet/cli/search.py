@@ -32,6 +32,15 @@ EPILOG = """\
   gauntlet search --strategies                         what can choose the next candidates
 """
 
+AUDIT_EPILOG = """\
+[bold]Examples[/]
+
+  gauntlet supernet audit runs/digits                         30 networks, two trainings each
+  gauntlet supernet audit runs/digits --workers 4 --epochs 20
+  gauntlet supernet audit runs/digits --budget 3600           as many as an hour of processor time allows
+  gauntlet supernet audit runs/digits --fault "adSAF(p=0.08)"
+"""
+
 supernet_app = typer.Typer(help="The supernet of a run.", rich_markup_mode="rich")
 
 
@@ -83,25 +92,58 @@ def report(
     return 0
 
 
-@supernet_app.command()
+@supernet_app.command(epilog=AUDIT_EPILOG)
 def audit(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.", show_default=False)],
-    subnets: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Networks to train alone.")] = 12,
+    subnets: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Networks to train alone.")] = 30,
     seeds: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Trainings of each.")] = 2,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="COUNT", help="Of each training.  [dim]\\[default: the campaign's][/]"),
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Fault condition to judge under as well; may be repeated; none, for no faults.  "
+            "[dim]\\[default: all of the campaign][/]",
+        ),
+    ] = None,
+    patterns: Annotated[int, typer.Option(min=2, metavar="COUNT", help="Patterns of faults under each.")] = 30,
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Processor time of training after which no further network is begun."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, metavar="COUNT", help="Processes that train, of one thread each; 0: this one.")
+    ] = 1,
 ) -> int:
     """Does accuracy inherited from the supernet rank networks as training them alone does?
 
-    States Kendall's tau with its interval, the spread of the accuracies, and the ceiling that two seeds of training
-    alone set.
+    Trains a random sample alone as finalists would be, and states Kendall's tau with its interval: over all pairs,
+    among networks of like MACs, beside a count of MACs, and beside the ceiling that two seeds of training alone set;
+    without faults and under them. What is trained is kept in the run: the same command goes on where it was broken off.
+    The report is drawn again with what was found.
     """
-    from gauntlet.render.campaign import audit_panel
+    from gauntlet.render.audit import figures
     from gauntlet.render.progress import bars
-    from search.campaign.audits import audit_run
+    from search.campaign.audits import Wishes, audit_run
+    from search.campaign.reporting import report as draw
 
+    conditions = None if fault is None else [condition for condition in fault if condition != "none"]
+    wishes = Wishes(subnets, seeds, epochs, conditions, patterns, budget, workers)
     with bars() as progress:
-        task = progress.add_task("training networks alone", total=subnets * seeds, detail="")
-        found = audit_run(run, subnets, seeds, lambda done, total: progress.update(task, completed=done, total=total))
-    stdout().print(audit_panel(found))
+        tasks = {
+            stage: progress.add_task(words, total=None, detail="")
+            for stage, words in (("inherited", "judging inherited weights"), ("alone", "training networks alone"))
+        }
+
+        def show(stage: str, done: int, total: int) -> None:
+            progress.update(tasks[stage], completed=done, total=total)
+
+        found = audit_run(run, wishes, show)
+    stdout().print(figures(found))
+    stdout().print(f"report  {draw(run)}")
     return 0
 
 
@@ -147,7 +189,7 @@ def _run(log: RunLog, address: str, lab_dir: Path | None, stop: threading.Event)
     config = parse(dict(log.history.about["config"]), str(log.path))
     kind = Contest if config.compare.strategies else Campaign
     with campaign_bars(config) as shown:
-        observer = Observer(shown.stage, shown.trained, shown.evaluated, shown.audited, shown.note)
+        observer = Observer(shown.stage, shown.trained, shown.evaluated, shown.audited, shown.note, shown.finalists)
         campaign = kind(log, observer, stop.is_set)
         campaign.check()
         with _fleet(campaign.problem.table, address, lab_dir) as fleet:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gauntlet.render.audit import verdicts
 from search.campaign.config import CampaignConfig, parse
 from search.campaign.problem import front_of
 from search.campaign.warm_start import FROM
@@ -81,7 +81,7 @@ def summary(history: History, folder: Path, complete: bool) -> RenderableType:
         parts += [Text(f"{listed} {words}", "dim"), Text()]
     audits = history.notes("audit")
     if audits:
-        parts.append(audit_panel(audits[-1]))
+        parts.append(verdicts(audits[-1]))
     parts.append(Text.assemble(("report  ", "bold"), str(folder / "report.html")))
     if complete:
         what = "a .json card each" if config.replay else ".tflite with a .json card each"
@@ -118,20 +118,6 @@ def live_front(evaluations: Sequence[Evaluation], config: CampaignConfig, rows: 
         table.add_row(str(member.number), *(_figure(o, member.value(o.name)) for o in objectives))
     more = [Text(f"and {len(members) - len(shown)} others between them", "dim")] if len(members) > len(shown) else []
     return Group(table, *more)
-
-
-def audit_panel(audit: Mapping[str, Any]) -> RenderableType:
-    """How well the supernet ranks, in two lines."""
-    tau, interval, ceiling = audit["tau"], audit["tau_interval"], audit["ceiling"]
-    words = "no value" if tau is None else f"τ = {tau:.2f}"
-    if interval is not None:
-        words += f" (95 %: {interval[0]:.2f} to {interval[1]:.2f})"
-    if ceiling is not None:
-        words += f", two seeds of training alone agree to {ceiling:.2f}"
-    low, high = audit["inherited_range"]
-    spread = f"inherited accuracy {low:.1%} to {high:.1%} over {len(audit['subnets'])} networks"
-    verdict = Text.assemble(("supernet ", "bold"), f"{audit['verdict']}: {words}; {spread}")
-    return Group(verdict, Text(f"         {audit['reason']}", "dim"))
 
 
 def _count(number: int | None) -> str:

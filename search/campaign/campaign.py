@@ -25,12 +25,12 @@ from pathlib import Path
 
 from protos import contract
 from protos.gauntlet.v1 import fleet_pb2
-from search.campaign import corrections, publishing, uploads, warm_start, winners
+from search.campaign import audits, corrections, publishing, uploads, warm_start, winners
 from search.campaign.config import CampaignConfig, parse
 from search.campaign.evaluating import Evaluator
 from search.campaign.makers import SupernetMaker, maker_for
 from search.campaign.measurements import DataSets, describe
-from search.campaign.problem import Problem, audit_training, front_of, identifier
+from search.campaign.problem import Problem, front_of, identifier
 from search.campaign.stopping import stop_reason
 from search.campaign.targets import check_deliverable, check_metered, find_targets, is_of
 from search.errors import Exhausted, SearchError, StrategyError
@@ -38,10 +38,9 @@ from search.evaluations import Evaluation
 from search.fleet import Fleet
 from search.noise import floors_of
 from search.replay.recording import record
-from search.report import audit_document
 from search.runlog import RunLog
 from search.spaces.base import Architecture
-from search.supernet import Progress, audit
+from search.supernet import Progress
 from search.values import Value
 
 #: Note of the log: why a search ended before its budget.
@@ -268,30 +267,24 @@ class Campaign:
 
     async def _audit(self) -> bool:
         chosen = self.config.audit
-        if not isinstance(self._maker, SupernetMaker) or not chosen.subnets or self.log.history.notes("audit"):
+        if not isinstance(self._maker, SupernetMaker) or not chosen.subnets or self.log.history.notes(audits.AUDIT):
             return True
         self._observer.stage("auditing the supernet")
         began = time.monotonic()
 
-        def progress(done: int, total: int) -> None:
-            self._observer.audited(done, total)
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage == "alone":
+                self._observer.audited(done, total)
             if self._stop():
                 raise _StoppedError
 
+        plan = audits.campaign_plan(self.config)
         try:
-            found = await asyncio.to_thread(
-                audit,
-                self._maker.supernet,
-                self._maker.data,
-                subnets=chosen.subnets,
-                seeds=chosen.seeds,
-                settings=audit_training(self.config),
-                seed=self.config.seed,
-                progress=progress,
+            await asyncio.to_thread(
+                audits.carry_out_audit, self.log, self.config, self._maker, plan, chosen.workers, progress
             )
         except _StoppedError:
             return False
-        self.log.note("audit", audit_document(found))
         self._note_stage("audit", time.monotonic() - began)
         return True
 

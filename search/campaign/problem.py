@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -187,14 +187,29 @@ def training_alone(config: CampaignConfig) -> TrainSettings:
     )
 
 
-def audit_training(config: CampaignConfig) -> TrainSettings:
-    """Of networks trained alone."""
+def audit_training(config: CampaignConfig, epochs: int | None = None) -> TrainSettings:
+    """Of networks trained alone for an audit: with the supernet's augmentation, and under its faults.
+
+    Args:
+        config: of the campaign.
+        epochs: of each; None: what the campaign says. Epochs without faults, and those in which their rate rises, take
+            the same share of them as of the supernet's.
+    """
+    chosen, epochs = config.supernet, epochs or config.audit.epochs
+    faults = None if chosen.faults is None else chosen.faults.settings()
+    if faults is not None:
+        faults = replace(
+            faults,
+            clean_epochs=faults.clean_epochs * epochs // chosen.epochs,
+            ramp_epochs=faults.ramp_epochs * epochs // chosen.epochs,
+        )
     return TrainSettings(
-        epochs=config.audit.epochs,
+        epochs=epochs,
         learning_rate=0.1,
         weight_decay=5e-4,
-        threads=config.supernet.threads,
-        augment=_augmentation(config.supernet.augment),
+        threads=chosen.threads,
+        faults=faults,
+        augment=_augmentation(chosen.augment),
     )
 
 

@@ -1,15 +1,13 @@
-"""The figures of a search: fronts, hypervolume, and how well the supernet ranks."""
+"""The figures of a search: fronts and hypervolume."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from search.evaluations import Evaluation
 from search.objectives import Direction, Objective
 from search.pareto import front
-from search.report.drawing import Chart, Trace, bars, hover, marker, objective_axis, wrapped
+from search.report.drawing import Chart, Trace, bars, hover, marker, objective_axis
 from search.report.inputs import ReportInput
 from search.report.units import Unit, heading, in_sentence
 
@@ -99,42 +97,6 @@ def hypervolume_chart(report: ReportInput) -> Chart:
         "showlegend": bool(failed),
     }
     return Chart("hypervolume", "Hypervolume over queries", summary, traces, layout, 320)
-
-
-def audit_chart(report: ReportInput) -> Chart | None:
-    """Inherited against stand-alone accuracy."""
-    subnets = report.audit["subnets"] if report.audit else []
-    if not subnets:
-        return None
-    means = [100 * float(np.mean(subnet["standalone"])) for subnet in subnets]
-    tops = [100 * max(subnet["standalone"]) - mean for subnet, mean in zip(subnets, means, strict=True)]
-    bottoms = [mean - 100 * min(subnet["standalone"]) for subnet, mean in zip(subnets, means, strict=True)]
-    seeds = len(subnets[0]["standalone"])
-    trace: Trace = {
-        "x": [100 * subnet["inherited"] for subnet in subnets],
-        "y": means,
-        "mode": "markers",
-        "marker": marker("@accent"),
-        "customdata": [wrapped(subnet["architecture"]) for subnet in subnets],
-        "hovertemplate": "%{customdata}<br>inherited %{x:.1f} %<br>trained alone %{y:.1f} %<extra></extra>",
-    }
-    if seeds > 1:
-        trace["error_y"] = {
-            "type": "data",
-            "array": tops,
-            "arrayminus": bottoms,
-            "color": "@accent-soft",
-            "thickness": 1.2,
-            "width": 0,
-        }
-    summary = f"Scatter plot of accuracy trained alone against inherited accuracy for {len(subnets)} subnets."
-    layout = {
-        "xaxis": {"title": {"text": "Accuracy inherited from the supernet, %"}},
-        "yaxis": {"title": {"text": "Accuracy trained alone, %"}},
-        "showlegend": False,
-    }
-    title = "Accuracy trained alone against inherited accuracy"
-    return Chart("audit", title, summary, [trace], layout, 360)
 
 
 def _scaled(evaluations: Sequence[Evaluation], name: str, units: dict[str, Unit]) -> list[float]:

@@ -7,7 +7,7 @@ import itertools
 from search.report import candidates, charts, robustness
 from search.report.drawing import Chart
 from search.report.inputs import ReportInput
-from search.report.markup import Markup, facts, section, table, tag
+from search.report.markup import Markup, section, table, tag
 from search.report.shell import figure
 from search.report.units import Unit
 
@@ -104,38 +104,9 @@ def equal_macs(report: ReportInput, drawn: list[Chart]) -> Markup:
     return section("equal-macs", "Robustness at equal MACs", _key(line=False, cross=False), grid, lead=lead)
 
 
-def ranking(report: ReportInput, drawn: list[Chart]) -> Markup:
-    """What inherited accuracy is worth."""
-    chart = charts.audit_chart(report)
-    if chart is None or report.audit is None:
-        return Markup("")
-    drawn.append(chart)
-    audit = report.audit
-    low, high = audit["tau_interval"] or (None, None)
-    spread = " – ".join(f"{100 * end:.1f}" for end in audit["standalone_range"])
-    inherited = " – ".join(f"{100 * end:.1f}" for end in audit["inherited_range"])
-    pairs = [
-        ("Verdict", tag("strong", audit["verdict"])),
-        ("Kendall's τ", f"{_tau(audit['tau'])} ({_tau(low)} to {_tau(high)})"),
-        ("Ceiling, seed against seed", _tau(audit["ceiling"])),
-        ("Trained alone", f"{spread} %"),
-        ("Inherited", f"{inherited} % (± {100 * audit['noise']:.1f} from the number of images)"),
-    ]
-    lead = (
-        "The search compares networks by weights inherited from the supernet. Trained alone they score otherwise; what "
-        "counts is that the order is the same: dots that rise from left to right."
-    )
-    shown = figure(chart, f"{audit['reason']}.")
-    return section("ranking", "Does the supernet rank?", tag("div", shown, facts(pairs), class_="beside"), lead=lead)
-
-
 def _key(*, line: bool, cross: bool) -> Markup:
     """What the dots of several figures mean."""
     entries = [("win", "on the front of all objectives", True), ("", "other candidates", True)]
     entries += [("line", "front of the two objectives shown", line), ("cross", "breaks a constraint", cross)]
     shown = [tag("li", tag("i", class_=look, aria_hidden="true"), words) for look, words, there in entries if there]
     return tag("ul", *shown, class_="key")
-
-
-def _tau(number: float | None) -> str:
-    return "unknown" if number is None else f"{number:.2f}"

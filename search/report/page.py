@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from search.objectives import Constraint
-from search.report import background, candidates, figures, shell
+from search.report import audit_page, background, candidates, figures, shell
 from search.report.drawing import Chart, units_of
 from search.report.inputs import ReportInput
 from search.report.markup import Markup, facts, join, tag
@@ -43,7 +43,7 @@ def render(report: ReportInput) -> str:
         figures.progress(report, drawn),
         figures.faults(report, drawn),
         figures.equal_macs(report, drawn),
-        figures.ranking(report, drawn),
+        audit_page.ranking(report, drawn),
         candidates.everybody(report, units),
         candidates.failures(report),
         background.time_spent(report),

@@ -143,10 +143,11 @@ def slope(x: Values, y: Values) -> Estimate | None:
         x: shape (n,).
         y: shape (n,).
     """
-    n, centred = len(x), x - x.mean()
-    squares = float(centred @ centred)
-    if n < 3 or squares == 0:
+    n = len(x)
+    if n < 3 or x.min() == x.max():
         return None
+    centred = x - x.mean()
+    squares = float(centred @ centred)
     rise = float(centred @ y) / squares
     rest = y - y.mean() - rise * centred
     half = student_t_quantile(1 - _TAIL, n - 2) * math.sqrt(float(rest @ rest) / (n - 2) / squares)

@@ -1,47 +1,62 @@
-"""Whether a supernet ranks networks as training them one by one would."""
+"""Whether a supernet ranks networks as training them one by one would.
+
+::
+
+    sample of the space ──▶ inherited weights ──▶ judged ─────────────────────┐
+             └────────────▶ trained alone, seed by seed, in an executor ──▶ judged ──▶ statistics (`rank_quality`)
+
+Both are judged on validation images, without faults and under fault conditions. Patterns of faults differ from one
+training to the next and from those of inherited weights: equal ones would make equal luck look like agreement.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import nn
 
+from fault_injection.precision import student_t_quantile
 from search.data import Data
+from search.errors import SearchError
 from search.spaces import Architecture
-from search.supernet.accuracy import evaluate
-from search.supernet.elastic import Supernet
-from search.supernet.settings import TrainSettings
-from search.supernet.training import train_alone
+from search.spaces.base import Space
+from search.supernet.accuracy import FaultyAccuracy, evaluate, evaluate_under
+from search.supernet.agreement import kendall_tau
+from search.supernet.audit_plan import CLEAN, AuditPlan, quantity_of, sample_networks
+from search.supernet.audit_training import train_sample
+from search.supernet.rank_quality import AuditedSubnet, RankQuality, rank_quality
+from search.supernet.standalone import DataSource
+from search.timed_windows import outside_timed_windows
 
-Verdict = Literal["ranks", "ranks weakly", "does not rank", "insufficient"]
-
-_FEWEST = 8
-"""Networks, below which an interval of τ says nothing."""
-_GOOD_TAU = 0.4
-"""What the interval's lower end must reach for *ranks*: seven pairs in ten are then in the right order."""
-_RESAMPLES = 2000
-_CALIBRATION = 512
-STANDALONE = TrainSettings(epochs=6, learning_rate=0.1, weight_decay=5e-4)
-"""How networks are trained alone, unless told."""
+__all__ = ["Audit", "Effort", "audit", "kendall_tau"]
 
 
 @dataclass(frozen=True)
-class AuditedSubnet:
-    """One network of the sample.
+class Effort:
+    """What an audit took.
 
     Attributes:
-        architecture: which.
-        inherited: validation accuracy with the supernet's weights, 0–1.
-        standalone: the same after training alone, one per seed.
+        trainings: alone.
+        epochs: of each.
+        cpu_s: processor seconds of all of them, judging included.
+        training_images: that they learned from.
+        validation_images: that accuracies were counted on.
+        fault_images: under each pattern; 0 without fault conditions.
+        patterns: of faults; 0 without.
     """
 
-    architecture: Architecture
-    inherited: float
-    standalone: tuple[float, ...]
+    trainings: int
+    epochs: int
+    cpu_s: float
+    training_images: int
+    validation_images: int
+    fault_images: int
+    patterns: int
 
 
 @dataclass(frozen=True)
@@ -49,156 +64,126 @@ class Audit:
     """How well inherited accuracy ranks.
 
     Attributes:
-        subnets: the sample.
-        tau: Kendall's τ-b between inherited accuracy and the mean of the stand-alone ones; None where either does
-            not vary.
-        tau_interval: 95 %, percentiles of 2000 resamples of the networks (seeds are not resampled).
-        ceiling: τ-b between two seeds of training alone, averaged over pairs of seeds: what no predictor of a single
-            training can be expected to exceed. None with one seed.
-        inherited_range: lowest and highest.
-        standalone_range: of the means over seeds.
-        noise: standard error of a single inherited accuracy due to the number of validation images.
-        verdict: in two words; *insufficient* where too few networks or too small a spread allow no statement.
-        reason: the verdict in a sentence.
+        subnets: the networks that were compared.
+        rankings: without faults first, then under each condition.
+        effort: what it took.
+        asked: networks that were to be compared; the budget may have ended it before.
+        missing: why a fault condition was left out, by condition.
+        failed: why a network was left out, by the text of its architecture.
     """
 
     subnets: tuple[AuditedSubnet, ...]
-    tau: float | None
-    tau_interval: tuple[float, float] | None
-    ceiling: float | None
-    inherited_range: tuple[float, float]
-    standalone_range: tuple[float, float]
-    noise: float
-    verdict: Verdict
-    reason: str
+    rankings: tuple[RankQuality, ...]
+    effort: Effort
+    asked: int
+    missing: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def audit(
-    supernet: Supernet,
-    data: Data,
+    space: Space,
+    inherit: Callable[[Architecture], nn.Module],
+    source: DataSource,
+    plan: AuditPlan,
     *,
-    subnets: int = 12,
-    seeds: int = 2,
-    settings: TrainSettings = STANDALONE,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    workers: int = 0,
+    memory: MutableMapping[str, Any] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Audit:
     """Train a random sample of networks alone, and compare.
 
     Args:
-        supernet: trained.
-        data: networks are compared on the validation part.
-        subnets: how many different networks.
-        seeds: trainings of each.
-        settings: of those trainings.
-        seed: of the sample, of the trainings and of the interval.
-        progress: called with trainings done and in all.
+        space: of the supernet.
+        inherit: makes a network with its inherited weights, ready to be judged; it sees to timed windows itself.
+        source: of the images; networks are compared on the validation part.
+        plan: what, and for what effort.
+        workers: processes that train; 0: this one.
+        memory: what earlier audits found, as plain data; grows with each training, and is looked into before it.
+        progress: called with what is being done ("inherited" or "alone"), how often it was done, and how often it will
+            be; may raise to break off.
 
     Raises:
-        ValueError: the space holds fewer networks than asked for.
-        TrainingDivergedError: the loss of a training became NaN or infinite.
+        SearchError: the space holds fewer networks than asked for, or no network could be trained.
+        DataError: the images cannot be read.
     """
-    if supernet.space.size() < subnets:
-        raise ValueError(f"the space holds {supernet.space.size()} networks, fewer than {subnets}")
-    rng = np.random.default_rng(seed)
-    sample: dict[Architecture, None] = {}  # in order, each once
-    while len(sample) < subnets:
-        sample.setdefault(supernet.space.sample(rng))
-    calibration = data.train.head(_CALIBRATION).images
-    audited, done = list[AuditedSubnet](), 0
-    for architecture in sample:
-        inherited = evaluate(supernet.subnet(architecture, calibration), data.validation).value
-        alone = list[float]()
-        for number in range(seeds):
-            network = train_alone(supernet.space, architecture, data, settings, seed=seed + number)
-            alone.append(evaluate(network, data.validation).value)
-            done += 1
-            if progress is not None:
-                progress(done, subnets * seeds)
-        audited.append(AuditedSubnet(architecture, inherited, tuple(alone)))
-    return rank_quality(audited, len(data.validation), seed=seed)
-
-
-def rank_quality(subnets: Sequence[AuditedSubnet], images: int, *, seed: int = 0) -> Audit:
-    """The statistics of an audit.
-
-    Args:
-        subnets: at least one, all with the same number of seeds, at least one.
-        images: validation images that each accuracy was counted on.
-        seed: of the resampling.
-    """
-    inherited = np.array([subnet.inherited for subnet in subnets])
-    alone = np.array([subnet.standalone for subnet in subnets])
-    means = alone.mean(axis=1)
-    tau = kendall_tau(inherited, means)
-    interval = _interval(inherited, means, np.random.default_rng(seed))
-    pairs = [(i, j) for i in range(alone.shape[1]) for j in range(i)]
-    between = [t for i, j in pairs if (t := kendall_tau(alone[:, i], alone[:, j])) is not None]
-    ceiling = float(np.mean(between)) if between else None
-    centre = float(inherited.mean())
-    noise = math.sqrt(centre * (1 - centre) / images)
-    verdict, reason = _judge(len(subnets), tau, interval, float(inherited.std()), float(means.std()), noise)
+    sample, data = sample_networks(space, plan.subnets, plan.seed), source.load()
+    report = progress or (lambda stage, done, total: None)
+    inherited, errors, missing = _judge_inherited(sample, inherit, data, plan, report)
+    conditions = [condition for condition in plan.conditions if condition not in missing]
+    alone, failed, cpu_s = train_sample(sample, space, source, data, plan, conditions, workers, memory, report)
+    subnets = [
+        AuditedSubnet(
+            architecture,
+            space.macs(architecture),
+            inherited[architecture],
+            {name: tuple(found[name] for found in trained) for name in inherited[architecture]},
+        )
+        for architecture, trained in alone.items()
+    ]
+    if not subnets:
+        why = next(iter(failed.values()), "the budget does not suffice for one")
+        raise SearchError(f"no network of the audit could be trained: {why}", "audit others, or for longer")
+    judged = data.validation if plan.images is None else data.validation.head(plan.images)
     return Audit(
         subnets=tuple(subnets),
-        tau=tau,
-        tau_interval=interval,
-        ceiling=ceiling,
-        inherited_range=(float(inherited.min()), float(inherited.max())),
-        standalone_range=(float(means.min()), float(means.max())),
-        noise=noise,
-        verdict=verdict,
-        reason=reason,
+        rankings=tuple(rank_quality(subnets, name, error) for name, error in errors.items()),
+        effort=Effort(
+            trainings=len(subnets) * plan.seeds,
+            epochs=plan.settings.epochs,
+            cpu_s=cpu_s,
+            training_images=len(data.train),
+            validation_images=len(data.validation),
+            fault_images=len(judged) if conditions else 0,
+            patterns=plan.patterns if conditions else 0,
+        ),
+        asked=plan.subnets,
+        missing=missing,
+        failed={architecture.text: why for architecture, why in failed.items()},
     )
 
 
-def kendall_tau(first: NDArray[np.float64], second: NDArray[np.float64]) -> float | None:
-    """Kendall's τ-b (1945), which corrects for ties; None where either does not vary."""
-    taus = _taus(_signs(first)[None], _signs(second)[None])
-    return float(taus[0]) if len(taus) else None
+def _judge_inherited(
+    sample: Sequence[Architecture],
+    inherit: Callable[[Architecture], nn.Module],
+    data: Data,
+    plan: AuditPlan,
+    report: Callable[[str, int, int], None],
+) -> tuple[dict[Architecture, dict[str, float]], dict[str, float], dict[str, str]]:
+    """Accuracies by network and quantity, the standard error of one by quantity, and conditions that cannot strike."""
+    found = dict[Architecture, dict[str, float]]()
+    faulty: dict[str, list[FaultyAccuracy]] = {condition: [] for condition in plan.conditions}
+    missing = dict[str, str]()
+    images = data.validation if plan.images is None else data.validation.head(plan.images)
+    torch.set_num_threads(plan.settings.threads)
+    report("inherited", 0, len(sample))
+    for done, architecture in enumerate(sample, 1):
+        network = inherit(architecture)
+        with outside_timed_windows():
+            found[architecture] = {CLEAN: evaluate(network, data.validation).value}
+        for condition in list(faulty):
+            try:
+                with outside_timed_windows():
+                    under = evaluate_under(network, images, condition, seed=plan.fault_seed, patterns=plan.patterns)
+            except SearchError as error:
+                missing[condition] = error.message
+                del faulty[condition]
+                continue
+            faulty[condition].append(under)
+            found[architecture][quantity_of(condition)] = under.mean
+        report("inherited", done, len(sample))
+    kept = [CLEAN, *map(quantity_of, faulty)]
+    errors = {CLEAN: _error_of_images(found, CLEAN, len(data.validation))}
+    for condition, under_it in faulty.items():
+        name = quantity_of(condition)
+        errors[name] = math.hypot(_error_of_images(found, name, len(images)), _error_of_patterns(under_it))
+    return {a: {name: by_name[name] for name in kept} for a, by_name in found.items()}, errors, missing
 
 
-def _signs(values: NDArray[np.float64]) -> NDArray[np.int8]:
-    """(n, n): of all differences."""
-    signs: NDArray[np.int8] = np.sign(values[:, None] - values[None, :]).astype(np.int8)
-    return signs
+def _error_of_images(found: dict[Architecture, dict[str, float]], name: str, images: int) -> float:
+    mean = float(np.mean([by_name[name] for by_name in found.values()]))
+    return math.sqrt(mean * (1 - mean) / images)
 
 
-def _taus(one: NDArray[np.int8], two: NDArray[np.int8]) -> NDArray[np.float64]:
-    """From signs, (samples, n, n) each; without the samples in which either does not vary."""
-    pairs = np.sqrt(np.abs(one).sum((1, 2), dtype=np.float64) * np.abs(two).sum((1, 2), dtype=np.float64))
-    agreement = (one * two).sum((1, 2), dtype=np.float64)
-    taus: NDArray[np.float64] = agreement[pairs > 0] / pairs[pairs > 0]
-    return taus
-
-
-def _interval(
-    first: NDArray[np.float64], second: NDArray[np.float64], rng: np.random.Generator
-) -> tuple[float, float] | None:
-    draws = rng.integers(len(first), size=(_RESAMPLES, len(first)))
-    rows, columns = draws[:, :, None], draws[:, None, :]
-    taus = _taus(_signs(first)[rows, columns], _signs(second)[rows, columns])
-    if not len(taus):
-        return None
-    low, high = np.percentile(taus, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _judge(
-    n: int, tau: float | None, interval: tuple[float, float] | None, spread: float, spread_alone: float, noise: float
-) -> tuple[Verdict, str]:
-    if n < _FEWEST:
-        return "insufficient", f"{n} networks are too few for a statement; at least {_FEWEST} are needed"
-    if tau is None or interval is None or min(spread, spread_alone) <= noise:
-        return "insufficient", (
-            f"accuracies spread by {100 * min(spread, spread_alone):.1f} points, no more than the error of one: "
-            "nothing to rank; take a harder problem, more validation images or a wider space"
-        )
-    low, high = interval
-    figures = f"τ = {tau:.2f} ({low:.2f} to {high:.2f})"
-    if low >= _GOOD_TAU:
-        return "ranks", f"{figures}: inherited accuracy ranks networks"
-    if low > 0:
-        return "ranks weakly", f"{figures}: better than chance; train the winners alone before choosing among them"
-    if high < _GOOD_TAU:
-        return "does not rank", f"{figures}: inherited accuracy says little; train the supernet longer"
-    return "insufficient", f"{figures}: {n} networks cannot tell it from chance; audit more of them"
+def _error_of_patterns(found: Sequence[FaultyAccuracy]) -> float:
+    quantile = student_t_quantile(0.975, found[0].patterns - 1)
+    return float(np.sqrt(np.mean([((one.high - one.low) / 2 / quantile) ** 2 for one in found])))
