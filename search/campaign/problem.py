@@ -167,6 +167,8 @@ def training(config: CampaignConfig) -> TrainSettings:
         stages=chosen.stages,
         random_subnets=chosen.random_subnets,
         label_share=chosen.label_share,
+        device=chosen.device,
+        mixed_precision=chosen.mixed_precision,
         faults=None if chosen.faults is None else chosen.faults.settings(),
         augment=_augmentation(chosen.augment),
         seed=config.seed,
@@ -182,6 +184,8 @@ def training_alone(config: CampaignConfig) -> TrainSettings:
         batch=chosen.batch,
         learning_rate=chosen.learning_rate,
         weight_decay=5e-4,
+        device=chosen.device,
+        mixed_precision=chosen.mixed_precision,
         faults=None if chosen.faults is None else chosen.faults.settings(),
         augment=_augmentation(chosen.augment),
     )

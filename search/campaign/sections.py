@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from orchestrator.protocol import DEFAULT, Protocol
 from orchestrator.protocol_files import ProtocolError, flat, resolve, with_defaults
@@ -12,6 +12,7 @@ from search.data import Augmentation
 from search.errors import SearchError
 from search.fault_training import FaultTraining
 from search.strategies import registry
+from search.supernet.settings import check_device
 
 
 class ConfigError(SearchError):
@@ -117,6 +118,12 @@ class FaultTrainingConfig(Section):
     alpha: Annotated[float, Field(ge=0, le=1)] = Field(0.7, description="share of the loss under faults")
     clean_epochs: Annotated[int, Field(ge=0)] = Field(0, description="without faults, at first")
     ramp_epochs: Annotated[int, Field(ge=0)] = Field(0, description="in which the rate then rises")
+    position: Literal["weights", "before", "after"] | None = Field(
+        None, description="weights, or feature maps before or after the activation; weights if the model strikes there"
+    )
+    scale: Literal["deployed", "power-of-two"] = Field(
+        "deployed", description="steps of 8-bit values: as deployed, or FTT-NAS's powers of two"
+    )
 
     @model_validator(mode="after")
     def _can_be(self) -> FaultTrainingConfig:
@@ -127,7 +134,7 @@ class FaultTrainingConfig(Section):
         """What they mean.
 
         Raises:
-            ValueError: no fault model, or none with a rate that rises.
+            ValueError: no fault model, none with a rate that rises, or none that strikes there.
         """
         return FaultTraining(**self.model_dump())
 
@@ -149,7 +156,18 @@ Augment = Annotated[
 ]
 Faults = Annotated[
     FaultTrainingConfig | None,
-    Field(description="{model, alpha, clean_epochs, ramp_epochs}: to train under, with alpha of the loss"),
+    Field(description="{model, alpha, clean_epochs, ramp_epochs, position, scale}: to train under, with alpha of the loss"),
+]
+Device = Annotated[
+    str,
+    AfterValidator(check_device),
+    Field(description="cpu, cuda, cuda:1, …, or auto: a graphics processor if there is one"),
+]
+Precision = Annotated[
+    Literal["none", "bf16", "fp16"], Field(description="16-bit floats where torch deems them safe; for cuda")
+]
+TensorBoard = Annotated[
+    bool, Field(description="write loss, accuracy, learning rate and images/s to the run folder's tensorboard/")
 ]
 _Trained = TypeVar("_Trained", "SupernetConfig", "TrainingConfig")
 
@@ -180,6 +198,9 @@ class SupernetConfig(Section):
         2, description="drawn in each step of a sandwich, besides largest and smallest"
     )
     threads: Count = Field(1, description="of torch; one is fastest on small networks")
+    device: Device = "cpu"
+    mixed_precision: Precision = "none"
+    tensorboard: TensorBoard = False
     augment: Augment = None
     faults: Faults = None
 
@@ -198,6 +219,9 @@ class TrainingConfig(Section):
     epochs: Count = Field(3, description="passes over the training images")
     batch: Annotated[int, Field(ge=2)] = Field(64, description="images a step")
     learning_rate: Annotated[float, Field(gt=0)] = Field(0.1, description="at its peak")
+    device: Device = "cpu"
+    mixed_precision: Precision = "none"
+    tensorboard: TensorBoard = False
     augment: Augment = None
     faults: Faults = None
 

@@ -90,8 +90,7 @@ class TrainSettings:
         if self.mixed_precision not in get_args(PrecisionName):
             known = ", ".join(get_args(PrecisionName))
             raise ValueError(f"mixed_precision must be one of {known}: {self.mixed_precision}")
-        if not _DEVICE.fullmatch(self.device):
-            raise ValueError(f"device must be auto, cpu, cuda or cuda:NUMBER: {self.device}")
+        check_device(self.device)
         if not 0 <= self.label_share <= 1:
             raise ValueError(f"label_share must be 0 to 1: {self.label_share}")
         for name in ("momentum", "warmup", "weight_decay"):
@@ -131,6 +130,17 @@ class TrainSettings:
         step, steps = step - first, end - first
         rise = min(1.0, (step + 1) / max(1.0, self.warmup * steps))
         return self.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def check_device(name: str) -> str:
+    """The name of a device, which may not be there.
+
+    Raises:
+        ValueError: no device is called so.
+    """
+    if not _DEVICE.fullmatch(name):
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:NUMBER: {name}")
+    return name
 
 
 @dataclass(frozen=True)
