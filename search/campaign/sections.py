@@ -156,7 +156,7 @@ Augment = Annotated[
 ]
 Faults = Annotated[
     FaultTrainingConfig | None,
-    Field(description="{model, alpha, clean_epochs, ramp_epochs, position, scale}: to train under, with alpha of the loss"),
+    Field(description="{model, alpha, clean_epochs, ramp_epochs, …}: to train under, with alpha of the loss"),
 ]
 Device = Annotated[
     str,
