@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 from search.data import Augmentation
@@ -34,6 +35,7 @@ class Recipe:
         images: of the test part.
         test_seed: of these patterns. Searches draw theirs from their seed + 1,000,003, winners on the device +
             2,000,003, trainings + 3,000,003: none of them meets these.
+        device: of torch: cpu, cuda, or auto for a graphics processor if there is one.
     """
 
     data: str
@@ -49,6 +51,7 @@ class Recipe:
     patterns: int
     images: int
     test_seed: int = 40_000_003
+    device: str = "cpu"
 
     def training(self, faulty: bool) -> TrainSettings:
         """Of one network, under faults or without."""
@@ -59,12 +62,24 @@ class Recipe:
             weight_decay=5e-4,
             faults=self.faults if faulty else None,
             augment=self.augment,
+            device=self.device,
         )
 
     @property
     def digest(self) -> str:
-        """Of all that decides a result, wherever the data lies."""
-        return hashlib.sha256(repr(replace(self, data="")).encode()).hexdigest()[:12]
+        """Of all that decides a result, wherever the data lies and whatever computes; not of what is left as usual."""
+        chosen = _chosen(replace(self, data="", device="cpu"))
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _chosen(settings: Any) -> Any:
+    """Settings as plain data, without those that have their defaults: one that is new changes nothing."""
+    if not is_dataclass(settings):
+        return settings
+    values = {entry.name: getattr(settings, entry.name) for entry in fields(settings)}
+    return {
+        entry.name: _chosen(values[entry.name]) for entry in fields(settings) if values[entry.name] != entry.default
+    }
 
 
 @dataclass(frozen=True)
@@ -153,10 +168,10 @@ SETTINGS: Mapping[str, tuple[Setting, ...]] = {
     "gpu": (
         Setting(
             "gpu",
-            replace(_SHORT, pool=1, epochs=30, augment=Augmentation(crop=4, flip=True)),
+            replace(_SHORT, pool=1, epochs=30, augment=Augmentation(crop=4, flip=True), device="auto"),
             {
                 "constraints": ["macs <= 40560000"],
-                "supernet": {"epochs": 30, "augment": {"crop": 4, "flip": True}},
+                "supernet": {"epochs": 30, "augment": {"crop": 4, "flip": True}, "device": "auto"},
             },
         ),
     ),

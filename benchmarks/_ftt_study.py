@@ -43,13 +43,11 @@ class Piece:
 
 
 def pieces(setting: Setting) -> list[Piece]:
-    """All of a study, those first that others wait for or that count most if time runs out."""
-    seeds = range(setting.seeds)
-    roles = [SEARCHED, *(f"{RANDOM} {number}" for number in range(1, setting.randoms + 1))]
+    """All of a study, those first that others wait for or that count most if time runs out: whole seeds."""
+    roles = [*setting.baselines, SEARCHED, *(f"{RANDOM} {number}" for number in range(1, setting.randoms + 1))]
     return [
         *(Piece("search", number) for number in range(setting.searches)),
-        *(Piece(name, seed) for seed in seeds for name in setting.baselines),
-        *(Piece(role, seed) for seed in seeds for role in roles),
+        *(Piece(role, seed) for seed in range(setting.seeds) for role in roles),
         *(Piece(name, 0, faulty=False) for name in setting.clean),
         *(Piece(name, 0) for name in setting.once),
     ]

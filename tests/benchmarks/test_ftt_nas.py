@@ -22,10 +22,11 @@ from benchmarks._ftt_study import RANDOM, RESULTS, SEARCHED, Piece, Results, Stu
 from benchmarks._ftt_tasks import Training, carry_out, choose, deployed_accuracy, matched, write_campaign
 from search.campaign.config import load, parse
 from search.campaign.problem import fault_seed, final_fault_seed, space
-from search.data import Split
+from search.data import Augmentation, Split
 from search.errors import SearchError
 from search.evaluations import Evaluation, Failure
 from search.export import export_tflite
+from search.fault_training import FaultTraining
 from search.spaces.mobile import MobileSpace
 from search.values import Value
 
@@ -235,6 +236,8 @@ def test_a_line_that_is_no_result_is_named(tmp_path: Path) -> None:
 def test_a_recipe_is_the_same_wherever_the_data_lies() -> None:
     assert replace(SHORT.recipe, data="here").digest == replace(SHORT.recipe, data="there").digest
     assert replace(SHORT.recipe, epochs=9).digest != SHORT.recipe.digest
+    assert replace(SHORT.recipe, augment=Augmentation(crop=1)).digest != SHORT.recipe.digest
+    assert replace(SHORT.recipe, faults=FaultTraining("adSAF(p=0.04)")).digest != SHORT.recipe.digest
 
 
 def test_a_seed_with_several_networks_counts_once() -> None:
