@@ -18,6 +18,7 @@ from search.supernet import (
     train,
     train_alone,
 )
+from search.supernet.courses import SupernetCourse
 from search.supernet.descent import Descent
 from search.supernet.machine import Machine, find_device
 
@@ -129,6 +130,18 @@ def test_images_are_varied_where_they_are():
     varied = Augmentation(crop=2, flip=True, cutout=3)(images, np.arange(4), seed=0, epoch=0)
     assert varied.device.type == "meta"
     assert varied.shape == images.shape
+
+
+@pytest.mark.parametrize("method", ["sandwich", "single-path"])
+def test_all_that_a_step_computes_with_is_on_the_device(data, space, method):
+    # Tensors of torch's meta device hold nothing, but may as little meet those of another as a graphics processor's.
+    machine, supernet, settings = Machine(torch.device("meta"), None), Supernet(space), replace(SHORT, method=method)
+    machine.place(supernet)
+    course, descent = SupernetCourse(supernet, settings, len(data.train)), Descent(supernet, settings, machine)
+    taught = course.teach(descent, data.train.images[:40].to("meta"), data.train.labels[:40].to("meta"), 0)
+    assert {loss.device.type for loss in [*taught.losses, taught.correct]} == {"meta"}
+    gradients = [parameter.grad for parameter in supernet.parameters() if parameter.grad is not None]
+    assert {gradient.device.type for gradient in gradients} == {"meta"}
 
 
 # ----------------------------------------------------------------------------------------------------- memory
