@@ -1,4 +1,7 @@
-"""Progress bars of long work, on standard error; nothing where there is no terminal but a line for each stage."""
+"""Progress bars of long work, on standard error; where there is no terminal a line for each stage.
+
+A training that takes longer then tells each minute how far it is.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 #: Stages that stay on the screen; a comparison has hundreds.
 _BARS = 8
 _DRAW_EVERY_S = 0.5
+#: Where there is no terminal, of a training that goes on for hours.
+_TELL_EVERY_S = 60.0
 
 
 def _progress(console: Console) -> Progress:
@@ -76,6 +82,7 @@ class CampaignBars:
         self._found: list[Evaluation] = []
         self._front: RenderableType = Text()
         self._drawn = -math.inf
+        self._told = time.monotonic()
 
     def __rich__(self) -> RenderableType:
         """Bars and front; drawn at most twice a second, for a front of hundreds takes its time."""
@@ -104,8 +111,12 @@ class CampaignBars:
 
     def trained(self, now: TrainProgress) -> None:
         """A training step was done."""
-        detail = f"loss {now.loss:.3f}, accuracy {now.accuracy:.1%}, {now.images_per_s:.0f} images/s"
+        figures = f"loss {now.loss:.3f}, accuracy {now.accuracy:.1%}, {now.images_per_s:.0f} images/s"
+        detail = f"epoch {now.epoch}/{now.epochs}, {figures}"
         self._update(now.step, now.steps, detail)
+        if not self._progress.console.is_terminal and time.monotonic() - self._told >= _TELL_EVERY_S:
+            self._told = time.monotonic()
+            self.note(f"{detail}, {timedelta(seconds=round(now.left_s))} left")
 
     def evaluated(self, evaluation: Evaluation, done: int, total: int) -> None:
         """A candidate is done."""
@@ -119,6 +130,10 @@ class CampaignBars:
 
     def audited(self, done: int, total: int) -> None:
         """A training of the audit was done."""
+        self._update(done, total, "")
+
+    def finalists(self, done: int, total: int) -> None:
+        """A training of a finalist was done, or its measurement."""
         self._update(done, total, "")
 
     def note(self, text: str) -> None:

@@ -28,6 +28,7 @@ from protos.gauntlet.v1 import fleet_pb2
 from search.campaign import audits, corrections, publishing, uploads, warm_start, winners
 from search.campaign.config import CampaignConfig, parse
 from search.campaign.evaluating import Evaluator
+from search.campaign.finalists import Finalists
 from search.campaign.makers import SupernetMaker, maker_for
 from search.campaign.measurements import DataSets, describe
 from search.campaign.problem import Problem, front_of, identifier
@@ -60,6 +61,7 @@ class Observer:
         trained: a training step was done.
         evaluated: a candidate is done: evaluation, how many are done, how many will be.
         audited: trainings of the audit done, and in all.
+        finalists: their trainings, and then their measurements, done and in all.
         note: something worth a line.
     """
 
@@ -68,6 +70,7 @@ class Observer:
     evaluated: Callable[[Evaluation, int, int], None] = lambda evaluation, done, total: None
     audited: Callable[[int, int], None] = lambda done, total: None
     note: Callable[[str], None] = lambda text: None
+    finalists: Callable[[int, int], None] = lambda done, total: None
 
 
 @dataclass
@@ -165,8 +168,9 @@ class Campaign:
         complete = await self.search(client)
         if complete:
             async with publishing.failing(client, self.campaign_id, self.config):
-                complete = await self._audit()
-                await (self.conclude(client) if complete else self._pause(client))
+                complete = await self._audit() and await self.conclude(client)
+                if not complete:
+                    await self._pause(client)
         self._note_time()
         return Outcome(complete, self.log.history.evaluations)
 
@@ -186,8 +190,8 @@ class Campaign:
                 await self._pause(client)
             return complete
 
-    async def conclude(self, client: Fleet) -> None:
-        """The part after the last candidate: winners are confirmed, and all is written down.
+    async def conclude(self, client: Fleet) -> bool:
+        """The part after the last candidate: winners are confirmed, and all is written down. False when stopped.
 
         Raises:
             SearchError, ClientError: it cannot go on; what was done is kept.
@@ -195,7 +199,11 @@ class Campaign:
         recorded = self.problem.table is not None
         finals = self.problem.recorded_finals(self.log.history) if recorded else await self._confirm(client)
         front = front_of(self.log.history, self.config)
-        winners.write(self.folder, self._shared_folder / "models", front, finals, self.config, self.campaign_id)
+        if not await self._train_finalists(client, front):
+            return False
+        models = self._shared_folder / "models"
+        winners.write(self.folder, models, front, finals, self.config, self.campaign_id)
+        winners.add_finalists(self.folder, models, self.log.history, self.config, self.campaign_id)
         record(
             self.folder,
             self.problem.whole_space,
@@ -206,6 +214,7 @@ class Campaign:
             sources=[f"replayed from {self.config.replay}"] if self.config.replay else [],
         )
         await publishing.finish(client, self.campaign_id, self.config, self.log.history, self._planned)
+        return True
 
     async def _pause(self, client: Fleet) -> None:
         await publishing.pause(client, self.campaign_id, self.config)
@@ -307,6 +316,29 @@ class Campaign:
             found = {str(number): {k: v.to_json() for k, v in f.items()} for number, f in figures.items()}
             self.log.note("finals", {**finals, **found})
 
+    async def _train_finalists(self, client: Fleet, front: Sequence[Evaluation]) -> bool:
+        """Train some of the front alone, and measure what comes of it. False when stopped."""
+        if not self.config.finalists.networks:
+            return True
+        observer, began, trained = self._observer, time.monotonic(), 0.0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal trained
+            trained = done / max(total, 1)
+            observer.finalists(done, total)
+
+        observer.stage("training the best candidates alone")
+        best = Finalists(self.log, self.problem, self._maker, progress, observer.note, self._stop)
+        entries = best.choose(front)
+        async with publishing.training(client, self.campaign_id, lambda: trained):
+            complete = await best.train(entries)
+        self._note_stage("training of finalists", time.monotonic() - began)
+        if not complete:
+            return False
+        observer.stage("measuring them on fresh images and fresh faults")
+        data_sets = await uploads.data_sets(client, self.config, self.problem.data, "test")
+        return await best.measure(entries, self._evaluator, data_sets)
+
     # ------------------------------------------------------------------------------------------------ candidates
 
     def _recall(self) -> None:
@@ -355,7 +387,7 @@ class Campaign:
             winner = await asyncio.to_thread(self._evaluator.with_model, evaluation)
             if winner != evaluation:
                 self.log.corrected(winner)
-            found[evaluation.number] = await self._evaluator.confirm(data_sets, winner)
+            found[evaluation.number] = await self._evaluator.confirm(data_sets, next(iter(winner.digests.values())))
         return found
 
     async def _publish(self, client: Fleet, whole: bool) -> None:

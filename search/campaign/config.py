@@ -22,17 +22,20 @@ from search.campaign.sections import (
     ConfigError,
     DataConfig,
     FaultsConfig,
+    FinalistsConfig,
     MeasureConfig,
     MobileConfig,
+    QuantizationConfig,
     SearchConfig,
     Section,
     SpaceConfig,
     StopConfig,
     SupernetConfig,
     TrainingConfig,
+    WeightsName,
     kind_of,
 )
-from search.conditions import canonical_condition
+from search.conditions import canonical_condition, unfit_for
 from search.data import DIGITS
 from search.errors import SearchError
 from search.objectives import Aggregate, Constraint, Objective, Quantity, check_consistent
@@ -64,6 +67,7 @@ class CampaignConfig(Section):
         description="shared: candidates inherit them from a supernet; alone: each is trained by itself. If left out "
         "the mobile space shares, others do not",
     )
+    quantization: QuantizationConfig | None = None
     supernet: SupernetConfig = SupernetConfig()
     training: TrainingConfig = TrainingConfig()
     search: SearchConfig = SearchConfig()
@@ -72,6 +76,7 @@ class CampaignConfig(Section):
     measure: MeasureConfig = MeasureConfig()
     faults: FaultsConfig = FaultsConfig()
     audit: AuditConfig = AuditConfig()
+    finalists: FinalistsConfig = FinalistsConfig()
 
     @model_validator(mode="before")
     @classmethod
@@ -100,7 +105,18 @@ class CampaignConfig(Section):
             raise ValueError("measure: max_s is smaller than min_s")
         self.measure.full_protocol()
         self._check_weights()
+        self._check_quantization()
+        self._check_finalists()
         return self
+
+    def _check_quantization(self) -> None:
+        if self.quantization is None:
+            return
+        if self.replay:
+            raise ValueError("quantization: a recorded table has its own; leave it out")
+        for condition in self.fault_conditions():
+            if wrong := unfit_for(condition, self.quantization.precisions):
+                raise ValueError(f"quantization: {wrong}")
 
     def _check_weights(self) -> None:
         if self.replay and self.weights:
@@ -120,6 +136,25 @@ class CampaignConfig(Section):
                 "supernet.method: the sandwich needs a largest and a smallest network, of which a space of cells has "
                 "none; write single-path or close"
             )
+
+    def _check_finalists(self) -> None:
+        chosen = self.finalists
+        if not chosen.networks:
+            return
+        if self.replay:
+            raise ValueError("finalists: a recorded table has no networks to train; leave it out")
+        if "inherited" in chosen.weights and not self.has_supernet:
+            raise ValueError(
+                "finalists.weights: candidates inherit nothing where weights are not shared; write scratch"
+            )
+        usual = self.supernet.faults if self.has_supernet else self.training.faults
+        if chosen.faults is None and usual is not None:
+            usual.settings().check(chosen.epochs)
+
+    @property
+    def finalist_weights(self) -> tuple[WeightsName, ...]:
+        """Where the trainings of finalists begin."""
+        return self.finalists.weights or (("inherited", "scratch") if self.has_supernet else ("scratch",))
 
     @property
     def has_supernet(self) -> bool:

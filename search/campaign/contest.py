@@ -142,7 +142,8 @@ def _opened(entrant: Entrant) -> RunLog:
     """The log of a search, begun or continued."""
     if (entrant.folder / FILE_NAME).exists():
         log = RunLog.open(entrant.folder)
-        if log.history.about["config"] != entrant.config.model_dump(mode="json"):
+        # Read, so that a key which came later has the value that was meant when there was none.
+        if parse(dict(log.history.about["config"]), str(log.path)).model_dump() != entrant.config.model_dump():
             log.close()
             raise RunLogError(f"{entrant.folder} is the run of another campaign", "choose another folder")
         return log

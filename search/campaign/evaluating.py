@@ -57,7 +57,7 @@ class Evaluator:
         except CandidateError as error:
             failure = Failure(error.kind, str(error), error.step, error.remedy)
             return Evaluation(number, architecture.text, *self._counts(architecture), failure=failure)
-        digests = self._kept(candidate)
+        digests = self.kept(candidate)
         name = candidate_name(candidate.digest)
         model = await self.client.put_bytes(candidate.content, candidate.media_type, name)
         reference = await uploads.reference(self.client, self.problem.data, candidate)
@@ -76,14 +76,13 @@ class Evaluator:
             provenance=findings.provenance,
         )
 
-    async def confirm(self, data: DataSets, winner: Evaluation) -> Mapping[str, Value]:
-        """Its figures on data and under fault patterns that no choice has seen.
+    async def confirm(self, data: DataSets, digest: str) -> Mapping[str, Value]:
+        """A file's figures on data and under fault patterns that no choice has seen.
 
         Args:
             data: test images.
-            winner: with its model, see `with_model`.
+            digest: of the file, which lies among the models: see `kept`, and `with_model` of a winner.
         """
-        digest = winner.digests["int8"]
         content = (self.models / f"{digest}.tflite").read_bytes()
         model = await self.client.put_bytes(content, TFLITE, f"winner-{digest[:16]}.tflite")
         findings = Findings({}, [], {}, {})
@@ -96,10 +95,10 @@ class Evaluator:
         Raises:
             CandidateError: it cannot be made.
         """
-        if "int8" in evaluation.digests:
+        if evaluation.digests:
             return evaluation
         candidate = self.maker.make(self.problem.space.parse(evaluation.architecture))
-        return replace(evaluation, digests=self._kept(candidate))
+        return replace(evaluation, digests=self.kept(candidate))
 
     async def _measure(
         self,
@@ -114,13 +113,13 @@ class Evaluator:
         for task, job in zip(wanted, ended, strict=True):
             findings.add(task, job, self.targets[0])
 
-    def _kept(self, candidate: Candidate) -> dict[str, str]:
+    def kept(self, candidate: Candidate) -> dict[str, str]:
         """Digests of the files that are worth keeping, and are on the disk now."""
         if candidate.model is None:
             return {}
         self.models.mkdir(exist_ok=True)
         candidate.model.save(self.models / f"{candidate.model.digest}.tflite")
-        return {"int8": candidate.model.digest}
+        return {candidate.model.precision: candidate.model.digest}
 
     def _with_aggregates(self, figures: Mapping[str, Value]) -> dict[str, Value]:
         return {**figures, **derived(figures, self.problem.config.aggregates())}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -11,21 +12,22 @@ import torch
 from torch import nn
 
 from search.campaign.candidates import Candidate, CandidateError, export, timed
-from search.campaign.config import CampaignConfig
-from search.campaign.problem import Problem, training, training_alone
+from search.campaign.problem import Problem, fine_tuning, training, training_alone
 from search.data import Data
 from search.errors import SearchError
 from search.replay.fleet import RECORDED
 from search.replay.schema import NOTED
 from search.replay.table import Table
-from search.spaces.base import Architecture, Space
-from search.supernet import Progress, TrainingDivergedError, make_supernet, train, train_alone
+from search.spaces.base import Architecture
+from search.supernet import Progress, TrainingDivergedError, make_supernet, recalibrate, train, train_alone
 from search.timed_windows import outside_timed_windows
 
 #: Figures that the host finds out.
 _OF_THE_FILE = frozenset({*NOTED, "model_bytes"})
 #: Training images for BatchNorm statistics; a few hundred do.
 _RECALIBRATION_IMAGES = 512
+#: Networks that are kept in memory, should one be asked for in other numbers.
+_REMEMBERED = 16
 
 
 class Maker(Protocol):
@@ -45,18 +47,19 @@ class SupernetMaker:
     """Weights are cut from a supernet.
 
     Attributes:
-        config: of the campaign.
+        problem: of the campaign.
         data: what it learns from.
-        space: of the networks.
         checkpoint: of the training.
     """
 
-    config: CampaignConfig
+    problem: Problem
     data: Data
-    space: Space
     checkpoint: Path
 
     def __post_init__(self) -> None:
+        self.config, self.space = self.problem.config, self.problem.networks
+        # The same network in other numbers is asked for again.
+        self._inherited = lru_cache(_REMEMBERED)(self.inherit)
         self.supernet = make_supernet(self.space, self.config.seed, sets=training(self.config).sets)
 
     def train(self, progress: Callable[[Progress], None], stop: Callable[[], bool]) -> bool:
@@ -65,16 +68,44 @@ class SupernetMaker:
         return train(self.supernet, self.data, settings, checkpoint=self.checkpoint, progress=progress, stop=stop)
 
     def inherit(self, architecture: Architecture) -> nn.Module:
-        """Cut it out, with BatchNorm statistics of its own."""
-        return self.supernet.subnet(architecture, self.data.train.head(_RECALIBRATION_IMAGES).images)
+        """Cut a network out, train it on if the campaign wants that, and give it BatchNorm statistics of its own.
+
+        Waits while a device of this host is in a timed window.
+
+        Raises:
+            TrainingDivergedError: the loss became NaN or infinite.
+        """
+        images, chosen = self.data.train.head(_RECALIBRATION_IMAGES).images, self.config.supernet.fine_tune
+        with outside_timed_windows(), torch.inference_mode():
+            network = self.supernet.subnet(architecture, images)
+        if chosen is None:
+            return network
+        network = train_alone(
+            self.space,
+            architecture,
+            self.data,
+            fine_tuning(self.config),
+            seed=self.config.seed,
+            around=outside_timed_windows,
+            weights=network.state_dict(),
+            steps=chosen.steps,
+        )
+        with outside_timed_windows():
+            recalibrate(network, images)
+        return network
 
     def make(self, architecture: Architecture) -> Candidate:
         """The network with the weights that it inherits, as a file."""
         stage_s: dict[str, float] = {}
         torch.set_num_threads(1)
-        with outside_timed_windows(), torch.inference_mode(), timed(stage_s, "recalibration"):
-            network = self.inherit(architecture)
-        return export(network, self.data, "inherited_accuracy", stage_s)
+        tuned = self.config.supernet.fine_tune is not None
+        try:
+            with timed(stage_s, "fine-tuning" if tuned else "recalibration"):
+                network = self._inherited(self.problem.network(architecture))
+        except TrainingDivergedError as error:
+            raise CandidateError(str(error), "fine-tuning") from error
+        accuracy = "fine_tuned_accuracy" if tuned else "inherited_accuracy"
+        return export(network, self.data, accuracy, stage_s, self.problem.storage(architecture))
 
 
 @dataclass
@@ -82,29 +113,33 @@ class AloneMaker:
     """Each network is trained alone.
 
     Attributes:
-        config: of the campaign.
+        problem: of the campaign.
         data: what it learns from.
-        space: of the networks.
     """
 
-    config: CampaignConfig
+    problem: Problem
     data: Data
-    space: Space
+
+    def __post_init__(self) -> None:
+        self._trained = lru_cache(_REMEMBERED)(self._train)
+
+    def _train(self, architecture: Architecture) -> nn.Module:
+        settings, seed = training_alone(self.problem.config), self.problem.config.seed
+        return train_alone(
+            self.problem.networks, architecture, self.data, settings, seed=seed, around=outside_timed_windows
+        )
 
     def make(self, architecture: Architecture) -> Candidate:
         """Build it and train it; steps wait while a device of this host is in a timed window."""
         stage_s: dict[str, float] = {}
-        settings, seed = training_alone(self.config), self.config.seed
         try:
             with timed(stage_s, "training"):
-                network = train_alone(
-                    self.space, architecture, self.data, settings, seed=seed, around=outside_timed_windows
-                )
+                network = self._trained(self.problem.network(architecture))
         except TrainingDivergedError as error:
             raise CandidateError(str(error), "training") from error
         except SearchError as error:  # a user's builder that raises
             raise CandidateError(error.message, "building", remedy=error.remedy) from error
-        return export(network, self.data, "trained_accuracy", stage_s)
+        return export(network, self.data, "trained_accuracy", stage_s, self.problem.storage(architecture))
 
 
 @dataclass
@@ -137,5 +172,5 @@ def maker_for(problem: Problem, checkpoint: Path) -> Maker:
         return RecordedMaker(problem.table)
     assert problem.data is not None
     if problem.config.has_supernet:
-        return SupernetMaker(problem.config, problem.data, problem.space, checkpoint)
-    return AloneMaker(problem.config, problem.data, problem.space)
+        return SupernetMaker(problem, problem.data, checkpoint)
+    return AloneMaker(problem, problem.data)

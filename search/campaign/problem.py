@@ -18,11 +18,13 @@ from search.replay.nb201 import read_nb201
 from search.replay.table import Table
 from search.runlog import History
 from search.spaces import load_space
-from search.spaces.base import Space, SpaceError
+from search.spaces.base import Architecture, Space, SpaceError
 from search.spaces.ftt import FEATURE_OPERATIONS, WEIGHT_OPERATIONS, FttSpace
 from search.spaces.mobile import MobileSpace
 from search.spaces.nb201 import Nb201Space
+from search.spaces.quantized import QuantizedSpace, network_space
 from search.spaces.restricted import restricted
+from search.spaces.storage import Storage
 from search.strategies import Strategy, registry
 from search.supernet import TrainSettings
 
@@ -67,6 +69,19 @@ class Problem:
     def whole_space(self) -> Space:
         """The space without the restriction to what a table knows."""
         return self.space if self.table is None else self.table.space
+
+    @property
+    def networks(self) -> Space:
+        """The space of the networks themselves, without the choice of how they are stored."""
+        return network_space(self.space)
+
+    def network(self, architecture: Architecture) -> Architecture:
+        """The network of :attr:`networks` whose weights an architecture has."""
+        return self.space.network(architecture) if isinstance(self.space, QuantizedSpace) else architecture
+
+    def storage(self, architecture: Architecture) -> Storage:
+        """In which numbers it is stored: int8 throughout where there is no choice."""
+        return self.space.storage(architecture) if isinstance(self.space, QuantizedSpace) else Storage()
 
     def strategy(self) -> Strategy:
         """The strategy at its beginning.
@@ -118,6 +133,16 @@ def space(config: CampaignConfig, image_shape: tuple[int, int, int], classes: in
     Raises:
         SearchError: its settings contradict each other, or your own function cannot be loaded.
     """
+    networks, chosen = _networks(config, image_shape, classes), config.quantization
+    if chosen is None:
+        return networks
+    try:
+        return QuantizedSpace(networks, chosen.precisions, chosen.per, chosen.clip)
+    except SpaceError as error:
+        raise SearchError(str(error), "see `gauntlet search --keys`") from error
+
+
+def _networks(config: CampaignConfig, image_shape: tuple[int, int, int], classes: int) -> Space:
     chosen = config.space
     try:
         if isinstance(chosen, MobileConfig):
@@ -174,6 +199,18 @@ def training(config: CampaignConfig) -> TrainSettings:
         seed=config.seed,
         threads=chosen.threads,
     )
+
+
+def fine_tuning(config: CampaignConfig) -> TrainSettings:
+    """Of a candidate, after that of the supernet and under the same faults, all of whose rate strikes at once.
+
+    Args:
+        config: of a campaign that wants it.
+    """
+    settings, chosen = training(config), config.supernet.fine_tune
+    assert chosen is not None
+    faults = None if settings.faults is None else replace(settings.faults, clean_epochs=0, ramp_epochs=0)
+    return replace(settings, method="single-path", learning_rate=chosen.learning_rate, faults=faults)
 
 
 def training_alone(config: CampaignConfig) -> TrainSettings:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from search.campaign.campaign import ENDED, PROCESS
 from search.campaign.comparing import comparison_of
 from search.campaign.config import CampaignConfig, parse
 from search.campaign.corrections import suspicions
+from search.campaign.finalists import finalists_of, settings_of
 from search.campaign.problem import front_of
 from search.campaign.warm_start import FROM
 from search.campaign.winners import file_stem
 from search.comparison import Comparison
+from search.objectives import Quantity
 from search.report import ReportInput, write_report
+from search.report.inputs import FinalistInput, FinalistNetwork
 from search.report.strategies import write_comparison
+from search.report.units import count
 from search.runlog import History, read_history
+from search.values import Value
 
 REPORT = "report.html"
 COMPARISON = "comparison.html"
@@ -90,29 +97,64 @@ def report_input(history: History, folder: Path) -> ReportInput:
         devices=tuple(devices[-1]) if devices else (),
         audit=audits[-1] if audits else None,
         audit_missing=_no_audit(config),
+        finalists=_finalists(history, config, folder),
         stage_s=_stages(history),
         # A process that was killed did not say how long it worked.
         wall_s=sum(float(note["wall_s"]) for note in processes) if len(processes) >= len(devices) > 0 else None,
         files={
             winner.number: {
-                kind: f"winners/{file_stem(winner)}.{suffix}"
-                for kind, suffix in _FILES.items()
-                if kind == "card" or kind in winner.digests
+                **({winner.precision: f"winners/{file_stem(winner)}.tflite"} if winner.precision else {}),
+                "card": f"winners/{file_stem(winner)}.json",
             }
             for winner in winners
         },
         notes=tuple(notes),
-        floors=[*history.notes("floors"), {}][-1],
+        floors=[{}, *history.notes("floors")][-1],
     )
+
+
+def _finalists(history: History, config: CampaignConfig, folder: Path) -> FinalistInput | None:
+    known = finalists_of(history)
+    if not known:
+        return None
+    finals = [{}, *history.notes("finals")][-1]
+    networks = []
+    for number in dict.fromkeys(finalist.entry.number for finalist in known):
+        own = [finalist for finalist in known if finalist.entry.number == number]
+        trained = defaultdict[str, list[dict[str, Value]]](list)
+        for finalist in own:
+            if finalist.measured is not None and not finalist.failure:
+                trained[finalist.entry.weights].append(_values(finalist.measured["figures"]))
+        names = [f.entry.name for f in own if (folder / "winners" / f"{f.entry.name}.tflite").exists()]
+        networks.append(
+            FinalistNetwork(
+                number,
+                history.asked[number],
+                _values(finals.get(str(number), {})),
+                trained,
+                tuple(f"{finalist.entry.name}: {finalist.failure}." for finalist in own if finalist.failure),
+                {f"{name}.tflite": f"winners/{name}.tflite" for name in names},
+            )
+        )
+    quantities = tuple(Quantity("accuracy", fault=fault) for fault in ("", *config.fault_conditions()))
+    return FinalistInput(tuple(networks), quantities, config.has_supernet, _how_trained(config))
+
+
+def _values(figures: Mapping[str, Any]) -> dict[str, Value]:
+    return {name: Value.from_json(document) for name, document in figures.items()}
+
+
+def _how_trained(config: CampaignConfig) -> str:
+    settings = settings_of(config)
+    under = "without faults" if settings.faults is None else f"under {settings.faults.model}"
+    epochs, seeds = count(settings.epochs, "epoch"), count(config.finalists.seeds, "seed")
+    return f"{epochs} {under}, {seeds} from each beginning"
 
 
 def _no_audit(config: CampaignConfig) -> str:
     if not config.has_supernet:
         return "candidates do not share weights"
     return "the run ended before it" if config.audit.subnets else "the campaign asks for none"
-
-
-_FILES = {"int8": "tflite", "card": "json"}
 
 
 def _stages(history: History) -> dict[str, float]:

@@ -111,6 +111,20 @@ SpaceConfig = Annotated[
 ]
 
 
+class QuantizationConfig(Section):
+    """How candidates are stored, searched along with what they are."""
+
+    precisions: tuple[Literal["int8", "int16x8", "float16", "float32"], ...] = Field(
+        ("int8",), description="choices; int16x8 has 16-bit values beside 8-bit weights, float16 weights only"
+    )
+    per: Literal["network", "stage", "layer"] = Field(
+        "network", description="what has a precision of its own; stage and layer of the mobile space only"
+    )
+    clip: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (1.0,), description="choices: weights beyond this share of their layer's largest are cut to it"
+    )
+
+
 class FaultTrainingConfig(Section):
     """Faults that networks are trained under, so that they survive them (FTT-NAS)."""
 
@@ -169,13 +183,20 @@ Precision = Annotated[
 TensorBoard = Annotated[
     bool, Field(description="write loss, accuracy, learning rate and images/s to the run folder's tensorboard/")
 ]
-_Trained = TypeVar("_Trained", "SupernetConfig", "TrainingConfig")
+_Trained = TypeVar("_Trained", "SupernetConfig", "TrainingConfig", "FinalistsConfig")
 
 
 def _check_faults(section: _Trained) -> _Trained:
     if section.faults is not None:
         section.faults.settings().check(section.epochs)
     return section
+
+
+class FineTuneConfig(Section):
+    """What a candidate learns by itself before it is judged."""
+
+    steps: Count = Field(50, description="of training")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(0.02, description="at its peak")
 
 
 class SupernetConfig(Section):
@@ -203,6 +224,9 @@ class SupernetConfig(Section):
     tensorboard: TensorBoard = False
     augment: Augment = None
     faults: Faults = None
+    fine_tune: FineTuneConfig | None = Field(
+        None, description="{steps, learning_rate}: train each candidate on by itself before it is judged"
+    )
 
     _faults_strike = model_validator(mode="after")(_check_faults)
 
@@ -376,3 +400,32 @@ class AuditConfig(Section):
         10, description="of faults, where the search chooses or trains by them"
     )
     workers: Annotated[int, Field(ge=0)] = Field(0, description="processes that train; 0: the campaign's own")
+
+
+WeightsName = Literal["inherited", "scratch"]
+
+
+class FinalistsConfig(Section):
+    """The best candidates, trained alone in the end, and measured as the winners are."""
+
+    networks: Annotated[int, Field(ge=0)] = Field(0, description="how many, far from each other on the front; 0: none")
+    weights: tuple[WeightsName, ...] = Field(
+        (), description="where trainings begin: inherited, scratch; if left out both, or scratch where none are shared"
+    )
+    epochs: Count = Field(30, description="of each training")
+    batch: Annotated[int, Field(ge=2)] = Field(64, description="images a step")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(0.1, description="at its peak")
+    seeds: Count = Field(3, description="trainings of each network from each beginning")
+    workers: Count = Field(1, description="processes that train at a time")
+    threads: Count = Field(1, description="of torch in each; one is fastest on small networks")
+    augment: Augment = Field(None, description="as under supernet or training; theirs if left out")
+    faults: Faults = Field(None, description="to train under; those under supernet or training if left out")
+
+    _faults_strike = model_validator(mode="after")(_check_faults)
+
+    @field_validator("weights")
+    @classmethod
+    def _differ(cls, given: tuple[WeightsName, ...]) -> tuple[WeightsName, ...]:
+        if len(set(given)) < len(given):
+            raise ValueError("name each beginning once")
+        return given

@@ -33,7 +33,7 @@ FROM = "warm start"
 #: What decides a candidate's weights and how its accuracy is measured.
 _TRAINED_ALIKE = ("data", "seed", "space", "weights", "supernet", "training", "measure", "faults")
 #: Figures that belong to weights and not to the architecture.
-_OF_WEIGHTS = ("accuracy", "inherited_accuracy", "trained_accuracy", "export_agreement")
+_OF_WEIGHTS = ("accuracy", "inherited_accuracy", "fine_tuned_accuracy", "trained_accuracy", "export_agreement")
 
 
 def enter(log: RunLog, problem: Problem, say: Callable[[str], None]) -> int:

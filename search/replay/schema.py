@@ -28,7 +28,7 @@ ARCHITECTURE, FAILURE, MEASURE_S = "architecture", "failure", "measure_s"
 #: What may stand beside a figure, behind its name and a dot.
 PARTS = ("low", "high", "samples", "unavailable")
 #: Figures that a search notes and no objective names.
-NOTED = ("inherited_accuracy", "trained_accuracy", "export_agreement")
+NOTED = ("inherited_accuracy", "fine_tuned_accuracy", "trained_accuracy", "export_agreement")
 _REMEDY = "see docs/replay.md for what a table holds"
 
 

@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from search.evaluations import Evaluation
 from search.noise import may_belong, membership
-from search.objectives import Constraint, Objective, total_violation
+from search.objectives import Constraint, Objective, Quantity, total_violation
 from search.pareto import front, hypervolume_series
+from search.values import Value
+
+
+@dataclass(frozen=True)
+class FinalistNetwork:
+    """One candidate and its trainings.
+
+    Attributes:
+        number: of the candidate.
+        architecture: its canonical text.
+        searched: figures with the weights of the search, on images and under faults that no choice has seen.
+        trained: the same of each training, one for each seed, by where it began.
+        failures: why there are no figures of some trainings.
+        files: relative to the report, by the name of the training.
+    """
+
+    number: int
+    architecture: str
+    searched: Mapping[str, Value]
+    trained: Mapping[str, Sequence[Mapping[str, Value]]]
+    failures: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FinalistInput:
+    """Candidates that were trained alone.
+
+    Attributes:
+        networks: in the order of choosing.
+        quantities: accuracies, without faults and under them.
+        shared: were the weights of the search those of a supernet?
+        how: how they were trained, in words.
+    """
+
+    networks: tuple[FinalistNetwork, ...]
+    quantities: tuple[Quantity, ...]
+    shared: bool
+    how: str
 
 
 @dataclass(frozen=True)
@@ -32,6 +71,7 @@ class ReportInput:
         devices: their descriptions, with the keys of `DeviceDescription`.
         audit: from `audit_document`; None without one.
         audit_missing: why there is none.
+        finalists: candidates that were trained alone; None without any.
         stage_s: where the time of the whole run went, seconds by stage; overlapping stages are counted in full.
         wall_s: how long the run took; None where it is not known.
         files: winners' files relative to the report, by candidate number and then by what they are.
@@ -52,6 +92,7 @@ class ReportInput:
     devices: tuple[Mapping[str, Any], ...] = ()
     audit: Mapping[str, Any] | None = None
     audit_missing: str = "the supernet was not audited"
+    finalists: FinalistInput | None = None
     stage_s: Mapping[str, float] = field(default_factory=dict)
     wall_s: float | None = None
     files: Mapping[int, Mapping[str, str]] = field(default_factory=dict)

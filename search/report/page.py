@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from search.objectives import Constraint
-from search.report import audit_page, background, candidates, figures, shell
+from search.report import audit_page, background, candidates, figures, finalists, shell
 from search.report.drawing import Chart, units_of
 from search.report.inputs import ReportInput
 from search.report.markup import Markup, facts, join, tag
@@ -15,6 +15,7 @@ from search.values import Origin
 
 _TITLES = {
     "winners": "Winners",
+    "finalists": "Finalists",
     "fronts": "Fronts",
     "progress": "Progress",
     "faults": "Faults",
@@ -39,6 +40,7 @@ def render(report: ReportInput) -> str:
     drawn: list[Chart] = []
     parts = [
         candidates.winners(report, units),
+        finalists.finalists(report.finalists),
         figures.fronts(report, units, drawn),
         figures.progress(report, drawn),
         figures.faults(report, drawn),
