@@ -121,7 +121,9 @@ def _trainings(study: Study) -> list[Table]:
             row[_short(condition)] = with_interval(
                 paired(by_seed(with_faults, condition), by_seed(without, condition)), "+"
             )
-        row["time"] = f"{with_faults[0][1]['train_s'] / without[0][1]['train_s']:.1f} times"
+        spent_s, spent_without_s = with_faults[0][1]["train_s"], without[0][1]["train_s"]
+        if spent_s is not None and spent_without_s is not None:
+            row["time"] = f"{spent_s / spent_without_s:.1f} times"
         table.rows.append(row)
     table.notes.append("one seed each, so that no interval is given")
     return [table] if table.rows else []

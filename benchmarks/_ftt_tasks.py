@@ -193,18 +193,32 @@ class Training:
 
 
 def carry_out(task: Training) -> Result:
-    """Train a network from scratch and test the int8 file that comes of it."""
+    """Train a network from scratch, or go on with it, and test the int8 file that comes of it.
+
+    Raises:
+        SearchError: the data cannot be read, or the training cannot be carried out.
+    """
     recipe, data = task.recipe, _data(task.recipe)
     space, architecture = _network(task, data)
     begin = time.process_time()
-    settings = recipe.training(task.faulty)
-    network = train_alone(space, architecture, data, settings, seed=task.seed, around=outside_timed_windows)
+    task.model.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint = task.model.with_suffix(".pt")
+    resumed = checkpoint.exists()
+    network = train_alone(
+        space,
+        architecture,
+        data,
+        recipe.training(task.faulty),
+        seed=task.seed,
+        around=outside_timed_windows,
+        checkpoint=checkpoint,
+    )
     train_s = time.process_time() - begin
     exported = export_tflite(network, (1, *data.image_shape), calibration=data.train.head(_CALIBRATION).images)
-    task.model.parent.mkdir(parents=True, exist_ok=True)
     exported.save(task.model)
     begin = time.process_time()
     tested = deployed_accuracy(exported.data, exported.input_name, data.test.head(recipe.images), recipe)
+    checkpoint.unlink()
     return {
         "architecture": architecture.text,
         "seed": task.seed,
@@ -214,7 +228,7 @@ def carry_out(task: Training) -> Result:
         "float": evaluate(network, data.test).value,
         "validation": evaluate(network, data.validation).value,
         **tested,
-        "train_s": train_s,
+        "train_s": None if resumed else train_s,  # what an earlier process spent is not known
         "test_s": time.process_time() - begin,
         "model": task.model.name,
     }

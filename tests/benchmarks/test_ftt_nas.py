@@ -298,6 +298,16 @@ def test_a_deployed_file_is_tested_as_torch_would_and_rates_tell() -> None:
     assert 0 < found["hit"]["adSAF(p=0.02)"] < found["hit"]["adSAF(p=0.6)"] < 1
 
 
+def test_a_network_is_trained_and_tested_and_leaves_its_file(tmp_path: Path) -> None:
+    recipe = replace(QUICK.recipe, limit=130, images=30, patterns=2)
+    found = carry_out(Training(recipe, VGG, None, 1, True, tmp_path / "models" / "a.tflite"))
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["a.tflite"]
+    assert {len(accuracies) for accuracies in found["under"].values()} == {2}
+    assert set(found["hit"]) == set(recipe.conditions)
+    assert found["train_s"] > 0
+    assert 0 <= found["clean"] <= 1
+
+
 def test_data_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     recipe = replace(SHORT.recipe, data=str(tmp_path / "nowhere"))
     with pytest.raises(SearchError, match="no such file or folder") as caught:
