@@ -212,8 +212,8 @@ def _top(ranking: Document, k: int) -> str:
     if found is None:
         return _NOTHING
     others = [("MACs", found["macs"]), ("another seed", found["seeds"]), ("chance", found["chance"])]
-    listed = ", ".join(f"{name} {share:.0%}" for name, share in others if share is not None)
-    return f"{found['inherited']:.0%} ({listed})"
+    listed = ", ".join(f"{name} {100 * share:.0f} %" for name, share in others if share is not None)
+    return f"{100 * found['inherited']:.0f} % ({listed})"
 
 
 def _spread(spread: Document) -> str:

@@ -92,7 +92,7 @@ def _colour(macs: list[int]) -> dict[str, object]:
         "colorbar": {
             "title": {"text": " ".join(filter(None, ["MACs,", unit.suffix])).rstrip(","), "side": "right"},
             "tickvals": [math.log2(tick) for tick in ticks],
-            "ticktext": [f"{tick / unit.factor:.3g}" for tick in ticks],
+            "ticktext": [unit.number(tick) for tick in ticks],
             "thickness": 10,
             "outlinewidth": 0,
         },

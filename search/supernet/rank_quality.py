@@ -260,6 +260,7 @@ def _beside(overall: Agreement, alike: Agreement | None) -> str:
 
 
 def _figures(estimate: Estimate) -> str:
-    if estimate.interval is None:
-        return f"{estimate.value:.2f}"
-    return f"{estimate.value:.2f} ({estimate.interval.low:.2f} to {estimate.interval.high:.2f})"
+    words = f"{estimate.value:.2f}"
+    if estimate.interval is not None:
+        words += f" ({estimate.interval.low:.2f} to {estimate.interval.high:.2f})"
+    return words.replace("-", "−")

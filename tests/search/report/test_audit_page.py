@@ -46,7 +46,7 @@ def test_every_figure_is_in_the_rows(document: dict[str, Any]) -> None:
     assert rows["what inheriting adds to MACs"][0][0] in "+−"
     assert rows["pairs there"] == ["75 in 5 bins"] * 2
     assert "MACs" in rows["Best 3 found"][0]
-    assert "chance 10%" in rows["Best 3 found"][0]
+    assert "chance 10 %" in rows["Best 3 found"][0]
     assert rows["Inherited − trained alone, points"][0].startswith("−")
     assert all(len(cells) == 2 for cells in rows.values())
     assert "noise 0.6" in rows["Inherited, %"][0]
