@@ -1,6 +1,8 @@
 """How truly do inherited weights rank? Two trainings of a supernet at equal processor time, beside counting MACs.
 
-Run: ``python -m benchmarks.supernet_ranking [--quick] [--data FOLDER] [--out FILE] [--pilot]``
+Run: ``python -m benchmarks.supernet_ranking [--quick] [--space mobile|cells] [--data FOLDER] [--out FILE] [--pilot]``
+
+On the mobile space BigNAS's sandwich stands beside single paths, on a space of cells CLOSE's curriculum.
 
 A random sample of networks is trained alone, two times each; their mean accuracy on validation images is the truth.
 Three supernets of each method are trained for about as many seconds of processor time (the table says how many), and
@@ -41,9 +43,11 @@ from benchmarks._report import Report, Row, Table, main
 from search.data import DIGITS, Augmentation, Data, load
 from search.spaces import Architecture, MobileSpace
 from search.spaces.base import Space
+from search.spaces.nb201 import Nb201Space
 from search.supernet import TrainSettings, evaluate, train, train_alone
 from search.supernet.accuracy import evaluate_under
 from search.supernet.agreement import equal_bins, kendall, kendall_tau
+from search.supernet.audit_plan import sample_networks
 from search.supernet.base import make_supernet
 
 Array = NDArray[np.float64]
@@ -106,15 +110,6 @@ class Estimate:
     interval: tuple[float, float] | None
 
 
-def sample(study: Study) -> list[Architecture]:
-    """Different networks, drawn as the audit of a supernet draws them."""
-    rng = np.random.default_rng(study.seed)
-    found: dict[Architecture, None] = {}
-    while len(found) < study.subnets:
-        found.setdefault(study.space.sample(rng))
-    return list(found)
-
-
 def judge_alone(study: Study, networks: Sequence[Architecture], data: Data, records: Records) -> Judged:
     """Train each network by itself."""
     made = [
@@ -154,7 +149,7 @@ def _supernet(
     study: Study, settings: TrainSettings, networks: Sequence[Architecture], data: Data, seed: int
 ) -> dict[str, object]:
     seed += _SUPERNETS + 100 * study.seed
-    supernet = make_supernet(study.space, seed)
+    supernet = make_supernet(study.space, seed, sets=settings.sets)
     begin = time.process_time()
     train(supernet, data, replace(settings, seed=seed))
     spent_s = time.process_time() - begin
@@ -297,16 +292,30 @@ def _noise(seeds: Array) -> str:
     return f"{100 * np.sqrt(seeds.var(axis=0, ddof=1).mean()):.1f}"
 
 
-def _full() -> Study:
-    space = MobileSpace((3, 16, 16), 10, widths=((2, 8, 16), (4, 8, 32), (4, 16, 64)), kernels=(3, 5))
-    augment = Augmentation(flip=True)
-    alone = TrainSettings(epochs=3, learning_rate=0.1, weight_decay=5e-4, augment=augment)
-    shared = TrainSettings(learning_rate=0.4, augment=augment)
-    methods = {
-        "sandwich": replace(shared, method="sandwich", epochs=6),
-        "single-path": replace(shared, method="single-path", epochs=26),
-    }
-    return Study(space, 30, alone, methods, alone_seeds=2, supernet_seeds=3)
+_AUGMENT = Augmentation(flip=True)
+_ALONE = TrainSettings(epochs=3, learning_rate=0.1, weight_decay=5e-4, augment=_AUGMENT)
+_SHARED = TrainSettings(epochs=26, learning_rate=0.1, augment=_AUGMENT)
+_STUDIES = {
+    "mobile": Study(
+        MobileSpace((3, 16, 16), 10, widths=((2, 8, 16), (4, 8, 32), (4, 16, 64)), kernels=(3, 5)),
+        30,
+        _ALONE,
+        {
+            "sandwich": replace(_SHARED, method="sandwich", epochs=6, learning_rate=0.4),
+            "single-path": replace(_SHARED, method="single-path"),
+        },
+        alone_seeds=2,
+        supernet_seeds=3,
+    ),
+    "cells": Study(
+        Nb201Space((3, 16, 16), 10, channels=8, cells=1),
+        30,
+        _ALONE,
+        {name: replace(_SHARED, method=name, epochs=18) for name in ("close", "single-path")},
+        alone_seeds=2,
+        supernet_seeds=3,
+    ),
+}
 
 
 def _pilot(study: Study) -> Study:
@@ -333,14 +342,19 @@ def tried(inherited: Mapping[str, Judged]) -> Table:
     return Table("Pilot: inherited accuracy", rows)
 
 
-def _quick(study: Study) -> Study:
-    space = MobileSpace((1, 16, 16), 10, stem=4, widths=((4, 8), (4, 8), (4, 8)), depth=1, kernels=(3,))
+_SMALL = {
+    "mobile": MobileSpace((1, 16, 16), 10, stem=4, widths=((4, 8), (4, 8), (4, 8)), depth=1, kernels=(3,)),
+    "cells": Nb201Space((1, 16, 16), 10, channels=4, cells=1),
+}
+
+
+def _quick(study: Study, space: Space) -> Study:
     return replace(
         study,
         space=space,
         subnets=4,
         alone=replace(study.alone, epochs=1, augment=Augmentation()),
-        methods={name: replace(s, epochs=1, augment=Augmentation()) for name, s in study.methods.items()},
+        methods={name: replace(s, epochs=3, augment=Augmentation()) for name, s in study.methods.items()},
         supernet_seeds=2,
         patterns=2,
         images=100,
@@ -349,16 +363,16 @@ def _quick(study: Study) -> Study:
 
 def run(quick: bool, options: argparse.Namespace | None = None) -> Report:
     options = options or parser().parse_args([])
-    study = _full()
-    data = load(DIGITS, limit=1000) if quick else _cifar10.small_cifar10(options.data)
+    study = _STUDIES[options.space]
+    data = load(DIGITS, limit=320) if quick else _cifar10.small_cifar10(options.data)
     if data is None:
         return Report(skipped=_cifar10.absent(options.data))
     if quick:
-        study = _quick(study)
+        study = _quick(study, _SMALL[options.space])
     if options.pilot:
         study = _pilot(study)
     torch.set_num_threads(1)
-    networks = sample(study)
+    networks = sample_networks(study.space, study.subnets, study.seed)
     records = Records(options.out, f"{data.digest} {study}")
     if options.pilot:
         return Report([tried(judge_inherited(study, networks, data, records))])
@@ -370,6 +384,7 @@ def run(quick: bool, options: argparse.Namespace | None = None) -> Report:
 def parser() -> argparse.ArgumentParser:
     """Options of this benchmark alone."""
     made = argparse.ArgumentParser(add_help=False, parents=[_cifar10.parser()])
+    made.add_argument("--space", choices=tuple(_STUDIES), default="mobile", help="of the networks (mobile)")
     made.add_argument("--pilot", action="store_true", help="choose settings instead, on other networks and seeds")
     return made
 

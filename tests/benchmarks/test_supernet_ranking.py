@@ -12,13 +12,16 @@ from benchmarks.supernet_ranking import CLEAN, Estimate, Judged, Study
 from search.data import Data, Split
 from search.spaces import MobileSpace
 from search.supernet import TrainSettings
+from search.supernet.audit_plan import sample_networks
+from search.supernet.base import make_supernet
+from search.supernet.methods import METHODS
 
 SPACE = MobileSpace((1, 8, 8), 3, stem=2, widths=((2, 4), (2, 4)), depth=1, kernels=(3,), expansions=(1,))
 SHORT = TrainSettings(epochs=1, batch=32)
 STUDY = Study(
     SPACE, 6, SHORT, {name: replace(SHORT, method=name) for name in ("sandwich", "single-path")}, 2, 2, images=20
 )
-NETWORKS = supernet_ranking.sample(STUDY)
+NETWORKS = sample_networks(STUDY.space, STUDY.subnets, STUDY.seed)
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +115,7 @@ def test_one_training_alone_has_no_ceiling():
 def test_the_pilot_meets_other_networks_and_seeds():
     pilot = supernet_ranking._pilot(STUDY)
     assert pilot.seed != STUDY.seed
-    assert supernet_ranking.sample(pilot)[:6] != NETWORKS
+    assert sample_networks(pilot.space, pilot.subnets, pilot.seed)[:6] != NETWORKS
     assert {(s.method, s.learning_rate) for s in pilot.methods.values()} == {
         (method, rate) for method in ("sandwich", "single-path") for rate in supernet_ranking._RATES
     }
@@ -126,7 +129,7 @@ def test_a_pilot_shows_what_the_networks_inherit():
 
 def test_a_study_that_was_broken_off_goes_on_with_what_it_has(tmp_path, data, monkeypatch):
     study = replace(STUDY, subnets=2, alone_seeds=1, supernet_seeds=1, patterns=2)
-    networks = supernet_ranking.sample(study)
+    networks = sample_networks(study.space, study.subnets, study.seed)
 
     def both():
         records = Records(tmp_path / "found.jsonl", "setup", lambda text: None)
@@ -147,3 +150,13 @@ def test_a_study_that_was_broken_off_goes_on_with_what_it_has(tmp_path, data, mo
 def test_without_images_it_is_skipped(tmp_path):
     options = supernet_ranking.parser().parse_args(["--data", str(tmp_path / "nowhere")])
     assert "--data names the folder" in supernet_ranking.run(False, options).skipped
+
+
+@pytest.mark.parametrize("name", supernet_ranking._STUDIES)
+def test_every_space_has_a_study_whose_methods_can_teach_it(name):
+    study = supernet_ranking._STUDIES[name]
+    for settings in study.methods.values():
+        METHODS[settings.method].check(make_supernet(study.space, 0, sets=settings.sets))
+    assert study.subnets >= 30
+    assert study.supernet_seeds >= 3
+    assert supernet_ranking._SMALL.keys() == supernet_ranking._STUDIES.keys()
