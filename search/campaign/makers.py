@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from search.campaign.candidates import Candidate, CandidateError, export, timed
-from search.campaign.problem import Problem, fine_tuning, training, training_alone
+from search.campaign.problem import Problem, fine_tuning, identifier, training, training_alone
 from search.data import Data
 from search.errors import SearchError
 from search.replay.fleet import RECORDED
@@ -20,10 +21,14 @@ from search.replay.schema import NOTED
 from search.replay.table import Table
 from search.spaces.base import Architecture
 from search.supernet import Progress, TrainingDivergedError, make_supernet, recalibrate, train, train_alone
+from search.supernet.machine import find_device
+from search.supernet.tensorboard import ProgressLog
 from search.timed_windows import outside_timed_windows
 
 #: Figures that the host finds out.
 _OF_THE_FILE = frozenset({*NOTED, "model_bytes"})
+#: In the run folder; it holds a folder of each training.
+_TENSORBOARD = "tensorboard"
 #: Training images for BatchNorm statistics; a few hundred do.
 _RECALIBRATION_IMAGES = 512
 #: Networks that are kept in memory, should one be asked for in other numbers.
@@ -65,6 +70,8 @@ class SupernetMaker:
     def train(self, progress: Callable[[Progress], None], stop: Callable[[], bool]) -> bool:
         """Train it, or go on; False when stopped."""
         settings = training(self.config)
+        if self.config.supernet.tensorboard:
+            progress = ProgressLog(self.checkpoint.parent / _TENSORBOARD / "supernet", progress)
         return train(self.supernet, self.data, settings, checkpoint=self.checkpoint, progress=progress, stop=stop)
 
     def inherit(self, architecture: Architecture) -> nn.Module:
@@ -115,23 +122,41 @@ class AloneMaker:
     Attributes:
         problem: of the campaign.
         data: what it learns from.
+        folder: of the run.
     """
 
     problem: Problem
     data: Data
+    folder: Path
 
     def __post_init__(self) -> None:
         self._trained = lru_cache(_REMEMBERED)(self._train)
 
     def _train(self, architecture: Architecture) -> nn.Module:
-        settings, seed = training_alone(self.problem.config), self.problem.config.seed
+        config, text = self.problem.config, architecture.text
+        log = None
+        if config.training.tensorboard:
+            name = f"{identifier(text)}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+            log = ProgressLog(self.folder / _TENSORBOARD / name)
         return train_alone(
-            self.problem.networks, architecture, self.data, settings, seed=seed, around=outside_timed_windows
+            self.problem.networks,
+            architecture,
+            self.data,
+            training_alone(config),
+            seed=config.seed,
+            around=outside_timed_windows,
+            progress=log,
         )
 
     def make(self, architecture: Architecture) -> Candidate:
-        """Build it and train it; steps wait while a device of this host is in a timed window."""
+        """Build it and train it; steps wait while a device of this host is in a timed window.
+
+        Raises:
+            CandidateError: it cannot be made.
+            SearchError: nor can any other: the device to train on is not there.
+        """
         stage_s: dict[str, float] = {}
+        find_device(self.problem.config.training.device)
         try:
             with timed(stage_s, "training"):
                 network = self._trained(self.problem.network(architecture))
@@ -166,11 +191,11 @@ def maker_for(problem: Problem, checkpoint: Path) -> Maker:
 
     Args:
         problem: of the campaign.
-        checkpoint: of a supernet's training.
+        checkpoint: of a supernet's training, in the run folder.
     """
     if problem.table is not None:
         return RecordedMaker(problem.table)
     assert problem.data is not None
     if problem.config.has_supernet:
         return SupernetMaker(problem, problem.data, checkpoint)
-    return AloneMaker(problem, problem.data)
+    return AloneMaker(problem, problem.data, checkpoint.parent)
