@@ -116,11 +116,11 @@ def load_data(config: CampaignConfig) -> Data:
 
 
 def _check_augmentation(config: CampaignConfig, data: Data) -> None:
-    section = "supernet" if config.has_supernet else "training"
-    try:
-        _augmentation(getattr(config, section).augment).check(data.image_shape)
-    except DataError as error:
-        raise SearchError(f"{section}.{error}", "or leave it out") from error
+    for section in ("supernet" if config.has_supernet else "training", "finalists"):
+        try:
+            _augmentation(getattr(config, section).augment).check(data.image_shape)
+        except DataError as error:
+            raise SearchError(f"{section}.{error}", "or leave it out") from error
 
 
 def _augmentation(given: AugmentConfig | None) -> Augmentation:
