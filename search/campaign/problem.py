@@ -229,7 +229,7 @@ def training_alone(config: CampaignConfig) -> TrainSettings:
 
 
 def audit_training(config: CampaignConfig, epochs: int | None = None) -> TrainSettings:
-    """Of networks trained alone for an audit: with the supernet's augmentation, and under its faults.
+    """Of networks trained alone for an audit: where the supernet is, with its augmentation, and under its faults.
 
     Args:
         config: of the campaign.
@@ -249,6 +249,8 @@ def audit_training(config: CampaignConfig, epochs: int | None = None) -> TrainSe
         learning_rate=0.1,
         weight_decay=5e-4,
         threads=chosen.threads,
+        device=chosen.device,
+        mixed_precision=chosen.mixed_precision,
         faults=faults,
         augment=_augmentation(chosen.augment),
     )

@@ -12,7 +12,7 @@ training to the next and from those of inherited weights: equal ones would make 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,19 +21,17 @@ import torch
 from torch import nn
 
 from fault_injection.precision import student_t_quantile
-from search.data import Data
+from search.data import Data, Split
 from search.errors import SearchError
 from search.spaces import Architecture
 from search.spaces.base import Space
 from search.supernet.accuracy import FaultyAccuracy, evaluate, evaluate_under
-from search.supernet.agreement import kendall_tau
 from search.supernet.audit_plan import CLEAN, AuditPlan, quantity_of, sample_networks
 from search.supernet.audit_training import train_sample
+from search.supernet.errors import TrainingDivergedError
 from search.supernet.rank_quality import AuditedSubnet, RankQuality, rank_quality
 from search.supernet.standalone import DataSource
 from search.timed_windows import outside_timed_windows
-
-__all__ = ["Audit", "Effort", "audit", "kendall_tau"]
 
 
 @dataclass(frozen=True)
@@ -108,38 +106,56 @@ def audit(
     """
     sample, data = sample_networks(space, plan.subnets, plan.seed), source.load()
     report = progress or (lambda stage, done, total: None)
-    inherited, errors, missing = _judge_inherited(sample, inherit, data, plan, report)
-    conditions = [condition for condition in plan.conditions if condition not in missing]
-    alone, failed, cpu_s = train_sample(sample, space, source, data, plan, conditions, workers, memory, report)
+    inherited = _judge_inherited(sample, inherit, data, plan, report)
+    accuracies, conditions = inherited.accuracies, [c for c in plan.conditions if c not in inherited.missing]
+    alone, diverged, cpu_s = train_sample(
+        list(accuracies), space, source, data, plan, conditions, workers, memory, report
+    )
+    failed = inherited.failed | diverged
     subnets = [
         AuditedSubnet(
             architecture,
             space.macs(architecture),
-            inherited[architecture],
-            {name: tuple(found[name] for found in trained) for name in inherited[architecture]},
+            accuracies[architecture],
+            {name: tuple(found[name] for found in trained) for name in accuracies[architecture]},
         )
         for architecture, trained in alone.items()
     ]
     if not subnets:
-        why = next(iter(failed.values()), "the budget does not suffice for one")
-        raise SearchError(f"no network of the audit could be trained: {why}", "audit others, or for longer")
-    judged = data.validation if plan.images is None else data.validation.head(plan.images)
+        raise _none_trained(failed)
     return Audit(
         subnets=tuple(subnets),
-        rankings=tuple(rank_quality(subnets, name, error) for name, error in errors.items()),
+        rankings=tuple(rank_quality(subnets, name, error) for name, error in inherited.errors.items()),
         effort=Effort(
             trainings=len(subnets) * plan.seeds,
             epochs=plan.settings.epochs,
             cpu_s=cpu_s,
             training_images=len(data.train),
             validation_images=len(data.validation),
-            fault_images=len(judged) if conditions else 0,
+            fault_images=len(_images(data, plan)) if conditions else 0,
             patterns=plan.patterns if conditions else 0,
         ),
         asked=plan.subnets,
-        missing=missing,
+        missing=inherited.missing,
         failed={architecture.text: why for architecture, why in failed.items()},
     )
+
+
+@dataclass(frozen=True)
+class _Inherited:
+    """What inherited weights come to.
+
+    Attributes:
+        accuracies: by network and quantity.
+        errors: standard error of a single one, by quantity.
+        missing: why a condition cannot strike.
+        failed: why a network cannot be judged.
+    """
+
+    accuracies: dict[Architecture, dict[str, float]]
+    errors: dict[str, float]
+    missing: dict[str, str]
+    failed: dict[Architecture, str]
 
 
 def _judge_inherited(
@@ -148,16 +164,19 @@ def _judge_inherited(
     data: Data,
     plan: AuditPlan,
     report: Callable[[str, int, int], None],
-) -> tuple[dict[Architecture, dict[str, float]], dict[str, float], dict[str, str]]:
-    """Accuracies by network and quantity, the standard error of one by quantity, and conditions that cannot strike."""
+) -> _Inherited:
     found = dict[Architecture, dict[str, float]]()
     faulty: dict[str, list[FaultyAccuracy]] = {condition: [] for condition in plan.conditions}
-    missing = dict[str, str]()
-    images = data.validation if plan.images is None else data.validation.head(plan.images)
+    missing, failed = dict[str, str](), dict[Architecture, str]()
+    images = _images(data, plan)
     torch.set_num_threads(plan.settings.threads)
     report("inherited", 0, len(sample))
     for done, architecture in enumerate(sample, 1):
-        network = inherit(architecture)
+        try:
+            network = inherit(architecture)
+        except TrainingDivergedError as error:  # where candidates are trained on for some steps
+            failed[architecture] = str(error)
+            continue
         with outside_timed_windows():
             found[architecture] = {CLEAN: evaluate(network, data.validation).value}
         for condition in list(faulty):
@@ -171,12 +190,24 @@ def _judge_inherited(
             faulty[condition].append(under)
             found[architecture][quantity_of(condition)] = under.mean
         report("inherited", done, len(sample))
-    kept = [CLEAN, *map(quantity_of, faulty)]
+    if not found:
+        raise _none_trained(failed)
     errors = {CLEAN: _error_of_images(found, CLEAN, len(data.validation))}
     for condition, under_it in faulty.items():
         name = quantity_of(condition)
         errors[name] = math.hypot(_error_of_images(found, name, len(images)), _error_of_patterns(under_it))
-    return {a: {name: by_name[name] for name in kept} for a, by_name in found.items()}, errors, missing
+    accuracies = {a: {name: by_name[name] for name in errors} for a, by_name in found.items()}
+    return _Inherited(accuracies, errors, missing, failed)
+
+
+def _images(data: Data, plan: AuditPlan) -> Split:
+    """Those under each pattern of faults."""
+    return data.validation if plan.images is None else data.validation.head(plan.images)
+
+
+def _none_trained(failed: Mapping[Architecture, str]) -> SearchError:
+    why = next(iter(failed.values()), "the budget does not suffice for one")
+    return SearchError(f"no network of the audit could be trained: {why}", "audit others, or for longer")
 
 
 def _error_of_images(found: dict[Architecture, dict[str, float]], name: str, images: int) -> float:

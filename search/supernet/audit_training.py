@@ -54,7 +54,7 @@ def train_sample(
     known: MutableMapping[str, Any] = {} if memory is None else memory
     results = dict[tuple[Architecture, int], Any]()
     waiting = dict[Future[Trained], _Wanted]()
-    total, spent_s = plan.subnets * plan.seeds, 0.0
+    total, spent_s = len(sample) * plan.seeds, 0.0
 
     def settle(wanted: _Wanted, found: Any) -> None:
         nonlocal spent_s

@@ -13,6 +13,7 @@ from search.supernet import (
     AuditedSubnet,
     AuditPlan,
     Supernet,
+    TrainingDivergedError,
     TrainSettings,
     audit,
     rank_quality,
@@ -221,6 +222,19 @@ def test_networks_that_cannot_be_trained_are_named(space, inherit, source):
     wild = replace(BRIEF, settings=TrainSettings(epochs=1, batch=10, learning_rate=1e30, clip=1e30))
     with pytest.raises(SearchError, match="no network of the audit could be trained: training stopped in step"):
         audit(space, inherit, source, wild)
+
+
+def test_networks_whose_fine_tuning_diverges_are_left_out_with_the_reason(space, inherit, source):
+    first = sample_networks(space, 3, 0)[0]
+
+    def tuned(architecture):
+        if architecture == first:
+            raise TrainingDivergedError(7, float("nan"), "the loss", None)
+        return inherit(architecture)
+
+    found = audit(space, tuned, source, replace(BRIEF, seeds=1))
+    assert [subnet.architecture for subnet in found.subnets] == sample_networks(space, 3, 0)[1:]
+    assert "step 7" in found.failed[first.text]
 
 
 def test_a_space_that_is_too_small_is_told(space):
