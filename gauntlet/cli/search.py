@@ -120,10 +120,10 @@ def audit(
 ) -> int:
     """Does accuracy inherited from the supernet rank networks as training them alone does?
 
-    Trains a random sample alone as finalists would be, and states Kendall's tau with its interval: over all pairs,
-    among networks of like MACs, beside a count of MACs, and beside the ceiling that two seeds of training alone set;
-    without faults and under them. What is trained is kept in the run: the same command goes on where it was broken off.
-    The report is drawn again with what was found.
+    States Kendall's tau with its interval, without faults and under them: over all
+    pairs, among networks of like MACs, beside a count of MACs, and beside the
+    ceiling that two seeds of training alone set. Trainings are kept in the run: the
+    same command goes on where it was broken off. The report is drawn again.
     """
     from gauntlet.render.audit import figures
     from gauntlet.render.progress import bars
