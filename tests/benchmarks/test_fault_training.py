@@ -9,6 +9,7 @@ import torch
 from benchmarks import _cifar10, fault_training
 from benchmarks._records import Records
 from search.data import Data, Split
+from search.spaces import Architecture
 
 STUDY = replace(fault_training._quick(fault_training._full()), alphas=(0.0, 0.5, 0.9), seeds=3, patterns=2, images=20)
 
@@ -97,3 +98,10 @@ def test_the_first_share_is_trained_without_faults_and_all_else_alike(tmp_path, 
 def test_without_images_it_is_skipped(tmp_path):
     options = _cifar10.parser().parse_args(["--data", str(tmp_path / "nowhere")])
     assert "--data names the folder" in fault_training.run(False, options).skipped
+
+
+@pytest.mark.parametrize("study", [fault_training._full(), STUDY])
+def test_the_network_is_one_of_its_space_and_its_training_gets_to_the_faults(study):
+    assert study.space.parse(study.network) == Architecture(study.network)
+    study.settings.faults.check(study.settings.epochs)
+    assert study.alphas[0] == 0
