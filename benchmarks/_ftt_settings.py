@@ -170,7 +170,7 @@ SETTINGS: Mapping[str, tuple[Setting, ...]] = {
             "gpu",
             replace(_SHORT, pool=1, epochs=30, augment=Augmentation(crop=4, flip=True), device="auto"),
             {
-                "constraints": ["macs <= 40560000"],
+                "constraints": ["macs >= 36504000", "macs <= 40560000"],
                 "supernet": {"epochs": 30, "augment": {"crop": 4, "flip": True}, "device": "auto"},
             },
         ),

@@ -80,12 +80,13 @@ def test_the_example_is_bounded_by_what_resnet_20_needs(tmp_path: Path) -> None:
     config = load(tmp_path / "c.yaml")
     resnet = baseline(RESNET, (3, 16, 16), 10)
     macs = resnet.macs(resnet.sample(np.random.default_rng(0)))
-    [bound] = config.parsed_constraints()
-    assert 0 <= bound.bound - macs < 0.001 * macs
+    least, most = (bound.bound for bound in config.parsed_constraints())
+    assert least < macs <= most
+    assert most - macs < 0.001 * macs
     searched = space(config, (3, 16, 16), 10)
     rng = np.random.default_rng(0)
-    within = [searched.macs(searched.sample(rng)) <= macs for _ in range(200)]
-    assert 0.2 < np.mean(within) < 0.9
+    within = [least <= searched.macs(searched.sample(rng)) <= most for _ in range(400)]
+    assert 0.03 < np.mean(within) < 0.5  # there is something to choose from, and it can be drawn
 
 
 def test_every_setting_makes_a_campaign_that_can_be_read(tmp_path: Path) -> None:
