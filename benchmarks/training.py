@@ -18,7 +18,7 @@ faults, which strike from the first step on. Target: a step under adSAF at 8 % t
 alone are two.
 
 Images are random numbers, 3 × 16 × 16, 64 a step, for time does not hang on what they show. The first step of each
-segment is left out, and with it what a training does once; 8 rounds of 2 × 8 steps; medians over the rounds, the
+segment is left out, and with it what a training does once; 5 rounds of 2 × 4 steps; medians over the rounds, the
 interval by bootstrap over them. One thread.
 """
 
@@ -229,7 +229,7 @@ def rows(times: Mapping[str, list[float]], targets: Mapping[str, float], network
 
 
 def run(quick: bool) -> Report:
-    count, steps = (1, 3) if quick else (8, 9)
+    count, steps = (1, 3) if quick else (5, 5)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     tables = []

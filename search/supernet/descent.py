@@ -23,8 +23,9 @@ class Descent:
 
     def __init__(self, module: nn.Module, settings: TrainSettings, machine: Machine) -> None:
         self.module, self.machine, self._clip = module, machine, settings.clip
-        weights = [parameter for parameter in module.parameters() if parameter.dim() > 1]
-        others = [parameter for parameter in module.parameters() if parameter.dim() <= 1]
+        self._parameters = list(module.parameters())  # once: a supernet has hundreds of modules to walk through
+        weights = [parameter for parameter in self._parameters if parameter.dim() > 1]
+        others = [parameter for parameter in self._parameters if parameter.dim() <= 1]
         groups = [{"params": weights, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self._optimizer = torch.optim.SGD(
             groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0
@@ -47,7 +48,7 @@ class Descent:
             are the scaler's business: it leaves the step out, and takes a smaller one.
         """
         self._scaler.unscale_(self._optimizer)
-        norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self._clip))
+        norm = float(nn.utils.clip_grad_norm_(self._parameters, self._clip))
         scaled = self._scaler.is_enabled() and self._scaler.get_scale() > 1
         return None if math.isfinite(norm) or scaled else norm
 
