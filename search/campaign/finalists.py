@@ -286,6 +286,7 @@ class Finalists:
             found = future.result()
         except TrainingDivergedError as error:
             self._log.note(TRAINED, {**entry.to_json(), "failure": str(error)})
+            self._state(entry).unlink(missing_ok=True)
             return
         _write(self._path(entry), found.weights)
         accuracy = found.accuracy
