@@ -152,13 +152,20 @@ def _zero_point(tensor: Tensor) -> int:
 
 
 def _uses(model: Model) -> Iterator[Tuple[BuiltinOperator, int, int, Tensor]]:
-    """Operator, graph, tensor number and tensor wherever an operator has weights."""
+    """Operator, graph, tensor number and tensor wherever an operator has weights, as the file stores them.
+
+    Weights of half the bits pass an operator that widens them.
+    """
     for number, graph in enumerate(model.subgraphs):
+        widened: Dict[int, int] = {}
+        for operator in graph.operators:
+            if model.operator_codes[operator.opcode_index].code == BuiltinOperator.DEQUANTIZE:
+                widened.update(zip(operator.outputs or [], operator.inputs or []))
         for operator in graph.operators:
             code = model.operator_codes[operator.opcode_index].code
             place = _WEIGHTS.get(code, (-1, 0))[0]
             if place >= 0 and operator.inputs and len(operator.inputs) > place and operator.inputs[place] >= 0:
-                index = operator.inputs[place]
+                index = widened.get(operator.inputs[place], operator.inputs[place])
                 yield BuiltinOperator(code), number, index, graph.tensors[index]
 
 
