@@ -62,9 +62,8 @@ def sample_networks(space: Space, subnets: int, seed: int) -> list[Architecture]
     Raises:
         SearchError: the space holds fewer.
     """
-    size = space.size()
-    if size is not None and size < subnets:
-        raise SearchError(f"the space holds {size} networks, fewer than {subnets}", "audit fewer of them")
+    if space.size() < subnets:
+        raise SearchError(f"the space holds {space.size()} networks, fewer than {subnets}", "audit fewer of them")
     rng, sample = np.random.default_rng(seed), dict[Architecture, None]()  # in order, each once
     while len(sample) < subnets:
         sample.setdefault(space.sample(rng))
