@@ -57,7 +57,7 @@ _CALIBRATION = 512
 _RESAMPLES = 2000
 _BIN = 6
 """Networks of like MACs that are compared with one another."""
-_RATES = (0.1, 0.2, 0.4)
+_RATES = (0.1, 0.4)
 _SUPERNETS = 1_000
 """Added to seeds of supernets, so that none begins or goes on as a training alone."""
 
