@@ -49,13 +49,11 @@ class ProgressLog:
             from torch.utils.tensorboard import SummaryWriter
 
             # What an earlier life wrote of this step and of later ones is taken back.
-            self._writer = SummaryWriter(  # type: ignore[no-untyped-call]
-                str(self._folder), purge_step=progress.step, flush_secs=_FLUSH_S
-            )
+            self._writer = SummaryWriter(str(self._folder), purge_step=progress.step, flush_secs=_FLUSH_S)
         for name in _FIGURES:
-            self._writer.add_scalar(name, getattr(progress, name), progress.step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, getattr(progress, name), progress.step)
         if progress.step == progress.steps:
-            self._writer.close()  # type: ignore[no-untyped-call]
+            self._writer.close()
             self._writer = None
         if self._then is not None:
             self._then(progress)
