@@ -4,8 +4,8 @@ Run: ``python -m benchmarks.fault_training [--quick] [--data FOLDER] [--out FILE
 
 One network, a plain residual one of 8, 16 and 32 channels, is trained alone with FTT-NAS's loss
 (1 − α) · clean + α · faulty (Ning et al., eq. 3) under adSAF at 8 %, once for each α and seed; α = 0 is a training
-without faults, which takes about half the time. All have the same epochs; the first two are clean, and the rate
-rises over the next two.
+without faults, which takes about half the time. All have the same five epochs; the first is clean, and the rate rises
+over the second.
 
 Each is judged on test images without faults and at 8 %, its weights as they would be deployed. Patterns are the same
 for all of them, and none that a training has seen. Differences to α = 0 are paired by seed, with Student's interval of
@@ -178,11 +178,11 @@ def _reach(values: Sequence[float] | Array) -> tuple[float, float] | None:
 def _full() -> Study:
     space = MobileSpace((3, 16, 16), 10, stem=8, widths=((8,), (16,), (32,)), depth=2, kernels=(3,), kinds=("c",))
     settings = TrainSettings(
-        epochs=8,
+        epochs=5,
         learning_rate=0.1,
         weight_decay=5e-4,
         augment=Augmentation(flip=True),
-        faults=FaultTraining("adSAF(p=0.08)", clean_epochs=2, ramp_epochs=2),
+        faults=FaultTraining("adSAF(p=0.08)", clean_epochs=1, ramp_epochs=1),
     )
     return Study(space, "8-c3-c3_16-c3-c3_32-c3-c3", settings, (0.0, 0.3, 0.5, 0.7, 0.9), 3, 30, 300)
 
