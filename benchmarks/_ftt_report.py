@@ -136,7 +136,8 @@ def _searches(study: Study) -> list[Table]:
         if found is None:
             continue
         inherited, confirmed = found["inherited"], found["confirmed"]
-        named = next(name for name in inherited if "@" in name and name.startswith("accuracy"))
+        # accuracy@DEVICE is that without faults.
+        named = next(name for name in inherited if name.startswith("accuracy@") and name.endswith(")"))
         table.rows.append(
             {
                 "search": number,

@@ -135,7 +135,7 @@ SEARCH_RESULT = {
     "architecture": "8-c3_8-c5",
     "macs": 1_000_000,
     "parameters": 1000,
-    "inherited": {FAULTY: Value(0.3).to_json()},
+    "inherited": {"accuracy@local": Value(0.6).to_json(), FAULTY: Value(0.3).to_json()},
     "confirmed": {},
     "candidates": 4,
     "failed": 0,
@@ -193,6 +193,8 @@ def test_differences_are_taken_in_pairs_and_against_the_best_of_the_others(tmp_p
     assert {row["a gain"] for row in differences.rows} == {"yes"}
     worth = next(table for table in found if "training with faults less" in table.title)
     assert {row["network"]: row["0.08"] for row in worth.rows} == {RESNET: "+20.0", SEARCHED: "+20.0"}
+    searches = next(table for table in found if table.title.endswith("the searches"))
+    assert {row["inherited, faults"] for row in searches.rows} == {"30"}
 
 
 @pytest.mark.usefixtures("made")
