@@ -54,16 +54,17 @@ def main(
     description: str | None,
     arguments: Sequence[str] | None = None,
     parents: Sequence[argparse.ArgumentParser] = (),
+    chosen: argparse.Namespace | None = None,
 ) -> None:
     """Entry of a benchmark: run it, print its tables, and write them down if asked.
 
-    `parents` are parsers of its own options, which it has read already.
+    `parents` are parsers of its own options, which it has read already, or finds in `chosen` when it is run.
     """
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=description, formatter_class=form, parents=parents)
     parser.add_argument("--quick", action="store_true", help="seconds; shows that it runs, the figures mean nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(arguments, chosen)
     before = conditions()
     report = run(options.quick)
     show(report)

@@ -59,6 +59,5 @@ def parser() -> argparse.ArgumentParser:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    own = parser()
-    given, _ = own.parse_known_args()
-    main(lambda quick: run(quick, given), __doc__, parents=[own])
+    chosen = argparse.Namespace()
+    main(lambda quick: run(quick, chosen), __doc__, parents=[parser()], chosen=chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,8 @@ from benchmarks._ftt_report import best_baseline, by_seed, paired, tables, with_
 from benchmarks._ftt_settings import MOBILENET, QUICK, RESNET, SETTINGS, VGG, Setting
 from benchmarks._ftt_study import RANDOM, RESULTS, SEARCHED, Piece, Results, Study, pieces
 from benchmarks._ftt_tasks import Training, carry_out, choose, deployed_accuracy, matched, write_campaign
+from benchmarks._report import Report, main
+from benchmarks.ftt_nas import parser
 from search.campaign.config import load, parse
 from search.campaign.problem import fault_seed, final_fault_seed, space
 from search.data import Augmentation, Split
@@ -316,3 +319,15 @@ def test_data_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(SearchError, match="no such file or folder") as caught:
         carry_out(Training(recipe, RESNET, None, 0, True, tmp_path / "a.tflite"))
     assert "--data" in caught.value.remedy
+
+
+def test_its_own_options_stand_beside_those_of_all_benchmarks(tmp_path: Path) -> None:
+    chosen, seen = argparse.Namespace(), list[tuple[str, bool]]()
+
+    def run(quick: bool) -> Report:
+        seen.append((chosen.setting, quick))
+        return Report(skipped="a test")
+
+    main(run, None, ["--json", str(tmp_path / "figures"), "--quick"], parents=[parser()], chosen=chosen)
+    assert seen == [("short", True)]
+    assert (tmp_path / "figures").is_file()
