@@ -25,6 +25,7 @@ from typing import Any
 
 from search.errors import RunLogError
 from search.evaluations import Evaluation
+from search.files import sync_folder
 
 FORMAT = 1
 FILE_NAME = "log.jsonl"
@@ -185,7 +186,7 @@ class RunLog:
                 ) from error
             raise RunLogError(f"{folder} cannot hold a run: {error}", "choose a folder that can be written") from error
         if durable:
-            _sync_folder(folder)
+            sync_folder(folder)
         return cls(path, descriptor, History(software_version, dict(about or {})), durable)
 
     @classmethod
@@ -297,14 +298,6 @@ def _append(descriptor: int, document: Mapping[str, Any], durable: bool) -> None
         line = line[os.write(descriptor, line) :]
     if durable:
         os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unreadable(folder: Path, error: OSError) -> RunLogError:

@@ -14,7 +14,6 @@ A finished training is a note of the log, and so is what devices measured of it.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from search.campaign.sections import WeightsName
 from search.errors import SearchError
 from search.evaluations import Evaluation
 from search.executors import executor
+from search.files import whole_file
 from search.objectives import Objective
 from search.pareto import Scale, costs
 from search.runlog import History, RunLog
@@ -330,13 +330,8 @@ def _entry(note: Mapping[str, Any]) -> Entry:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """A whole file, or none."""
-    partial = path.with_name(f"{path.name}.part")
     try:
-        with partial.open("wb") as file:
+        with whole_file(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
     except OSError as error:
         raise SearchError(f"{path} cannot be written: {error.strerror}", "make room, then resume the run") from error

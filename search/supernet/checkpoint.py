@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from search.fault_training import FaultTraining
+from search.files import whole_file
 from search.supernet.base import SharedWeights
 from search.supernet.errors import CheckpointError
 from search.supernet.settings import NOT_BITWISE, TrainSettings
@@ -91,20 +91,8 @@ def save(path: Path, weights: Mapping[str, Tensor], state: TrainState, identity:
             "scaler": state.scaler,
         },
     }
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # or the new name may be lost with the power
-    finally:
-        os.close(folder)
+    with whole_file(path) as file:
+        torch.save(content, file)
 
 
 def load(path: Path, module: nn.Module, identity: Identity) -> TrainState:
