@@ -31,7 +31,7 @@ from search.campaign.evaluating import Evaluator
 from search.campaign.finalists import Finalists
 from search.campaign.makers import SupernetMaker, maker_for
 from search.campaign.measurements import DataSets, describe
-from search.campaign.problem import Problem, front_of, identifier
+from search.campaign.problem import Problem, check_machine, front_of, identifier
 from search.campaign.stopping import stop_reason
 from search.campaign.targets import check_deliverable, check_metered, find_targets, is_of
 from search.errors import Exhausted, SearchError, StrategyError
@@ -90,10 +90,11 @@ def create(folder: Path, config: CampaignConfig) -> RunLog:
     """Begin a run in a new folder.
 
     Raises:
-        SearchError: data or a warm start that cannot be read, a strategy that cannot be, or a space with no feasible
-            architecture: no folder is taken for it.
+        SearchError: data or a warm start that cannot be read, a strategy that cannot be, a space with no feasible
+            architecture, or a machine that cannot train as is asked: no folder is taken for it.
         RunLogError: the folder holds a run already, or cannot be written.
     """
+    check_machine(config)
     whole = Problem.of(config)
     for label, search in config.searches().items():
         try:
@@ -153,8 +154,9 @@ class Campaign:
             problem: what the settings stand for, if it has been made already.
 
         Raises:
-            SearchError: data that can no longer be read.
+            SearchError: data that can no longer be read, or a machine that cannot train as is asked.
         """
+        check_machine(self.config)
         self.problem = problem or Problem.of(self.config)
         self.space = self.problem.space
         self._maker = maker_for(self.problem, self._shared_folder / "supernet.pt")

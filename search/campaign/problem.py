@@ -27,6 +27,8 @@ from search.spaces.restricted import restricted
 from search.spaces.storage import Storage
 from search.strategies import Strategy, registry
 from search.supernet import TrainSettings
+from search.supernet.machine import find_device
+from search.supernet.tensorboard import require_tensorboard
 
 #: Added to the campaign's seed: the faults by which candidates are chosen, and those on which winners are reported.
 _FAULTS, _FINAL_FAULTS = 1_000_003, 2_000_003
@@ -113,6 +115,20 @@ def load_data(config: CampaignConfig) -> Data:
         return load(config.data.path, config.seed, pool=config.data.pool, limit=config.data.limit)
     except DataError as error:
         raise SearchError(f"data: {error}", "see docs/search.md for what a data set must hold") from error
+
+
+def check_machine(config: CampaignConfig) -> None:
+    """Can this machine train as it is asked to?
+
+    Raises:
+        SearchError: a device is not there, or TensorBoard is not installed.
+    """
+    if config.replay:
+        return
+    chosen = config.supernet if config.has_supernet else config.training
+    find_device(chosen.device)
+    if chosen.tensorboard:
+        require_tensorboard()
 
 
 def _check_augmentation(config: CampaignConfig, data: Data) -> None:

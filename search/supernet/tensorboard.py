@@ -17,6 +17,21 @@ _FIGURES = ("loss", "accuracy", "learning_rate", "images_per_s")
 _FLUSH_S = 5
 
 
+def require_tensorboard() -> None:
+    """Is it installed?
+
+    Raises:
+        SearchError: it is not.
+    """
+    try:
+        import torch.utils.tensorboard  # noqa: F401  # a second, and an extra
+    except ImportError as error:
+        raise SearchError(
+            "`tensorboard: true` needs TensorBoard, which is not installed",
+            "pip install 'gauntlet[tensorboard]', or leave the key out",
+        ) from error
+
+
 class ProgressLog:
     """Writes down what a training tells while it goes on; pass it as ``progress``.
 
@@ -29,13 +44,7 @@ class ProgressLog:
     """
 
     def __init__(self, folder: Path, then: Callable[[Progress], None] | None = None) -> None:
-        try:
-            import torch.utils.tensorboard  # noqa: F401  # a second, and an extra
-        except ImportError as error:
-            raise SearchError(
-                "`tensorboard: true` needs TensorBoard, which is not installed",
-                "pip install 'gauntlet[tensorboard]', or leave the key out",
-            ) from error
+        require_tensorboard()
         self._folder, self._then = folder, then
         self._writer: SummaryWriter | None = None
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from search.campaign.campaign import create
 from search.campaign.config import parse
 from search.campaign.makers import AloneMaker, SupernetMaker, maker_for
 from search.campaign.problem import Problem, training, training_alone
@@ -68,6 +70,18 @@ def test_a_device_that_is_not_there_ends_a_campaign_and_fails_no_candidate(tmp_p
     assert isinstance(alone, AloneMaker)
     with pytest.raises(SearchError, match="device cuda:99: torch finds"):
         alone.make(asked.space.sample(np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize(("weights", "section"), [("shared", "supernet"), ("alone", "training")])
+def test_a_machine_that_cannot_train_so_leaves_no_run_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: str, section: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    for keys, says in (({"device": "cuda:99"}, "device cuda:99"), ({"tensorboard": True}, "not installed")):
+        config = problem(tmp_path, weights=weights, **{section: keys}).config
+        with pytest.raises(SearchError, match=says):
+            create(tmp_path / "run", config)
+        assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("wanted", [True, False])
