@@ -1,4 +1,4 @@
-"""The best candidates, trained alone for longer than any candidate was: several seeds each, in processes of their own.
+"""The best candidates, trained alone after the search: several seeds each, in processes of their own.
 
     front ──spread──▶ networks ──▶ × inherited, scratch ──▶ × seeds ──▶ trainings ──▶ files ──▶ devices, test images
 

@@ -17,7 +17,7 @@ from search.runlog import History
 
 _CHOSEN_ON = "validation images, the fault patterns that all candidates shared"
 _CONFIRMED_ON = "test images and fault patterns that no choice has seen, measured anew on the device"
-_TRAINED = "alone, for longer than in the search; accuracy is that of the float network on validation images"
+_TRAINED = "alone, after the search; accuracy is that of the float network on validation images"
 _BEGAN = {"inherited": "those that it was searched with", "scratch": "random"}
 #: The others are a supernet's alone.
 _SETTINGS = ("epochs", "batch", "learning_rate", "weight_decay", "faults", "augment", "device", "mixed_precision")
